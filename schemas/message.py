@@ -1,0 +1,77 @@
+"""A message is a payload, its bytes never touched, and the envelope that says what it is and where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Door = Literal["http", "chef"]
+
+ACTION: Final = "action"
+RUN_START: Final = "run_start"
+RUN_END: Final = "run_end"
+PING: Final = "ping"
+
+HEADER_ORGANIZATION: Final = "x-organization"
+HEADER_NODE: Final = "x-node"
+HEADER_RUN_ID: Final = "x-run-id"
+HEADER_ORIGIN_EXCHANGE: Final = "x-origin-exchange"
+HEADER_ORIGIN_ROUTING_KEY: Final = "x-origin-routing-key"
+HEADER_RETRIES: Final = "x-retries"
+HEADER_LETTER: Final = "x-letter-id"
+"""Set on a replay: the dead letter that the message came from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a consumer judges.
+
+    `payload` is the bytes as the sender sent them, still encoded by `content_encoding`
+    (None, "identity" or "gzip"). `organization`, `node` and `run_id` come from the URL of a
+    run report, unparsed, and are None for actions. `door` says which schema profile holds.
+    """
+
+    kind: str
+    payload: bytes
+    door: Door
+    organization: str | None = None
+    node: str | None = None
+    run_id: str | None = None
+    content_encoding: str | None = None
+
+    def headers(self) -> dict[str, str]:
+        """The envelope facts that travel as AMQP headers; the inverse of `from_headers`."""
+        facts = (
+            (HEADER_ORGANIZATION, self.organization),
+            (HEADER_NODE, self.node),
+            (HEADER_RUN_ID, self.run_id),
+        )
+        return {name: value for name, value in facts if value is not None}
+
+    @classmethod
+    def from_headers(
+        cls,
+        payload: bytes,
+        *,
+        kind: str,
+        door: Door,
+        content_encoding: str | None,
+        headers: Mapping[str, object],
+    ) -> Message:
+        """A message from what the broker delivered; a header that is not text counts as absent."""
+        if not headers:
+            return cls(kind, payload, door, content_encoding=content_encoding)
+        return cls(
+            kind,
+            payload,
+            door,
+            organization=_text(headers.get(HEADER_ORGANIZATION)),
+            node=_text(headers.get(HEADER_NODE)),
+            run_id=_text(headers.get(HEADER_RUN_ID)),
+            content_encoding=content_encoding,
+        )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,140 @@
+-- The tables every door and desk reads and writes.
+
+-- One row for each action id ever stored, so that an id is taken once whatever month it names:
+-- a unique index on the partitioned table would have to contain recorded_at.
+CREATE TABLE action_ids (
+    id          uuid PRIMARY KEY,
+    recorded_at timestamptz NOT NULL
+);
+
+CREATE TABLE actions (
+    id                uuid        NOT NULL,
+    recorded_at       timestamptz NOT NULL,
+    organization_name text,
+    entity_type       text        NOT NULL,
+    entity_name       text        NOT NULL,
+    parent_type       text,
+    parent_name       text,
+    task              text        NOT NULL,
+    requestor_type    text        NOT NULL,
+    requestor_name    text        NOT NULL,
+    remote_hostname   text        NOT NULL,
+    remote_request_id text,
+    request_id        text        NOT NULL,
+    service_hostname  text        NOT NULL,
+    user_agent        text        NOT NULL,
+    message_type      text        NOT NULL,
+    message_version   text        NOT NULL,
+    data              json,
+    extra             json,
+    stored_at         timestamptz NOT NULL DEFAULT now()
+) PARTITION BY RANGE (recorded_at);
+CREATE TABLE actions_default PARTITION OF actions DEFAULT;
+CREATE INDEX actions_recorded_at_id ON actions (recorded_at, id);
+
+CREATE TABLE runs (
+    run_id            uuid PRIMARY KEY,
+    organization      text        NOT NULL,
+    node_name         text        NOT NULL,
+    status            text        NOT NULL DEFAULT 'started'
+                      CHECK (status IN ('started', 'success', 'failure')),
+    start_time        timestamptz NOT NULL,
+    end_time          timestamptz,
+    run_list          text,
+    expanded_run_list text,
+    total_res_count   integer,
+    updated_res_count integer,
+    data              json,
+    -- Members that the columns don't hold, of the start and of the end.
+    start_extra       json,
+    end_extra         json,
+    -- The end's own start_time, kept to tell a repeated end from another one.
+    end_start_time    timestamptz,
+    stored_at         timestamptz NOT NULL DEFAULT now(),
+    ended_at          timestamptz,
+    CHECK ((status = 'started') = (end_time IS NULL))
+);
+CREATE INDEX runs_start_time ON runs (start_time);
+
+CREATE TABLE run_resources (
+    run_id           uuid        NOT NULL,
+    start_time       timestamptz NOT NULL,
+    position         integer     NOT NULL,
+    type             text        NOT NULL,
+    name             text        NOT NULL,
+    resource_id      text        NOT NULL,
+    cookbook_name    text,
+    cookbook_version text,
+    duration_ms      bigint      NOT NULL,
+    before           json,
+    after            json,
+    delta            text,
+    result           text        NOT NULL,
+    extra            json
+) PARTITION BY RANGE (start_time);
+CREATE TABLE run_resources_default PARTITION OF run_resources DEFAULT;
+CREATE INDEX run_resources_start_time_run_id ON run_resources (start_time, run_id, position);
+
+CREATE TABLE dead_letters (
+    id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- The same message (payload and envelope) is one letter, however often it comes.
+    message_key      bytea       NOT NULL UNIQUE,
+    state            text        NOT NULL DEFAULT 'open'
+                     CHECK (state IN ('open', 'parked', 'resolved', 'discarded')),
+    stage            text        NOT NULL
+                     CHECK (stage IN ('decode', 'schema', 'meaning', 'database', 'crash', 'broker')),
+    reason           text        NOT NULL,
+    details          json        NOT NULL,
+    sqlstate         text,
+    fingerprint      text        NOT NULL,
+    kind             text        NOT NULL,
+    door             text        NOT NULL,
+    organization     text,
+    node             text,
+    run_id           text,
+    exchange         text        NOT NULL,
+    routing_key      text        NOT NULL,
+    content_encoding text,
+    properties       json        NOT NULL,
+    payload          bytea       NOT NULL,
+    -- How often this message has come here; how many of those were replays.
+    attempts         integer     NOT NULL DEFAULT 1,
+    replays          integer     NOT NULL DEFAULT 0,
+    first_seen       timestamptz NOT NULL DEFAULT now(),
+    last_seen        timestamptz NOT NULL DEFAULT now(),
+    worker_version   text        NOT NULL,
+    -- What a replay made of it: the verdict that resolved it.
+    resolution       json,
+    CHECK ((state = 'resolved') = (resolution IS NOT NULL))
+);
+CREATE INDEX dead_letters_open ON dead_letters (last_seen) WHERE state = 'open';
+CREATE INDEX dead_letters_fingerprint ON dead_letters (fingerprint);
+
+-- Makes the monthly partitions that cover a time, for every partitioned table; safe to call at once
+-- from many workers, and cheap when there is nothing to do.
+CREATE FUNCTION ingest_make_partitions(first_month date, months integer) RETURNS SETOF text
+LANGUAGE plpgsql AS $$
+DECLARE
+    parent text;
+    month  date;
+    child  text;
+BEGIN
+    FOREACH parent IN ARRAY ARRAY['actions', 'run_resources'] LOOP
+        FOR i IN 0 .. months - 1 LOOP
+            month := (date_trunc('month', first_month) + make_interval(months => i))::date;
+            child := format('%s_%s', parent, to_char(month, 'YYYY_MM'));
+            IF to_regclass(child) IS NULL THEN
+                PERFORM pg_advisory_xact_lock(hashtext('ingest_make_partitions'));
+                IF to_regclass(child) IS NULL THEN
+                    EXECUTE format(
+                        'CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
+                        child, parent,
+                        to_char(month, 'YYYY-MM-DD') || ' 00:00:00+00',
+                        to_char(month + interval '1 month', 'YYYY-MM-DD') || ' 00:00:00+00');
+                    RETURN NEXT child;
+                END IF;
+            END IF;
+        END LOOP;
+    END LOOP;
+END
+$$;

@@ -1,0 +1,261 @@
+"""Settings are one frozen value, read once at an entry point; every field tells its own variable, unit and help."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+PREFIX: Final = "INGEST_"
+
+
+class ConfigError(Exception):
+    """The configuration can't be used; every fault is listed, with the variable to change."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+def _setting(
+    default: Any,
+    help: str,
+    *,
+    env: str | None = None,
+    unit: str = "",
+    choices: tuple[str, ...] = (),
+    minimum: float | None = None,
+    secret: bool = False,
+) -> Any:
+    metadata = {
+        "env": env,
+        "help": help,
+        "unit": unit,
+        "choices": choices,
+        "minimum": minimum,
+        "secret": secret,
+    }
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set. `load` builds one and says where each value came from."""
+
+    amqp_url: str = _setting(
+        "amqp://guest:guest@127.0.0.1:5672/%2Fanalytics",
+        "RabbitMQ, with its vhost; several, comma-separated, are tried in turn",
+        env="AMQP_URL",
+        secret=True,
+    )
+    database_url: str = _setting(
+        "postgresql://127.0.0.1:5432/ingest",
+        "PostgreSQL, as a libpq connection URI",
+        env="DATABASE_URL",
+        secret=True,
+    )
+    listen: str = _setting("127.0.0.1:8080", "where the HTTP shim listens, HOST:PORT")
+    public_url: str = _setting(
+        "", "base of the URLs in answers; empty: what the request's Host header says"
+    )
+    http_profile: str = _setting(
+        "documented", "schema profile of POSTed messages", choices=("documented", "wire")
+    )
+    chef_profile: str = _setting(
+        "wire", "schema profile of Chef servers' own messages", choices=("documented", "wire")
+    )
+    during_run: str = _setting(
+        "run_id",
+        "which actions count as posted during a chef-client run",
+        choices=("run_id", "self_node_update", "both", "off"),
+    )
+    strict_protocol: bool = _setting(
+        False, "answer 404 to run reports without X-Ops-Reporting-Protocol-Version"
+    )
+    max_body_bytes: int = _setting(
+        2 * 1024 * 1024, "largest body taken, on the wire", unit="bytes", minimum=1024
+    )
+    max_inflated_bytes: int = _setting(
+        16 * 1024 * 1024, "largest body once inflated", unit="bytes", minimum=1024
+    )
+    max_depth: int = _setting(512, "deepest JSON nesting taken", unit="levels", minimum=8)
+    wait_seconds: float = _setting(
+        2.0, "how long a POST waits for its verdict before 202", unit="s", minimum=0
+    )
+    max_wait_seconds: float = _setting(
+        30.0, "longest wait that `Prefer: wait=N` may ask for", unit="s", minimum=0
+    )
+    confirm_timeout_seconds: float = _setting(
+        3.0, "how long the broker may take to confirm a publish before 503", unit="s", minimum=0.05
+    )
+    max_outstanding: int = _setting(
+        2000, "POSTs being published or waiting at once in one shim, then 503", minimum=1
+    )
+    batch_messages: int = _setting(1000, "messages committed together at most", minimum=1)
+    batch_bytes: int = _setting(
+        8 * 1024 * 1024, "payload bytes committed together at most", unit="bytes", minimum=1024
+    )
+    batch_age_seconds: float = _setting(
+        0.25, "oldest a batch grows before it is flushed", unit="s", minimum=0.001
+    )
+    heartbeat_seconds: int = _setting(30, "AMQP heartbeat", unit="s", minimum=1)
+    statement_timeout_seconds: float = _setting(
+        15.0, "longest a statement may run in PostgreSQL", unit="s", minimum=0.1
+    )
+    lock_timeout_seconds: float = _setting(
+        5.0, "longest a statement may wait for a lock", unit="s", minimum=0.1
+    )
+    run_end_patience_seconds: int = _setting(
+        60, "how long a run end is retried while its start is not known", unit="s", minimum=0
+    )
+    partitions_ahead: int = _setting(3, "monthly partitions made ahead", unit="months", minimum=1)
+    consumers: int = _setting(2, "consumer processes that `up` and `consume` start", minimum=1)
+    drain_seconds: float = _setting(
+        30.0, "how long SIGTERM may drain before unacked messages go back", unit="s", minimum=0
+    )
+    log_level: str = _setting(
+        "info", "least severe event logged", env="LOG_LEVEL", choices=("debug", "info", "warning", "error")
+    )
+    log_format: str = _setting(
+        "auto", "console for people, json for machines, auto asks the terminal",
+        choices=("auto", "json", "console"),
+    )
+
+    @property
+    def prefetch(self) -> int:
+        """Derived, never set: one batch being committed and one being gathered."""
+        return 2 * self.batch_messages
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings and, by field, where the value came from: `default`, `file PATH`, or the variable's name."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting: its standard name, or `INGEST_` and the field's name."""
+    for each in fields(Settings):
+        if each.name == name:
+            return each.metadata["env"] or PREFIX + name.upper()
+    raise KeyError(name)
+
+
+def load(
+    environ: Mapping[str, str],
+    *,
+    file: Mapping[str, Any] | None = None,
+    file_name: str = "",
+    read_secret: Callable[[str], str] | None = None,
+) -> Loaded:
+    """Settings from the environment, then a parsed TOML file, then defaults.
+
+    `VARIABLE_FILE` names a file that holds the value (read by `read_secret`), for secrets.
+    Raises ConfigError with every fault at once; an unknown `INGEST_` variable or file key is one.
+    """
+    file = file or {}
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    faults: list[str] = []
+    known = {each.name: variable(each.name) for each in fields(Settings)}
+    for each in fields(Settings):
+        env = known[each.name]
+        raw: Any
+        if env in environ:
+            raw, origin = environ[env], env
+        elif f"{env}_FILE" in environ and read_secret is not None:
+            origin = f"{env}_FILE"
+            try:
+                raw = read_secret(environ[origin]).strip()
+            except OSError as error:
+                faults.append(f"{origin}: {error}")
+                continue
+        elif each.name in file:
+            raw, origin = file[each.name], f"file {file_name}"
+        else:
+            assert each.default is not MISSING
+            values[each.name], origins[each.name] = each.default, "default"
+            continue
+        try:
+            values[each.name], origins[each.name] = _parse(each, raw), origin
+        except ValueError as error:
+            faults.append(f"{env}: {error} (from {origin})")
+    faults += [
+        f"{name}: no such setting; `chef-ingest config` lists them"
+        for name in environ
+        if name.startswith(PREFIX)
+        and name not in known.values()
+        and name.removesuffix("_FILE") not in known.values()
+        and name not in RESERVED
+    ]
+    faults += [
+        f"{file_name}: {name}: no such setting; `chef-ingest config` lists them"
+        for name in file
+        if name not in known
+    ]
+    if faults:
+        raise ConfigError(faults)
+    return Loaded(Settings(**values), origins)
+
+
+RESERVED: Final = frozenset(
+    {"INGEST_URL", "INGEST_CONFIG", "INGEST_STATE", "INGEST_FAILPOINT", "INGEST_TEST_HOOKS"}
+)
+"""Variables with the prefix that are no settings."""
+
+
+def _parse(each: Any, raw: Any) -> Any:
+    kind, metadata = type(each.default), each.metadata
+    if kind is bool:
+        value: Any = _parse_bool(raw)
+    elif kind in (int, float):
+        value = _parse_number(kind, raw)
+    elif not isinstance(raw, str):
+        raise ValueError(f"must be text, not {raw!r}")
+    else:
+        value = raw
+    if metadata["choices"] and value not in metadata["choices"]:
+        raise ValueError(f"{value!r} is none of {', '.join(metadata['choices'])}")
+    if metadata["minimum"] is not None and value < metadata["minimum"]:
+        raise ValueError(f"{value} is below the least, {metadata['minimum']}")
+    return value
+
+
+def _parse_bool(raw: Any) -> bool:
+    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    if isinstance(raw, bool):
+        return raw
+    if isinstance(raw, str) and raw.lower() in words:
+        return words[raw.lower()]
+    raise ValueError(f"must be true or false, not {raw!r}")
+
+
+def _parse_number(kind: type, raw: Any) -> Any:
+    # int("1_0") is 10 and float("nan") is a float: spell out what a number is.
+    text = raw if isinstance(raw, str) else repr(raw)
+    pattern = r"-?[0-9]{1,15}" if kind is int else r"-?[0-9]{1,15}(\.[0-9]{1,9})?"
+    if isinstance(raw, bool) or not re.fullmatch(pattern, text):
+        raise ValueError(f"must be a {'whole ' if kind is int else ''}number, not {raw!r}")
+    return kind(text)
+
+
+def mask_url(url: str) -> str:
+    """A URL fit for a log: each password replaced by `***`."""
+    return ",".join(_mask_one(part) for part in url.split(","))
+
+
+def _mask_one(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "***"
+    if parts.password is None:
+        masked = url
+    else:
+        host = parts.netloc.rpartition("@")[2]
+        masked = urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
+    return re.sub(r"(?i)\b(password|sslpassword)=[^&\s]*", r"\1=***", masked)

@@ -1,0 +1,121 @@
+"""The broker's exchanges, queues and bindings as data; everybody takes the names from here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+from schemas.message import ACTION, PING, RUN_END, RUN_START
+
+VHOST: Final = "/analytics"
+
+INGEST_EXCHANGE: Final = "ingest"
+"""The shim publishes here, with the routing keys of `ROUTING_KEYS`."""
+CHEF_EXCHANGE: Final = "actions"
+"""Chef servers publish here, `erchef.<entity>.<task>` [protocol.md 1.2, 1.5]."""
+DEAD_EXCHANGE: Final = "ingest.dead"
+DELAY_EXCHANGE: Final = "ingest.delay"
+
+ACTIONS: Final = "ingest.actions"
+RUNS: Final = "ingest.runs"
+DEAD: Final = "ingest.dead"
+QUARANTINE: Final = "ingest.quarantine"
+DELAY: Final = "ingest.delay"
+PINGS: Final = "ingest.pings"
+
+ROUTING_KEYS: Final[Mapping[str, str]] = MappingProxyType(
+    {ACTION: "action", RUN_START: "run.start", RUN_END: "run.end", PING: "ping"}
+)
+"""Kind -> routing key on the exchange `ingest`."""
+
+KINDS_BY_ROUTING_KEY: Final[Mapping[str, str]] = MappingProxyType(
+    {key: kind for kind, key in ROUTING_KEYS.items()}
+)
+
+DELAY_SECONDS: Final = 5
+"""How long a run end whose start is not known yet waits before it is tried again."""
+
+_TAKES_NO_LESS: Final = {
+    # At-least-once dead lettering demands reject-publish; both need a quorum queue.
+    "x-queue-type": "quorum",
+    "x-overflow": "reject-publish",
+    "x-dead-letter-strategy": "at-least-once",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A durable exchange, never auto-deleted, without arguments."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A durable queue. What operators change over time (length limits) is policy, not here."""
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    exchange: str
+    queue: str
+    routing_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    exchanges: tuple[Exchange, ...]
+    queues: tuple[Queue, ...]
+    bindings: tuple[Binding, ...]
+
+
+TOPOLOGY: Final = Topology(
+    exchanges=(
+        Exchange(INGEST_EXCHANGE, "topic"),
+        Exchange(CHEF_EXCHANGE, "topic"),
+        Exchange(DEAD_EXCHANGE, "topic"),
+        Exchange(DELAY_EXCHANGE, "topic"),
+    ),
+    queues=(
+        Queue(ACTIONS, {**_TAKES_NO_LESS, "x-dead-letter-exchange": DEAD_EXCHANGE}),
+        Queue(RUNS, {**_TAKES_NO_LESS, "x-dead-letter-exchange": DEAD_EXCHANGE}),
+        # What the broker gave up on. A limit that is never reached, because RabbitMQ 4 drops
+        # a message at the 20th delivery where none is set, and 3.10 refuses -1.
+        Queue(DEAD, {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000}),
+        # A suspect is handled alone, by one worker at a time, three times at most.
+        Queue(
+            QUARANTINE,
+            {
+                **_TAKES_NO_LESS,
+                "x-dead-letter-exchange": DEAD_EXCHANGE,
+                "x-delivery-limit": 3,
+                "x-single-active-consumer": True,
+            },
+        ),
+        # Expires back to `ingest`, under the routing key it was published with.
+        Queue(
+            DELAY,
+            {
+                **_TAKES_NO_LESS,
+                "x-dead-letter-exchange": INGEST_EXCHANGE,
+                "x-message-ttl": DELAY_SECONDS * 1000,
+            },
+        ),
+        # Pings prove the path; an unanswered one is worth nothing after a few seconds.
+        Queue(PINGS, {"x-queue-type": "classic", "x-message-ttl": 5000, "x-max-length": 100}),
+    ),
+    bindings=(
+        Binding(INGEST_EXCHANGE, ACTIONS, "action.#"),
+        Binding(INGEST_EXCHANGE, RUNS, "run.#"),
+        Binding(INGEST_EXCHANGE, PINGS, "ping"),
+        Binding(CHEF_EXCHANGE, ACTIONS, "erchef.#"),
+        Binding(DEAD_EXCHANGE, DEAD, "#"),
+        Binding(DELAY_EXCHANGE, DELAY, "#"),
+    ),
+)

@@ -1,4 +1,4 @@
-"""A message is a payload, its bytes never touched, and the envelope that says what it is and where it came from."""
+"""A message is a payload, its bytes never touched, and the envelope that says what it is and whence."""
 
 from __future__ import annotations
 

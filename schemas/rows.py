@@ -1,4 +1,4 @@
-"""What a judged message becomes in the database: one named tuple a table, fields in the column order of `COPY`."""
+"""What a judged message becomes in the database: a named tuple a table, fields in `COPY` order."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ class ActionRow(NamedTuple):
 
 
 class RunStartRow(NamedTuple):
-    """The start of a chef-client run: what `runs` knows before the end comes. Times are `YYYY-MM-DDTHH:MM:SSZ`, UTC."""
+    """The start of a chef-client run: what `runs` knows before the end comes.
+
+    Times are `YYYY-MM-DDTHH:MM:SSZ`, UTC.
+    """
 
     run_id: str
     organization: str
@@ -46,7 +49,7 @@ class RunStartRow(NamedTuple):
 
 
 class ResourceRow(NamedTuple):
-    """A row of `run_resources`, without the run's own key. `before` and `after` are the sender's JSON text."""
+    """A row of `run_resources`, without the run's own key. `before`, `after`: the sender's JSON text."""
 
     position: int
     type: str

@@ -1,4 +1,4 @@
-"""Settings are one frozen value, read once at an entry point; every field tells its own variable, unit and help."""
+"""Settings are one frozen value, read once at an entry point; each tells its variable, unit and help."""
 
 from __future__ import annotations
 
@@ -57,9 +57,7 @@ class Settings:
         secret=True,
     )
     listen: str = _setting("127.0.0.1:8080", "where the HTTP shim listens, HOST:PORT")
-    public_url: str = _setting(
-        "", "base of the URLs in answers; empty: what the request's Host header says"
-    )
+    public_url: str = _setting("", "base of the URLs in answers; empty: what the request's Host header says")
     http_profile: str = _setting(
         "documented", "schema profile of POSTed messages", choices=("documented", "wire")
     )
@@ -119,7 +117,8 @@ class Settings:
         "info", "least severe event logged", env="LOG_LEVEL", choices=("debug", "info", "warning", "error")
     )
     log_format: str = _setting(
-        "auto", "console for people, json for machines, auto asks the terminal",
+        "auto",
+        "console for people, json for machines, auto asks the terminal",
         choices=("auto", "json", "console"),
     )
 

@@ -119,3 +119,15 @@ TOPOLOGY: Final = Topology(
         Binding(DELAY_EXCHANGE, DELAY, "#"),
     ),
 )
+
+
+def rows(topology: Topology = TOPOLOGY) -> list[dict[str, str]]:
+    """The topology as rows to print: what it is, its name, and what is particular about it."""
+    listed = [{"object": "exchange", "name": each.name, "facts": each.type} for each in topology.exchanges]
+    for queue in topology.queues:
+        facts = ", ".join(f"{name}={value}" for name, value in sorted(queue.arguments.items()))
+        listed.append({"object": "queue", "name": queue.name, "facts": facts})
+    for binding in topology.bindings:
+        facts = f"{binding.exchange} -> {binding.queue}"
+        listed.append({"object": "binding", "name": binding.routing_key, "facts": facts})
+    return listed

@@ -110,30 +110,44 @@ CREATE TABLE dead_letters (
 CREATE INDEX dead_letters_open ON dead_letters (last_seen) WHERE state = 'open';
 CREATE INDEX dead_letters_fingerprint ON dead_letters (fingerprint);
 
--- Makes the monthly partitions that cover a time, for every partitioned table; safe to call at once
--- from many workers, and cheap when there is nothing to do.
+-- What leaves no row of its own: actions not stored because a rule said so, repeated messages.
+CREATE TABLE tallies (
+    counted_at timestamptz NOT NULL DEFAULT now(),
+    outcome    text        NOT NULL,
+    rule       text        NOT NULL DEFAULT '',
+    count      integer     NOT NULL CHECK (count > 0)
+);
+CREATE INDEX tallies_counted_at ON tallies (counted_at);
+
+-- Makes the monthly partitions from a month on, for every partitioned table; returns those made. Safe to
+-- call from many workers at once. Attaching an already filled table, instead of creating a partition in
+-- place, keeps the lock on the parent weak and takes along rows that the default partition caught before.
 CREATE FUNCTION ingest_make_partitions(first_month date, months integer) RETURNS SETOF text
 LANGUAGE plpgsql AS $$
 DECLARE
     parent text;
-    month  date;
+    key    text;
+    low    timestamptz;
+    high   timestamptz;
     child  text;
 BEGIN
-    FOREACH parent IN ARRAY ARRAY['actions', 'run_resources'] LOOP
+    PERFORM pg_advisory_xact_lock(hashtext('ingest_make_partitions'));
+    FOR parent, key IN VALUES ('actions', 'recorded_at'), ('run_resources', 'start_time') LOOP
         FOR i IN 0 .. months - 1 LOOP
-            month := (date_trunc('month', first_month) + make_interval(months => i))::date;
-            child := format('%s_%s', parent, to_char(month, 'YYYY_MM'));
-            IF to_regclass(child) IS NULL THEN
-                PERFORM pg_advisory_xact_lock(hashtext('ingest_make_partitions'));
-                IF to_regclass(child) IS NULL THEN
-                    EXECUTE format(
-                        'CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
-                        child, parent,
-                        to_char(month, 'YYYY-MM-DD') || ' 00:00:00+00',
-                        to_char(month + interval '1 month', 'YYYY-MM-DD') || ' 00:00:00+00');
-                    RETURN NEXT child;
-                END IF;
-            END IF;
+            low := (date_trunc('month', first_month::timestamp) + make_interval(months => i))
+                   AT TIME ZONE 'UTC';
+            high := (date_trunc('month', first_month::timestamp) + make_interval(months => i + 1))
+                    AT TIME ZONE 'UTC';
+            child := format('%s_%s', parent, to_char(low AT TIME ZONE 'UTC', 'YYYY_MM'));
+            CONTINUE WHEN to_regclass(child) IS NOT NULL;
+            EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', child, parent);
+            EXECUTE format(
+                'WITH moved AS (DELETE FROM %I WHERE %I >= %L AND %I < %L RETURNING *)
+                 INSERT INTO %I SELECT * FROM moved',
+                parent || '_default', key, low, key, high, child);
+            EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                           parent, child, low, high);
+            RETURN NEXT child;
         END LOOP;
     END LOOP;
 END

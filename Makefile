@@ -1,0 +1,41 @@
+# `make` alone prints what there is. GNU make; recipes are POSIX shell.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help install run test lint clean
+
+help: ## print this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(VENV)/.dev ## make the virtual environment in .venv and install the package with its tools
+
+run: $(VENV)/.runtime ## start the private local stack, post the demonstration, serve until Ctrl-C
+	@$(BIN)/python -m ingest.local.foreground $(BIN)/chef-ingest up --demo
+
+test: $(VENV)/.dev ## run the whole suite, against servers that it starts itself
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## check style, format and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+clean: ## remove .venv, caches and build leftovers; the data in .local stays
+	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find ingest consumers schemas tests -name __pycache__ -prune -exec rm -rf {} +
+
+# Stamps: installed again only when what is to be installed has changed. pip comes last into a new
+# environment, so where it is, the environment is whole.
+$(VENV)/.dev: $(BIN)/pip setup.cfg pyproject.toml
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $(VENV)/.dev $(VENV)/.runtime
+
+$(VENV)/.runtime: $(BIN)/pip setup.cfg pyproject.toml
+	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(BIN)/pip:
+	@sh .ci/venv $(PYTHON) $(VENV)

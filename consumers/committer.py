@@ -1,0 +1,105 @@
+"""Commits one batch beside the loop that feeds it, and holds it through outages until it is stored."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent import futures
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import structlog
+import tenacity
+
+from consumers.batcher import Batch
+from consumers.errors import StoreUnavailable
+from consumers.item import Item
+from consumers.store import Store
+from schemas.verdict import Verdict
+
+HOLD_SECONDS = 120
+"""How long an outage is sat out with the batch in hand. After that the deliveries go back to their queues,
+where any worker can have them, and we wait outside for the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A batch that is in the database, a verdict for each item, and how long that took in seconds."""
+
+    batch: Batch[Item]
+    verdicts: Sequence[Verdict]
+    seconds: float
+
+
+class Committer:
+    """At most one batch at a time, on a thread of its own, so that heartbeats go on while PostgreSQL works.
+
+    `wake` is called, from that thread, when the batch is done.
+    """
+
+    def __init__(self, store: Store, wake: Callable[[], None], clock: Callable[[], float]) -> None:
+        self._store = store
+        self._wake = wake
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._future: Future[Committed] | None = None
+        self._give_up = threading.Event()
+        self.paused = ""
+        """Why commits wait, while they do."""
+
+    @property
+    def busy(self) -> bool:
+        """A batch is in hand: being committed, or done and not yet collected."""
+        return self._future is not None
+
+    def submit(self, batch: Batch[Item]) -> None:
+        """Start committing; only when not busy."""
+        assert self._future is None
+        self._future = self._thread.submit(self._commit, batch)
+        self._future.add_done_callback(lambda _: self._wake())
+
+    def wait(self, timeout: float) -> None:
+        """Wait for the batch in hand, up to `timeout` seconds."""
+        if self._future is not None:
+            futures.wait([self._future], timeout)
+
+    def collect(self) -> Committed | None:
+        """The batch, once it is committed. Raises what stopped it for good: Misconfigured, or
+        StoreUnavailable after `abandon` or HOLD_SECONDS of outage."""
+        if self._future is None or not self._future.done():
+            return None
+        future, self._future = self._future, None
+        return future.result()
+
+    def abandon(self) -> None:
+        """Stop holding the batch through an outage: it fails with StoreUnavailable at the next try."""
+        self._give_up.set()
+
+    def close(self) -> None:
+        """Wait for the thread to end; call after `abandon` or when not busy."""
+        self._give_up.set()
+        self._thread.shutdown(wait=True)
+
+    def _commit(self, batch: Batch[Item]) -> Committed:
+        began = self._clock()
+        retry = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(StoreUnavailable),
+            wait=tenacity.wait_random_exponential(multiplier=0.1, max=10),
+            sleep=tenacity.sleep_using_event(self._give_up),
+            stop=tenacity.stop_any(
+                tenacity.stop_when_event_set(self._give_up), tenacity.stop_after_delay(HOLD_SECONDS)
+            ),
+            before_sleep=self._on_outage,
+            reraise=True,
+        )
+        verdicts = retry(self._store.commit, batch.items)
+        if self.paused:
+            structlog.get_logger().info("commits resumed", seconds=round(self._clock() - began, 1))
+        self.paused = ""
+        return Committed(batch, verdicts, self._clock() - began)
+
+    def _on_outage(self, state: tenacity.RetryCallState) -> None:
+        why = str(state.outcome.exception()) if state.outcome else ""
+        if why != self.paused:
+            structlog.get_logger().warning("commits paused", why=why, held=True)
+        self.paused = why

@@ -1,0 +1,64 @@
+"""Puts the topology on a broker, idempotently, and says which argument differs when it can't."""
+
+from __future__ import annotations
+
+import pika
+import pika.exceptions
+from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
+
+from consumers.errors import BrokerUnavailable, Misconfigured
+from schemas.topology import TOPOLOGY, Topology
+
+_REMEDY = {
+    403: "grant the user configure, write and read permission on the vhost",
+    406: "it exists with other arguments; delete it when it is empty, or use another vhost",
+}
+
+
+def declare(connection: BlockingConnection, topology: Topology = TOPOLOGY) -> None:
+    """Declare every exchange, queue and binding. Raises Misconfigured with the broker's words and the remedy."""
+    for name, step in _steps(topology):
+        channel = connection.channel()
+        try:
+            step(channel)
+        except pika.exceptions.ChannelClosedByBroker as error:
+            remedy = _REMEDY.get(error.reply_code, "see the broker's log")
+            raise Misconfigured(f"{name}: {error.reply_text} ({remedy})") from error
+        else:
+            channel.close()
+
+
+def _steps(topology: Topology):  # type: ignore[no-untyped-def]
+    for exchange in topology.exchanges:
+        yield (
+            f"exchange {exchange.name!r}",
+            lambda channel, e=exchange: channel.exchange_declare(e.name, e.type, durable=True),
+        )
+    for queue in topology.queues:
+        yield (
+            f"queue {queue.name!r}",
+            lambda channel, q=queue: channel.queue_declare(q.name, durable=True, arguments=dict(q.arguments)),
+        )
+    for binding in topology.bindings:
+        yield (
+            f"binding {binding.exchange!r} -> {binding.queue!r}",
+            lambda channel, b=binding: channel.queue_bind(b.queue, b.exchange, b.routing_key),
+        )
+
+
+def counts(channel: BlockingChannel, queue: str) -> tuple[int, int]:
+    """Messages ready and consumers of a queue."""
+    method = channel.queue_declare(queue, passive=True).method
+    return method.message_count, method.consumer_count
+
+
+def publish_once(connection: BlockingConnection, exchange: str, routing_key: str, body: bytes) -> None:
+    """Publish one persistent message, mandatory and confirmed, as it stands. Raises BrokerUnavailable."""
+    channel = connection.channel()
+    channel.confirm_delivery()
+    properties = pika.BasicProperties(delivery_mode=2)
+    try:
+        channel.basic_publish(exchange, routing_key, body, properties, mandatory=True)
+    except (pika.exceptions.AMQPError, OSError) as error:
+        raise BrokerUnavailable(f"exchange {exchange!r} took no message: {error!r}") from error
+    channel.close()

@@ -1,0 +1,45 @@
+"""A delivery is a message as the broker handed it over, with what is needed to settle and to explain it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.message import HEADER_LETTER, HEADER_RETRIES, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message off a queue.
+
+    `tag` is the delivery tag, worth something only on the channel of `generation`. `deliveries`
+    counts earlier deliveries that were neither acked nor given up (quorum queues count them).
+    `exchange` and `routing_key` are where the sender published it, whatever way it took since.
+    """
+
+    message: Message
+    tag: int
+    generation: int
+    queue: str
+    exchange: str
+    routing_key: str
+    deliveries: int = 0
+    reply_to: str | None = None
+    correlation_id: str | None = None
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    properties: Any = None
+
+    @property
+    def letter_id(self) -> int | None:
+        """The dead letter this is a replay of, if it is one."""
+        return _count(self.headers.get(HEADER_LETTER))
+
+    @property
+    def retries(self) -> int:
+        """How often the delay queue has brought it back."""
+        return _count(self.headers.get(HEADER_RETRIES)) or 0
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int and value >= 0 else None

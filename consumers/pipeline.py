@@ -1,0 +1,149 @@
+"""The worker's loop: deliveries are judged, gathered, committed, answered and settled, in that order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from consumers.batcher import Batcher
+from consumers.broker_deaths import broker_death
+from consumers.committer import Committed, Committer
+from consumers.delivery import Delivery
+from consumers.failpoints import Failpoint
+from consumers.item import Item
+from consumers.outbox import Outbox
+from consumers.settle import acknowledge
+from consumers.source import Source
+from schemas.judge import Candidate
+from schemas.message import PING, Message
+from schemas.topology import ACTIONS, DEAD, DELAY_SECONDS, RUNS
+from schemas.verdict import Invalid, Pong, UnknownRun
+
+Judge = Callable[[Message], Candidate | Invalid]
+
+TICK_SECONDS = 1.0
+"""How long the loop may sleep: heartbeats and stop requests are heeded at least this often."""
+
+SUSPECT_AT = 2
+"""Earlier deliveries that make a message a suspect: seen for the third time, it leaves the crowd."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Everything the loop works with; made by the worker, once for each connection to the broker."""
+
+    source: Source
+    judge: Judge
+    batcher: Batcher[Item]
+    committer: Committer
+    outbox: Outbox
+    failpoint: Failpoint
+    clock: Callable[[], float]
+    patience_seconds: int
+    max_bytes: int
+    """Payload bytes in hand at most; beyond them the broker's socket is left unread, but for heartbeats."""
+    heartbeat: float
+    drain_seconds: float
+
+    def run(self, stopping: Callable[[], bool], *, maintain: Callable[[], None]) -> None:
+        """Until `stopping` says so; then what has been received is committed and acked before returning.
+
+        Raises BrokerUnavailable, StoreUnavailable or Misconfigured; what was in hand goes back to its queue
+        then.
+        """
+        draining = False
+        drain_until = 0.0
+        read_at = self.clock()
+        inflight_bytes = 0
+        while True:
+            if stopping() and not draining:
+                self.source.stop_consuming()
+                draining, drain_until = True, self.clock() + self.drain_seconds
+            if draining and self.clock() > drain_until:
+                self.committer.abandon()
+            full = self.committer.busy and self.batcher.bytes + inflight_bytes >= self.max_bytes
+            dry = False
+            if not full or self.clock() - read_at > self.heartbeat / 4:
+                deliveries = self.source.poll(0 if full else self._timeout(draining))
+                read_at = self.clock()
+                dry = not deliveries
+                for delivery in deliveries:
+                    self._take_in(delivery)
+            else:
+                self.committer.wait(TICK_SECONDS)
+            committed = self.committer.collect()
+            if committed is not None:
+                inflight_bytes = 0
+                self._settle(committed)
+            if not self.committer.busy:
+                batch = self.batcher.take(self.clock(), idle=dry, drain=draining)
+                if batch is not None:
+                    inflight_bytes = batch.bytes
+                    self.committer.submit(batch)
+                elif draining and dry and not len(self.batcher):
+                    return
+            if dry:
+                self.outbox.tick()
+                maintain()
+
+    def _timeout(self, draining: bool) -> float:
+        if self.committer.busy:
+            return TICK_SECONDS  # The end of the commit wakes us.
+        return 0 if len(self.batcher) or draining else TICK_SECONDS
+
+    def _take_in(self, delivery: Delivery) -> None:
+        if delivery.deliveries >= SUSPECT_AT and delivery.queue in (ACTIONS, RUNS):
+            self._quarantine(delivery)
+            return
+        item = Item(delivery, self._judged(delivery), self._patient(delivery))
+        self.batcher.add(item, len(delivery.message.payload), self.clock())
+
+    def _judged(self, delivery: Delivery) -> Candidate | Invalid | Pong:
+        message = delivery.message
+        if delivery.queue == DEAD:
+            return broker_death(delivery.headers)
+        if message.kind == PING:
+            return Pong()
+        self.failpoint.reach("judge", message.payload)
+        return self.judge(message)
+
+    def _patient(self, delivery: Delivery) -> bool:
+        nobody_waits = not delivery.reply_to
+        return nobody_waits and delivery.retries * DELAY_SECONDS < self.patience_seconds
+
+    def _quarantine(self, delivery: Delivery) -> None:
+        self.outbox.quarantine(delivery)
+        self.failpoint.reach("after_move", delivery.message.payload)
+        acknowledge(self.source, [delivery], whole_prefix=False)
+        structlog.get_logger().warning("suspect quarantined", queue=delivery.queue, deliveries=delivery.deliveries)
+
+    def _settle(self, committed: Committed) -> None:
+        pairs = list(zip(committed.batch.items, committed.verdicts, strict=True))
+        waits = [
+            item for item, verdict in pairs if isinstance(verdict, UnknownRun) and not item.becomes_letter(verdict)
+        ]
+        self.outbox.reply((item.delivery, verdict) for item, verdict in pairs)
+        for item in waits:
+            self.outbox.delay(item.delivery)
+        acknowledge(self.source, [item.delivery for item in committed.batch.items], whole_prefix=True)
+        self.failpoint.reach("after_ack")
+        structlog.get_logger().info("batch committed", **_line(committed))
+
+
+def _line(committed: Committed) -> Mapping[str, Any]:
+    counts: dict[str, int] = {}
+    for verdict in committed.verdicts:
+        duplicate = getattr(verdict, "duplicate", False)
+        outcome = "duplicate" if duplicate else verdict.code
+        counts[outcome] = counts.get(outcome, 0) + 1
+    batch = committed.batch
+    return {
+        "messages": len(batch.items),
+        "bytes": batch.bytes,
+        "trigger": batch.trigger,
+        "seconds": round(committed.seconds, 4),
+        **counts,
+    }

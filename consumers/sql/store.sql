@@ -1,0 +1,95 @@
+-- Every statement of the store, by name; loaded by consumers/queries.py.
+
+-- name: insert_starts
+-- Run starts; a run that is there already stays as it is.
+INSERT INTO runs (run_id, organization, node_name, start_time, start_extra)
+SELECT *
+FROM unnest(%(run_id)s::uuid[], %(organization)s::text[], %(node_name)s::text[],
+            %(start_time)s::timestamptz[], %(extra)s::json[])
+ON CONFLICT (run_id) DO NOTHING
+RETURNING run_id::text;
+
+-- name: known_runs
+-- Of the runs a batch names, those we know.
+SELECT run_id::text, organization, node_name FROM runs WHERE run_id = ANY (%(run_ids)s::uuid[]);
+
+-- name: lock_runs
+-- The runs that a batch ends, in one order for everybody, so that two workers never deadlock.
+SELECT run_id::text, organization, node_name, status,
+       to_char(start_time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS start_time
+FROM runs WHERE run_id = ANY (%(run_ids)s::uuid[]) ORDER BY run_id FOR UPDATE;
+
+-- name: insert_action_ids
+-- Takes the ids that are free; those returned are ours to store.
+INSERT INTO action_ids (id, recorded_at)
+SELECT * FROM unnest(%(id)s::uuid[], %(recorded_at)s::timestamptz[])
+ON CONFLICT (id) DO NOTHING
+RETURNING id::text;
+
+-- name: copy_actions
+COPY actions (id, recorded_at, organization_name, entity_type, entity_name, parent_type, parent_name,
+              task, requestor_type, requestor_name, remote_hostname, remote_request_id, request_id,
+              service_hostname, user_agent, message_type, message_version, data, extra)
+FROM STDIN;
+
+-- name: stored_actions
+-- Rows as they are, to tell a repeated message from another one under its id.
+SELECT a.id::text, to_char(a.recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+       a.organization_name, a.entity_type, a.entity_name, a.parent_type, a.parent_name,
+       a.task, a.requestor_type, a.requestor_name, a.remote_hostname, a.remote_request_id, a.request_id,
+       a.service_hostname, a.user_agent, a.message_type, a.message_version, a.data::text, a.extra::text
+FROM action_ids i JOIN actions a ON a.recorded_at = i.recorded_at AND a.id = i.id
+WHERE i.id = ANY (%(ids)s::uuid[]);
+
+-- name: end_run
+UPDATE runs
+SET status = %(status)s, end_time = %(end_time)s::timestamptz, end_start_time = %(start_time)s::timestamptz,
+    run_list = %(run_list)s, expanded_run_list = %(expanded_run_list)s,
+    total_res_count = %(total_res_count)s, updated_res_count = %(updated_res_count)s,
+    data = %(data)s::json, end_extra = %(extra)s::json, ended_at = now()
+WHERE run_id = %(run_id)s::uuid AND status = 'started';
+
+-- name: copy_resources
+COPY run_resources (run_id, start_time, position, type, name, resource_id, cookbook_name, cookbook_version,
+                    duration_ms, before, after, delta, result, extra)
+FROM STDIN;
+
+-- name: stored_end
+SELECT run_id::text, organization, node_name, status,
+       to_char(end_start_time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+       to_char(end_time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+       run_list, total_res_count, data::text, expanded_run_list, end_extra::text
+FROM runs WHERE run_id = %(run_id)s::uuid;
+
+-- name: stored_resources
+SELECT r.position, r.type, r.name, r.resource_id, r.cookbook_name, r.cookbook_version, r.duration_ms,
+       r.before::text, r.after::text, r.delta, r.result, r.extra::text
+FROM runs JOIN run_resources r ON r.start_time = runs.start_time AND r.run_id = runs.run_id
+WHERE runs.run_id = %(run_id)s::uuid ORDER BY r.position;
+
+-- name: insert_tally
+-- What leaves no row of its own is counted here: one line a batch, so that workers never wait for each other.
+INSERT INTO tallies (outcome, rule, count) VALUES (%(outcome)s, %(rule)s, %(count)s);
+
+-- name: insert_letter
+-- One letter a message, however often it comes.
+INSERT INTO dead_letters AS letter (
+    message_key, stage, reason, details, sqlstate, fingerprint, kind, door, organization, node, run_id,
+    exchange, routing_key, content_encoding, properties, payload, worker_version)
+VALUES (
+    %(message_key)s, %(stage)s, %(reason)s, %(details)s::json, %(sqlstate)s, %(fingerprint)s, %(kind)s,
+    %(door)s, %(organization)s, %(node)s, %(run_id)s, %(exchange)s, %(routing_key)s,
+    %(content_encoding)s, %(properties)s::json, %(payload)s, %(worker_version)s)
+ON CONFLICT (message_key) DO UPDATE SET
+    attempts = letter.attempts + 1, last_seen = now(),
+    state = CASE WHEN letter.state IN ('resolved', 'discarded') THEN 'open' ELSE letter.state END,
+    resolution = NULL,
+    stage = excluded.stage, reason = excluded.reason, details = excluded.details,
+    sqlstate = excluded.sqlstate, fingerprint = excluded.fingerprint,
+    worker_version = excluded.worker_version;
+
+-- name: read_only
+SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean;
+
+-- name: make_partitions
+SELECT ingest_make_partitions(date_trunc('month', now())::date, %(months)s);

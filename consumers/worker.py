@@ -1,0 +1,165 @@
+"""A worker process: database first, then broker; runs the pipeline until told to stop, through every outage."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from consumers.batcher import Batcher
+from consumers.committer import Committer
+from consumers.connect import connect
+from consumers.declare import declare
+from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
+from consumers.failpoints import Failpoint
+from consumers.item import Item
+from consumers.outbox import Outbox
+from consumers.pipeline import Pipeline
+from consumers.source import Source
+from consumers.store import Store
+from schemas.judge import Judge
+from schemas.settings import Settings
+from schemas.topology import ACTIONS, DEAD, PINGS, QUARANTINE, RUNS
+
+EXIT_OK, EXIT_CONFIGURATION = 0, 78
+
+MAINTENANCE_SECONDS = 3600.0
+MAX_INFLIGHT_BYTES = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Which queues a worker consumes, with the prefetch of each, and how many messages it commits at once."""
+
+    name: str
+    queues: Mapping[str, int]
+    batch_messages: int
+
+
+def main_lane(settings: Settings) -> Lane:
+    """The lane that every worker but one runs."""
+    queues = {ACTIONS: settings.prefetch, RUNS: settings.prefetch, DEAD: 100, PINGS: 10}
+    return Lane("main", queues, settings.batch_messages)
+
+
+def quarantine_lane(_settings: Settings) -> Lane:
+    """The lane for suspects: one message at a time, so that whatever it does, it does to itself."""
+    return Lane("quarantine", {QUARANTINE: 1}, 1)
+
+
+LANES: Mapping[str, Callable[[Settings], Lane]] = {"main": main_lane, "quarantine": quarantine_lane}
+
+
+class Worker:
+    """One consumer process; `run` is its whole life."""
+
+    def __init__(self, settings: Settings, lane: Lane, version: str, failpoint: Failpoint) -> None:
+        self._settings = settings
+        self._lane = lane
+        self._failpoint = failpoint
+        self._stop = threading.Event()
+        self._parent = os.getppid()
+        self._name = f"chef-ingest {lane.name} {socket.gethostname()}:{os.getpid()}"
+        self._store = Store(settings, version, failpoint)
+        self._judge = Judge.from_settings(settings)
+        self._generation = 0
+        self._maintained = float("-inf")
+        self._log = structlog.get_logger().bind(worker=os.getpid(), lane=lane.name)
+
+    def _stopping(self) -> bool:
+        # A worker whose supervisor was killed must not work on, unseen.
+        return self._stop.is_set() or os.getppid() != self._parent
+
+    def stop(self) -> None:
+        """Drain and return from `run`; safe in a signal handler and called twice."""
+        self._stop.set()
+
+    def run(self) -> int:
+        """Work until `stop`; the exit code. 78 means that a person has to change something."""
+        attempt = 0
+        while not self._stopping():
+            began = time.monotonic()
+            try:
+                self._session()
+            except Misconfigured as error:
+                self._log.error("stopped: configuration", why=str(error))
+                return EXIT_CONFIGURATION
+            except (BrokerUnavailable, StoreUnavailable) as error:
+                attempt = 1 if time.monotonic() - began > 30 else attempt + 1
+                if not self._stop.is_set():
+                    pause = backoff(attempt)
+                    self._log.warning("waiting", why=str(error), seconds=round(pause, 2))
+                    self._stop.wait(pause)
+        self._store.close()
+        self._log.info("stopped")
+        return EXIT_OK
+
+    def _session(self) -> None:
+        """One stretch with a database and a broker."""
+        self._store.connect()
+        connection = self._connect()
+        declare(connection)
+        self._generation += 1
+        source = Source(connection, self._lane.queues, self._generation)
+        outbox = Outbox(self._connect)
+        committer = Committer(self._store, source.wake, time.monotonic)
+        self._log.info("consuming", queues=sorted(self._lane.queues))
+        try:
+            self._pipeline(source, outbox, committer).run(self._stopping, maintain=self._maintain)
+        finally:
+            committer.close()
+            outbox.close()
+            source.close()
+
+    def _pipeline(self, source: Source, outbox: Outbox, committer: Committer) -> Pipeline:
+        settings = self._settings
+        return Pipeline(
+            source=source,
+            judge=self._judge,
+            batcher=Batcher[Item](self._lane.batch_messages, settings.batch_bytes, settings.batch_age_seconds),
+            committer=committer,
+            outbox=outbox,
+            failpoint=self._failpoint,
+            clock=time.monotonic,
+            patience_seconds=settings.run_end_patience_seconds,
+            max_bytes=MAX_INFLIGHT_BYTES,
+            heartbeat=settings.heartbeat_seconds,
+            drain_seconds=settings.drain_seconds,
+        )
+
+    def _connect(self) -> Any:
+        return connect(self._settings.amqp_url, heartbeat=self._settings.heartbeat_seconds, name=self._name)
+
+    def _maintain(self) -> None:
+        """Now and then, between batches: partitions ahead."""
+        if time.monotonic() - self._maintained < MAINTENANCE_SECONDS:
+            return
+        self._maintained = time.monotonic()
+        try:
+            made = self._store.make_partitions()
+        except StoreUnavailable as error:
+            self._log.warning("partitions not made", why=str(error))
+        else:
+            if made:
+                self._log.info("partitions made", partitions=made)
+
+
+def backoff(attempt: int, longest: float = 10.0) -> float:
+    """Seconds to wait before try number `attempt`: full jitter, so that a fleet does not come back as one."""
+    return random.uniform(0.05, min(longest, 0.2 * 2.0 ** min(attempt, 16)))
+
+
+def run_worker(settings: Settings, lane: str, version: str, failpoint: Failpoint) -> int:
+    """A worker in this process, SIGTERM and SIGINT draining it; its exit code."""
+    worker = Worker(settings, LANES[lane](settings), version, failpoint)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    return worker.run()

@@ -1,0 +1,93 @@
+"""What a client asks for in its header fields: how long to wait, which form of error, which coding. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+Fields = Mapping[bytes, bytes]
+"""Lower-case header field name -> value; repeated fields are joined by a comma (RFC 9110, 5.3)."""
+
+
+def fields(raw: Iterable[tuple[bytes, bytes]]) -> Fields:
+    """The header fields of an ASGI scope as a mapping."""
+    pairs = list(raw)
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for name in found:
+            found[name] = b", ".join(value for each, value in pairs if each == name)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """How long to wait for the verdict, in seconds, and what to say of it in Preference-Applied."""
+
+    wait: float
+    applied: str | None = None
+
+
+_PREFERENCE: Final = re.compile(rb'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*("[^"]*"|[^\s;,"]*))?[^,]*')
+
+
+def preference(value: bytes | None, *, default: float, longest: float) -> Preference:
+    """What a Prefer field asks for (RFC 7240); what can't be understood is ignored.
+
+    `respond-async` alone means no wait; with `wait=N` it means N seconds. N is cut to `longest`.
+    """
+    if not value:
+        return Preference(default)
+    found: dict[bytes, bytes] = {}
+    for part in value.split(b","):
+        match = _PREFERENCE.fullmatch(part)
+        if match is not None:
+            # Of a preference that comes twice the first one counts (RFC 7240, 2).
+            found.setdefault(match[1].lower(), (match[2] or b"").strip(b'"'))
+    wait = _seconds(found.get(b"wait"), longest)
+    words = ["respond-async"] if b"respond-async" in found else []
+    if wait is not None:
+        words.append(f"wait={wait:g}")
+    if not words:
+        return Preference(default)
+    return Preference(0.0 if wait is None else wait, ", ".join(words))
+
+
+def _seconds(value: bytes | None, longest: float) -> float | None:
+    if value is None or not re.fullmatch(rb"[0-9]{1,9}", value):
+        return None
+    return min(float(value), longest)
+
+
+def wants_problem(accept: bytes | None) -> bool:
+    """Whether an Accept field names application/problem+json itself (RFC 9457); wildcards don't."""
+    if not accept or b"problem+json" not in accept.lower():
+        return False
+    for part in accept.lower().split(b","):
+        media, *parameters = (each.strip() for each in part.split(b";"))
+        if media == b"application/problem+json":
+            return not any(re.fullmatch(rb"q\s*=\s*0(\.0{0,3})?", each) for each in parameters)
+    return False
+
+
+def content_coding(value: bytes | None) -> str | None:
+    """The coding of the body, as AMQP's content_encoding is to name it: None or `gzip`.
+
+    Raises ValueError for any other coding, and for several.
+    """
+    name = (value or b"").strip().lower()
+    if name in (b"", b"identity"):
+        return None
+    if name in (b"gzip", b"x-gzip"):
+        # x-gzip is gzip (RFC 9110, 8.4.1.3).
+        return "gzip"
+    raise ValueError(name.decode("latin-1"))
+
+
+_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+
+
+def valid_host(value: bytes) -> bool:
+    """Whether a Host field may stand in a URL that we hand out."""
+    return len(value) <= 255 and _HOST.fullmatch(value) is not None

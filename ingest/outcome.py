@@ -1,0 +1,38 @@
+"""What became of a publish, as far as the shim knows when it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from schemas.verdict import Verdict
+
+
+class Refusal(Enum):
+    """Why a message is not, or may not be, with the broker; the value is the code in logs and answers."""
+
+    NOT_CONNECTED = "not_connected"
+    CONNECTION_LOST = "connection_lost"
+    BLOCKED = "blocked"
+    UNROUTABLE = "unroutable"
+    NACKED = "nacked"
+    UNCONFIRMED = "unconfirmed"
+    OVERLOADED = "overloaded"
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The broker has confirmed the message; no verdict came within the wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The broker did not confirm the message: whoever sent it must send it again."""
+
+    refusal: Refusal
+
+
+QUEUED: Final = Queued()
+
+Outcome = Verdict | Queued | Refused

@@ -1,0 +1,90 @@
+"""The composition root of `serve`: one shim process, from its settings to its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Iterator
+
+import pika
+import structlog
+import uvicorn
+import uvloop
+
+from ingest import app, logs
+from ingest.link import parameters
+from ingest.publisher import Publisher
+from ingest.reads import Reads
+from schemas.settings import ConfigError, Settings
+
+_BACKLOG = 2048
+_KEEP_ALIVE_SECONDS = 75
+"""Longer than proxies keep theirs, so that they don't write into a connection we are closing."""
+
+
+def serve(settings: Settings) -> int:
+    """Serve HTTP until SIGTERM or SIGINT, finish what is under way, and return 0.
+
+    Raises ConfigError for settings that can't be used, an address already taken included.
+    """
+    if not structlog.is_configured():
+        logs.configure(settings)
+    try:
+        hosts = parameters(settings.amqp_url, heartbeat=settings.heartbeat_seconds)
+    except ValueError as error:
+        raise ConfigError([f"AMQP_URL: {error}"]) from None
+    listener = _listen(settings.listen)
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    structlog.get_logger("ingest.serve").info("listening", url=url)
+    with contextlib.closing(listener):
+        uvloop.run(_serve(settings, hosts, listener))
+    structlog.get_logger("ingest.serve").info("stopped", url=url)
+    return 0
+
+
+async def _serve(settings: Settings, hosts: list[pika.URLParameters], listener: socket.socket) -> None:
+    publisher = Publisher(
+        hosts,
+        confirm_seconds=settings.confirm_timeout_seconds,
+        max_outstanding=settings.max_outstanding,
+    )
+    config = uvicorn.Config(
+        app.build(settings, publisher, Reads(settings.database_url)),
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=max(1, int(settings.drain_seconds)),
+    )
+    await _Server(config).serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Stops on a signal and returns; uvicorn's own would raise the signal once more and so never exit 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+def _listen(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ConfigError([f"INGEST_LISTEN: {address!r} is not HOST:PORT"])
+    host = host.removeprefix("[").removesuffix("]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigError([f"INGEST_LISTEN: {address}: {error.strerror or error}"]) from error

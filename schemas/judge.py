@@ -1,0 +1,110 @@
+"""The judge: from a message to a candidate row or to every reason against it; total and pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from schemas.contract import Contract, compile_contract
+from schemas.decode import Body, decode
+from schemas.kind import Document
+from schemas.kinds import KINDS
+from schemas.meaning import Fault
+from schemas.message import Message
+from schemas.rows import Row
+from schemas.settings import Settings
+from schemas.verdict import Invalid
+from schemas.wording import faults as schema_faults
+from schemas.wording import first, shorten
+
+_DOORS: Final = {"http": "http_profile", "chef": "chef_profile"}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A message that can be stored, as far as the message alone can tell: its kind's name and its row."""
+
+    kind: str
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Judges any message by its kind's schema, in the profile of the door it came through.
+
+    `contracts` is (kind, door) -> compiled schema; limits are bytes once inflated, and levels of nesting.
+    """
+
+    contracts: Mapping[tuple[str, str], Contract]
+    max_bytes: int
+    max_depth: int
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Judge:
+        """Reads and compiles the schema files: build one at start-up and keep it."""
+        contracts = {
+            (name, door): compile_contract(kind, getattr(settings, profile))
+            for name, kind in KINDS.items()
+            for door, profile in _DOORS.items()
+        }
+        return cls(MappingProxyType(contracts), settings.max_inflated_bytes, settings.max_depth)
+
+    def __call__(self, message: Message) -> Candidate | Invalid:
+        """The candidate, or what is wrong, field by field; never raises, whatever the bytes."""
+        contract = self.contracts.get((message.kind, message.door))
+        if contract is None:
+            text = f"no such kind of message: {shorten(message.kind)!r} by door {shorten(message.door)!r}"
+            return Invalid("decode", "unknown_kind", {"message": text})
+        try:
+            body = decode(
+                message.payload,
+                message.content_encoding,
+                max_bytes=self.max_bytes,
+                max_depth=self.max_depth,
+            )
+            return body if isinstance(body, Invalid) else _judge(contract, message, body)
+        except RecursionError:
+            # max_depth may be set higher than the interpreter can follow.
+            return Invalid("decode", "too_deep", {"message": "nested deeper than this machine can read"})
+
+
+def _judge(contract: Contract, message: Message, body: Body) -> Candidate | Invalid:
+    document = contract.read(body)
+    if isinstance(document, Invalid):
+        return document
+    kind, values = contract.kind, document.values
+    if not contract.is_valid(values):
+        refused = _refusal(contract, message, document)
+        if refused is not None:
+            return refused
+    elif faults := kind.faults(message, values):
+        return _meaningless(faults)
+    return Candidate(kind.name, kind.row(message, document))
+
+
+def _refusal(contract: Contract, message: Message, document: Document) -> Invalid | None:
+    """What the reference says of a message that the fast validator refused; None when nothing is wrong."""
+    values = document.values
+    details = schema_faults(contract.reference, values)
+    meant = contract.kind.faults(message, values) | _line_breaks(contract, values)
+    if not details:
+        return _meaningless(meant) if meant else None
+    # All faults at once, one a field: where the schema has spoken, meaning is silent.
+    told = details | {field: fault.text for field, fault in meant.items() if field not in details}
+    return Invalid("schema", "schema", first(told))
+
+
+def _line_breaks(contract: Contract, values: Mapping[str, Any]) -> dict[str, Fault]:
+    """To the reference `$` matches before a final line break, which is in nobody's intention."""
+    return {
+        member: Fault("line_break", "ends in a line break")
+        for member in contract.patterned
+        if isinstance(value := values.get(member), str) and value.endswith("\n")
+    }
+
+
+def _meaningless(faults: Mapping[str, Fault]) -> Invalid:
+    reason = next(iter(faults.values())).reason
+    return Invalid("meaning", reason, first({field: fault.text for field, fault in faults.items()}))

@@ -1,0 +1,155 @@
+"""Laws of decoding: bounded, strict, and exact about what it refuses."""
+
+import gzip
+import json
+import tracemalloc
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from schemas.decode import Body, decode, deeper_than, inflate
+from schemas.verdict import Invalid
+
+LIMIT = 1000
+
+
+def run(payload, encoding=None, max_bytes=LIMIT, max_depth=32):
+    return decode(payload, encoding, max_bytes=max_bytes, max_depth=max_depth)
+
+
+@pytest.mark.parametrize(
+    ("payload", "encoding", "reason"),
+    [
+        (b"{}", "br", "content_encoding"),
+        (b"{}", "gzip, gzip", "content_encoding"),
+        (b"{}", "gzip", "not_gzip"),
+        (b"", "gzip", "not_gzip"),
+        (gzip.compress(b"{}")[:-1], "gzip", "not_gzip"),
+        (gzip.compress(b"{}") + b"x", "gzip", "not_gzip"),
+        (gzip.compress(b"") * 65, "gzip", "not_gzip"),
+        (gzip.compress(b" " * (LIMIT + 1)), "gzip", "too_large"),
+        (b" " * (LIMIT + 1), None, "too_large"),
+        (b'{"a":"\xff"}', None, "not_utf8"),
+        (b'{"a":"\xed\xa0\x80"}', None, "not_utf8"),
+        (b"\xef\xbb\xbf{}", None, "not_utf8"),
+        ('{"a":1}'.encode("utf-16"), None, "not_utf8"),
+        (b"", None, "not_json"),
+        (b'{"a":NaN}', None, "not_json"),
+        (b'{"a":-Infinity}', None, "not_json"),
+        (rb'{"a":["\ud800 and more to come"]}', None, "not_json"),
+        (rb'{"a":"\udc00 and more to come"}', None, "not_json"),
+        (b'{"a":"\x01"}', None, "not_json"),
+        (b'{"a":1}{}', None, "not_json"),
+        (b'{"a":01}', None, "not_json"),
+        (b"[1]", None, "not_object"),
+        (b"null", None, "not_object"),
+        (b'"text"', None, "not_object"),
+        (b'{"a":' + b"[" * 40 + b"]" * 40 + b"}", None, "too_deep"),
+        (b'{"a":1,"a":1}', None, "duplicate_member"),
+        (b"{" + b",".join(b'"%d":1' % each for each in range(1001)) + b"}", None, "too_many_members"),
+    ],
+)
+def test_each_reason(payload, encoding, reason):
+    """Each damaged body is refused for the one reason that is true of it."""
+    verdict = run(payload, encoding, max_bytes=20_000 if reason == "too_many_members" else LIMIT)
+    assert isinstance(verdict, Invalid)
+    assert (verdict.stage, verdict.reason) == ("decode", reason)
+    assert verdict.details
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", " x-gzip "])
+def test_gzip_is_inflated_members_and_all(encoding):
+    """Any spelling of gzip is inflated, several gzip members in one body too, up to the very limit."""
+    body = b'{"a":"' + b"x" * (LIMIT - 8) + b'"}'
+    payload = gzip.compress(body[:10]) + gzip.compress(body[10:])
+    assert inflate(payload, encoding, LIMIT) == body
+    assert isinstance(inflate(payload, encoding, LIMIT - 1), Invalid)
+
+
+@pytest.mark.parametrize("encoding", [None, "", "identity", "Identity"])
+def test_unencoded_bodies_pass_unchanged(encoding):
+    """Without an encoding the body is the payload."""
+    assert inflate(b"{}", encoding, LIMIT) == b"{}"
+
+
+def test_memory_stays_flat_under_a_bomb():
+    """A body that would inflate to 200 MB takes little more memory than the limit allows."""
+    bomb = gzip.compress(b" " * 200_000_000, compresslevel=1)
+    tracemalloc.start()
+    try:
+        assert inflate(bomb, "gzip", 1_000_000).reason == "too_large"
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_deeper_than_the_interpreter_is_a_refusal():
+    """A depth limit set beyond what the interpreter can follow ends in a refusal, not in an exception."""
+    body = b'{"a":' + b"[" * 50_000 + b"]" * 50_000 + b"}"
+    assert run(body, max_bytes=200_000, max_depth=100_000).reason == "too_deep"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(alphabet='ab"\\[]{}é\n\0😀'),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text('a"\\[{', max_size=4), inner, max_size=4),
+    max_leaves=30,
+)
+
+
+def plain_depth(value):
+    if isinstance(value, dict):
+        return 1 + max(map(plain_depth, value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max(map(plain_depth, value), default=0)
+    return 0
+
+
+@given(JSON, st.booleans(), st.integers(0, 8))
+@example([[[]], [[[]]]], True, 3)
+def test_depth_agrees_with_a_straightforward_one(value, ascii_only, limit):
+    """deeper_than says what walking the parsed value says."""
+    body = json.dumps(value, ensure_ascii=ascii_only).encode()
+    assert deeper_than(limit, body) == (plain_depth(value) > limit)
+
+
+@pytest.mark.parametrize("depth", [1, 15, 16, 17, 18, 31, 32, 33, 400])
+@pytest.mark.parametrize("width", [1, 3])
+def test_depth_is_exact_on_both_sides_of_every_limit(depth, width):
+    """At its own depth a text passes, one level less refuses it, through strings that look like brackets."""
+    body = b'{"[[":"}",\n"a":' * depth + b"[]" + b"}" * depth
+    body = b"[" + b",".join([body] * width) + b"]"
+    assert not deeper_than(depth + 2, body)
+    assert deeper_than(depth + 1, body)
+
+
+@given(st.binary() | st.text(alphabet='[]{}"\\').map(str.encode), st.integers(0, 20))
+def test_depth_is_total(body, limit):
+    """deeper_than answers on any bytes."""
+    assert deeper_than(limit, body) in (True, False)
+
+
+KEY = st.text(alphabet='a b\\"é\n😀', max_size=3)
+SPACE = st.text(alphabet=" \n\t\r", max_size=2)
+
+
+@given(st.lists(st.tuples(KEY, JSON), max_size=6), SPACE, st.booleans())
+@example([("a", 12), ("a", 1)], "", True)
+@example([("a", 1), ("a", 12)], " ", True)
+@example([("é", 1), ("é", 1)], "", True)
+@example([("", [1, 2]), ("b", 1), ("", [1, 2])], "\n", False)
+def test_duplicates_are_found_exactly(pairs, space, ascii_only):
+    """A body is refused for a duplicate exactly when two top-level members have one name, however it is written."""
+    written = [
+        f"{json.dumps(key, ensure_ascii=ascii_only)}{space}:{space}{json.dumps(value, ensure_ascii=not ascii_only)}"
+        for key, value in pairs
+    ]
+    body = space + "{" + space + f"{space},{space}".join(written) + space + "}" + space
+    found = run(body.encode(), max_bytes=100_000, max_depth=100)
+    names = [key for key, _ in pairs]
+    if len(set(names)) < len(names):
+        assert found.reason == "duplicate_member"
+        assert all(names.count(name) > 1 for name in found.details)
+    else:
+        assert isinstance(found, Body)
+        assert {name: json.loads(bytes(raw)) for name, raw in found.members.items()} == dict(pairs)

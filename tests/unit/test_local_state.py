@@ -1,0 +1,112 @@
+"""The state folder: one owner, remembered ports and secrets, and the URLs of a running stack."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ingest.local.state import PORTS, State, StateError, read_environment
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    owned = State(tmp_path / "state")
+    owned.acquire()
+    yield owned
+    owned.release()
+
+
+def test_ports_and_secrets_are_remembered(state: State) -> None:
+    """The same folder gives the same ports and secrets in the next run."""
+    ports = [state.port(name) for name in ("amqp", "postgres")]
+    secret = state.secret("password")
+    again = State(state.folder)
+    assert [again.port(name) for name in ("amqp", "postgres")] == ports
+    assert again.secret("password") == secret
+    assert len(set(ports)) == 2
+    assert all(port in PORTS for port in ports)
+
+
+def test_a_port_that_was_taken_meanwhile_is_replaced(state: State) -> None:
+    """A remembered port on which somebody else listens now is given up for another."""
+    port = state.port("amqp")
+    with socket.create_server(("127.0.0.1", port)):
+        other = state.port("amqp")
+    assert other != port
+    assert state.port("amqp") == other
+
+
+def test_secrets_are_for_their_owner_only(state: State) -> None:
+    """The files that hold passwords are readable by their owner alone."""
+    state.secret("password")
+    state.publish(amqp_url="amqp://user:secret@host")
+    for name in ("state.json", "running.json"):
+        assert stat.S_IMODE((state.folder / name).stat().st_mode) == 0o600
+
+
+def test_a_second_owner_is_refused_until_the_first_releases(state: State) -> None:
+    """The folder has one owner at a time, and is free again after release."""
+    second = State(state.folder)
+    with pytest.raises(StateError, match=f"process {os.getpid()}"):
+        second.acquire()
+    state.release()
+    second.acquire()
+    second.release()
+
+
+def test_the_environment_is_that_of_a_running_stack(state: State) -> None:
+    """What is published, in steps, is read back under the variables' names until the owner releases."""
+    with pytest.raises(StateError, match="no local stack runs"):
+        read_environment(state.folder)
+    state.publish(amqp_url="amqp://a", database_url="postgresql://b")
+    state.publish(ingest_url="http://c")
+    assert read_environment(state.folder) == {
+        "AMQP_URL": "amqp://a",
+        "DATABASE_URL": "postgresql://b",
+        "INGEST_URL": "http://c",
+    }
+    state.release()
+    with pytest.raises(StateError, match="no local stack runs"):
+        read_environment(state.folder)
+
+
+def test_a_dead_owners_urls_are_not_believed(state: State) -> None:
+    """URLs that a killed owner left behind are nobody's."""
+    state.publish(amqp_url="amqp://a")
+    file = state.folder / "running.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "started": "another-boot/1"}))
+    with pytest.raises(StateError, match="no local stack runs"):
+        read_environment(state.folder)
+
+
+def test_an_unusable_folder_is_an_error_with_its_name(tmp_path: Path) -> None:
+    """A state folder that cannot be made is a StateError naming it."""
+    (tmp_path / "file").touch()
+    with pytest.raises(StateError, match=str(tmp_path / "file")):
+        State(tmp_path / "file" / "state").acquire()
+
+
+def test_a_damaged_file_is_an_error_that_says_which(state: State) -> None:
+    """A state file that is no JSON is reported by its path and remedy, not by a traceback."""
+    (state.folder / "state.json").write_text("{")
+    with pytest.raises(StateError, match=r"state\.json is damaged.*remove it"):
+        state.port("amqp")
+
+
+def test_data_stays_in_the_folder_where_it_can(state: State) -> None:
+    """For servers that run as ourselves the data lies in the state folder."""
+    assert state.data([None]) == state.folder / "data"
+    assert state.data([None]).is_dir()
+
+
+def test_a_dangling_data_link_is_an_error(state: State) -> None:
+    """Data that was moved out and is gone is said to be, instead of an empty stack put in its place."""
+    (state.folder / "data").symlink_to(state.folder / "gone")
+    with pytest.raises(StateError, match="gone"):
+        state.data([None])

@@ -1,0 +1,107 @@
+"""What clients ask for in header fields."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.negotiation import (
+    Preference,
+    content_coding,
+    fields,
+    preference,
+    valid_host,
+    wants_problem,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, Preference(2.0)),
+        (b"", Preference(2.0)),
+        (b"return=minimal", Preference(2.0)),
+        (b"respond-async", Preference(0.0, "respond-async")),
+        (b"Respond-Async", Preference(0.0, "respond-async")),
+        (b"wait=5", Preference(5.0, "wait=5")),
+        (b'wait="5"', Preference(5.0, "wait=5")),
+        (b" wait = 5 ; foo=bar", Preference(5.0, "wait=5")),
+        (b"wait=0", Preference(0.0, "wait=0")),
+        (b"wait=100", Preference(30.0, "wait=30")),
+        (b"wait=5, wait=9", Preference(5.0, "wait=5")),
+        (b"respond-async, wait=5", Preference(5.0, "respond-async, wait=5")),
+        (b"wait=-1", Preference(2.0)),
+        (b"wait=1_0", Preference(2.0)),
+        (b"wait=\xb2", Preference(2.0)),
+        (b"wait=5\n", Preference(5.0, "wait=5")),
+        (b"wait=99999999999999999999", Preference(2.0)),
+        (b"wait", Preference(2.0)),
+        (b",,;=,", Preference(2.0)),
+    ],
+)
+def test_preference(value: bytes | None, expected: Preference) -> None:
+    """A Prefer field is read as RFC 7240 says, and what it can't mean is ignored."""
+    assert preference(value, default=2.0, longest=30.0) == expected
+
+
+@given(st.binary(max_size=200))
+def test_preference_takes_anything(value: bytes) -> None:
+    """No Prefer field raises, and none makes us wait longer than the longest wait."""
+    found = preference(value, default=2.0, longest=30.0)
+    assert 0 <= found.wait <= 30
+    assert found.applied is None or found.applied.isascii()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, False),
+        (b"*/*", False),
+        (b"application/json", False),
+        (b"application/problem+json", True),
+        (b"application/json, application/PROBLEM+json;q=0.5", True),
+        (b"application/problem+json;q=0", False),
+        (b"application/problem+json; q=0.000", False),
+        (b"text/problem+json", False),
+    ],
+)
+def test_wants_problem(value: bytes | None, expected: bool) -> None:
+    """A problem document is sent only to who names its media type and doesn't refuse it."""
+    assert wants_problem(value) is expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(None, None), (b"", None), (b"identity", None), (b"gzip", "gzip"), (b"GZip", "gzip"), (b"x-gzip", "gzip")],
+)
+def test_content_coding(value: bytes | None, expected: str | None) -> None:
+    """gzip in each of its spellings is gzip; identity and nothing are no coding."""
+    assert content_coding(value) == expected
+
+
+@pytest.mark.parametrize("value", [b"br", b"gzip, gzip", b"deflate", b"\xff", b"gzip\nx"])
+def test_other_codings(value: bytes) -> None:
+    """Any other coding, and more than one, is refused."""
+    with pytest.raises(ValueError):  # noqa: PT011
+        content_coding(value)
+
+
+def test_fields_joins_repeated() -> None:
+    """A field that comes several times is the list of its values, in order."""
+    found = fields([(b"prefer", b"wait=1"), (b"host", b"a"), (b"prefer", b"respond-async")])
+    assert found == {b"prefer": b"wait=1, respond-async", b"host": b"a"}
+
+
+@pytest.mark.parametrize("value", [b"a", b"ingest.example.com:8080", b"127.0.0.1:1", b"[::1]:80", b"[::1]"])
+def test_hosts(value: bytes) -> None:
+    """A name, an IPv4 or a bracketed IPv6 address, with or without a port, is a host."""
+    assert valid_host(value)
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"a b", b"a/b", b"a@b", b"a:b", b"a:1\n", b'"', b"a:123456", b"\xc3\xa4", b"a" * 256]
+)
+def test_no_hosts(value: bytes) -> None:
+    """Nothing that could change the meaning of a URL passes for a host."""
+    assert not valid_host(value)

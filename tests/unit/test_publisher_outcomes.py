@@ -1,0 +1,330 @@
+"""What the publisher makes of the events of a link, in every order that they can come."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from pika.spec import BasicProperties
+
+from ingest.link import Owner
+from ingest.outcome import QUEUED, Outcome, Refusal, Refused
+from ingest.publisher import Publisher
+from schemas.message import ACTION, RUN_END, Message
+from schemas.verdict import Created, to_wire
+
+CREATED = Created("/actions/x")
+ACTION_MESSAGE = Message(ACTION, b"{}", "http")
+
+
+class Wire:
+    """Stands where a link stands: notes what is published; the test tells the owner the rest."""
+
+    def __init__(self, owner: Owner) -> None:
+        self.owner = owner
+        self.sent: list[tuple[str, str, bytes, BasicProperties]] = []
+        self.unconfirmed = 0
+        self.unconfirmed_bytes = 0
+
+    def publish(self, correlation_id: str, key: str, body: bytes, properties: BasicProperties) -> None:
+        self.sent.append((correlation_id, key, body, properties))
+
+    def close(self) -> None:
+        self.owner.link_down(self, "closed")  # type: ignore[arg-type]
+
+
+class Desk:
+    """A publisher whose links are Wires."""
+
+    def __init__(self, **options: Any) -> None:
+        self.wires: list[Wire] = []
+        options = {"confirm_seconds": 0.05, "max_outstanding": 3} | options
+        self.publisher = Publisher([], connect=self._connect, **options)
+        self.publisher.start()
+
+    def _connect(self, _: object, owner: Owner) -> Any:
+        self.wires.append(Wire(owner))
+        return self.wires[-1]
+
+    def up(self) -> Wire:
+        self.publisher.link_up(self.wires[-1])  # type: ignore[arg-type]
+        return self.wires[-1]
+
+    def reply(self, *correlation_ids: str) -> None:
+        self.publisher.replied(json.dumps([[each, to_wire(CREATED)] for each in correlation_ids]).encode())
+
+
+def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(asyncio.wait_for(scenario(), 10))
+
+
+def test_verdict_before_confirm() -> None:
+    """A verdict that overtakes the confirm is the outcome."""
+
+    async def scenario() -> None:
+        desk = Desk()
+        desk.up()
+        correlation_id, outcome = desk.publisher.publish(ACTION_MESSAGE, wait=5)
+        desk.reply(correlation_id)
+        desk.publisher.settled(correlation_id, confirmed=True)
+        assert await outcome == CREATED
+
+    run(scenario)
+
+
+def test_confirm_then_verdict() -> None:
+    """A verdict within the wait is the outcome, however long after the confirm timeout."""
+
+    async def scenario() -> None:
+        desk = Desk(confirm_seconds=0.01)
+        desk.up()
+        correlation_id, outcome = desk.publisher.publish(ACTION_MESSAGE, wait=5)
+        desk.publisher.settled(correlation_id, confirmed=True)
+        await asyncio.sleep(0.05)
+        assert not outcome.done()
+        desk.reply(correlation_id)
+        assert await outcome == CREATED
+
+    run(scenario)
+
+
+def test_confirmed_without_verdict() -> None:
+    """A confirmed message whose verdict is not in within the wait is queued."""
+
+    async def scenario() -> None:
+        desk = Desk()
+        desk.up()
+        correlation_id, outcome = desk.publisher.publish(ACTION_MESSAGE, wait=0.02)
+        desk.publisher.settled(correlation_id, confirmed=True)
+        assert await outcome == QUEUED
+
+    run(scenario)
+
+
+def test_confirm_after_the_wait() -> None:
+    """The end of the wait alone makes nothing queued: the confirm does, later."""
+
+    async def scenario() -> None:
+        desk = Desk(confirm_seconds=5)
+        desk.up()
+        correlation_id, outcome = desk.publisher.publish(ACTION_MESSAGE, wait=0.01)
+        await asyncio.sleep(0.05)
+        assert not outcome.done()
+        desk.publisher.settled(correlation_id, confirmed=True)
+        assert await outcome == QUEUED
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("wait", [0, 0.01, 5])
+def test_never_confirmed(wait: float) -> None:
+    """A message not confirmed in time is refused, whatever the wait, and never queued."""
+
+    async def scenario() -> None:
+        desk = Desk()
+        desk.up()
+        _, outcome = desk.publisher.publish(ACTION_MESSAGE, wait=wait)
+        assert await outcome == Refused(Refusal.UNCONFIRMED)
+
+    run(scenario)
+
+
+def test_respond_async() -> None:
+    """Without a wait no reply is asked for, and the confirm alone is the outcome."""
+
+    async def scenario() -> None:
+        desk = Desk()
+        wire = desk.up()
+        correlation_id, outcome = desk.publisher.publish(ACTION_MESSAGE, wait=0)
+        assert wire.sent[0][3].reply_to is None
+        desk.publisher.settled(correlation_id, confirmed=True)
+        assert await outcome == QUEUED
+
+    run(scenario)
+
+
+def test_returned() -> None:
+    """A returned message is refused, though the broker confirms it right after."""
+
+    async def scenario() -> None:
+        desk = Desk()
+        desk.up()
+        correlation_id, outcome = desk.publisher.publish(ACTION_MESSAGE, wait=0)
+        desk.publisher.returned(correlation_id)
+        desk.publisher.settled(correlation_id, confirmed=True)
+        assert await outcome == Refused(Refusal.UNROUTABLE)
+
+    run(scenario)
+
+
+def test_nacked() -> None:
+    """A nack is a refusal."""
+
+    async def scenario() -> None:
+        desk = Desk()
+        desk.up()
+        correlation_id, outcome = desk.publisher.publish(ACTION_MESSAGE, wait=5)
+        desk.publisher.settled(correlation_id, confirmed=False)
+        assert await outcome == Refused(Refusal.NACKED)
+
+    run(scenario)
+
+
+def test_loss() -> None:
+    """When the connection breaks, what was confirmed is queued and the rest is refused, both at once."""
+
+    async def scenario() -> None:
+        desk = Desk(confirm_seconds=60)
+        wire = desk.up()
+        first, kept = desk.publisher.publish(ACTION_MESSAGE, wait=60)
+        _, lost = desk.publisher.publish(ACTION_MESSAGE, wait=60)
+        desk.publisher.settled(first, confirmed=True)
+        desk.publisher.link_down(wire, "cut")  # type: ignore[arg-type]
+        assert await kept == QUEUED
+        assert await lost == Refused(Refusal.CONNECTION_LOST)
+        assert desk.publisher.refusal() is Refusal.NOT_CONNECTED
+
+    run(scenario)
+
+
+def test_reconnects() -> None:
+    """After a loss another link is opened, by itself, and publishing goes on."""
+
+    async def scenario() -> None:
+        desk = Desk()
+        desk.publisher.link_down(desk.wires[0], "no answer")  # type: ignore[arg-type]
+        while len(desk.wires) < 2:
+            await asyncio.sleep(0.01)
+        wire = desk.up()
+        correlation_id, outcome = desk.publisher.publish(ACTION_MESSAGE, wait=5)
+        assert wire.sent
+        desk.reply(correlation_id)
+        assert await outcome == CREATED
+
+    run(scenario)
+
+
+def test_refused_until_connected() -> None:
+    """Before the first connection every publish is refused at once."""
+
+    async def scenario() -> None:
+        _, outcome = Desk().publisher.publish(ACTION_MESSAGE, wait=5)
+        assert outcome.result() == Refused(Refusal.NOT_CONNECTED)
+
+    run(scenario)
+
+
+def test_blocked() -> None:
+    """Under an alarm new messages are refused at once and unconfirmed ones soon; after it all is well."""
+
+    async def scenario() -> None:
+        desk = Desk(confirm_seconds=60)
+        wire: Any = desk.up()
+        first, confirmed = desk.publisher.publish(ACTION_MESSAGE, wait=60)
+        _, unconfirmed = desk.publisher.publish(ACTION_MESSAGE, wait=60)
+        desk.publisher.settled(first, confirmed=True)
+        desk.publisher.blocked(wire, "low on disk")
+        assert desk.publisher.publish(ACTION_MESSAGE, wait=5)[1].result() == Refused(Refusal.BLOCKED)
+        assert await unconfirmed == Refused(Refusal.BLOCKED)
+        assert not confirmed.done()
+        desk.publisher.blocked(wire, None)
+        assert desk.publisher.refusal() is None
+
+    run(scenario)
+
+
+def test_bounded() -> None:
+    """No more than max_outstanding messages are under way; one that is answered makes room."""
+
+    async def scenario() -> None:
+        desk = Desk(confirm_seconds=60)
+        desk.up()
+        first, *_ = (desk.publisher.publish(ACTION_MESSAGE, wait=60)[0] for _ in range(3))
+        assert desk.publisher.publish(ACTION_MESSAGE, wait=60)[1].result() == Refused(Refusal.OVERLOADED)
+        desk.reply(first)
+        assert desk.publisher.refusal() is None
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("backlog", [{"unconfirmed": 3}, {"unconfirmed_bytes": 64 * 1024 * 1024}])
+def test_slow_broker(backlog: dict[str, int]) -> None:
+    """Messages the broker has not settled count, though their clients have long been answered."""
+
+    async def scenario() -> None:
+        desk = Desk()
+        wire = desk.up()
+        for name, value in backlog.items():
+            setattr(wire, name, value)
+        assert desk.publisher.refusal() is Refusal.UNCONFIRMED
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"nonsense", b"[1]", b'[["x"]]', b'[["ID", {"code": "?"}]]', b'[["ID", 1]]', b"\xff"]
+)
+def test_unreadable_reply(body: bytes) -> None:
+    """A reply that can't be read harms nobody: the message is queued when its wait is over."""
+
+    async def scenario() -> None:
+        desk = Desk()
+        desk.up()
+        correlation_id, outcome = desk.publisher.publish(ACTION_MESSAGE, wait=0.02)
+        desk.publisher.settled(correlation_id, confirmed=True)
+        desk.publisher.replied(body.replace(b"ID", correlation_id.encode()))
+        assert await outcome == QUEUED
+
+    run(scenario)
+
+
+def test_replies_find_their_own() -> None:
+    """Of one reply for many, each verdict goes to its own message and unknown ones to nobody."""
+
+    async def scenario() -> None:
+        desk = Desk(confirm_seconds=60)
+        desk.up()
+        first, one = desk.publisher.publish(ACTION_MESSAGE, wait=60)
+        second, two = desk.publisher.publish(ACTION_MESSAGE, wait=60)
+        assert first != second
+        desk.reply("stranger", second)
+        assert two.result() == CREATED
+        assert not one.done()
+
+    run(scenario)
+
+
+def test_close_answers_everybody() -> None:
+    """Closing leaves no future undone."""
+
+    async def scenario() -> None:
+        desk = Desk(confirm_seconds=60)
+        desk.up()
+        outcomes: list[asyncio.Future[Outcome]] = [desk.publisher.publish(ACTION_MESSAGE, wait=60)[1] for _ in range(2)]
+        await desk.publisher.close()
+        assert all(each.done() for each in outcomes)
+
+    run(scenario)
+
+
+def test_what_is_published() -> None:
+    """The body goes out as it came, with the envelope in the properties and nothing invented."""
+
+    async def scenario() -> None:
+        desk = Desk(now=lambda: 1_000_000_000.9)
+        wire = desk.up()
+        body = b"\x1f\x8b\x00 any bytes"
+        message = Message(RUN_END, body, "http", "acme", "wéb/1", "r", "gzip")
+        correlation_id, _ = desk.publisher.publish(message, wait=1)
+        sent_id, key, sent, properties = wire.sent[0]
+        assert (sent_id, key, sent) == (correlation_id, "run.end", body)
+        assert properties.headers == {"x-organization": "acme", "x-node": "wéb/1", "x-run-id": "r"}
+        assert (properties.type, properties.content_encoding, properties.content_type) == ("run_end", "gzip", None)
+        assert (properties.delivery_mode, properties.timestamp) == (2, 1_000_000_000)
+        assert (properties.app_id, properties.reply_to) == ("chef-ingest", "amq.rabbitmq.reply-to")
+        assert (properties.correlation_id, properties.expiration) == (correlation_id, None)
+
+    run(scenario)

@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install run test lint clean
+.PHONY: help install run test lint faults soak bench bench-quick docs dist clean
 
 help: ## print this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(VENV)/.dev ## make the virtual environment in .venv and install the package with its tools
 
@@ -22,6 +22,26 @@ lint: $(VENV)/.dev ## check style, format and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+faults: $(VENV)/.dev ## every fault scenario, the long ones too
+	@$(BIN)/python -m pytest tests/faults -m "slow or not slow"
+
+MINUTES ?= 20
+soak: $(VENV)/.dev ## random faults for MINUTES=20 minutes, then the ledger
+	@$(BIN)/chef-ingest soak --minutes $(MINUTES)
+
+bench: $(VENV)/.dev ## measure against peers and limits, print the table
+	@$(BIN)/python -m bench
+
+bench-quick: $(VENV)/.dev ## a little of it, for correctness only
+	@$(BIN)/python -m bench --quick
+
+docs: $(VENV)/.dev ## write docs/reference and the man page out of the code
+	@$(BIN)/python -m ingest.reference --write docs/reference --man docs/man
+
+dist: $(VENV)/.dev ## build the sdist and the wheel into dist/
+	@rm -rf build dist
+	@$(BIN)/python -m build
 
 clean: ## remove .venv, caches and build leftovers; the data in .local stays
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

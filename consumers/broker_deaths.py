@@ -20,7 +20,8 @@ def broker_death(headers: Mapping[str, Any]) -> Invalid:
 
     Source: RabbitMQ's `x-death` header, newest death first.
     """
-    death = _newest(headers.get("x-death"))
+    deaths = _deaths(headers)
+    death = deaths[0] if deaths else {}
     reason = str(death.get("reason", "unknown"))
     queue = str(death.get("queue", "a queue"))
     text = _TEXTS.get(reason, "the broker gave it up in {queue}, reason {reason}")
@@ -28,7 +29,20 @@ def broker_death(headers: Mapping[str, Any]) -> Invalid:
     return Invalid("crash" if reason == "delivery_limit" else "broker", reason, {"message": words})
 
 
-def _newest(deaths: object) -> Mapping[str, Any]:
-    if isinstance(deaths, list) and deaths and isinstance(deaths[0], Mapping):
-        return deaths[0]
-    return {}
+def origin(headers: Mapping[str, Any], exchange: str, routing_key: str) -> tuple[str, str]:
+    """Where the sender published a message that came through the dead letter exchange: its oldest death knows.
+
+    `exchange` and `routing_key`, those it was delivered with, hold where no death is told.
+    """
+    deaths = _deaths(headers)
+    if not deaths:
+        return exchange, routing_key
+    keys = deaths[-1].get("routing-keys")
+    key = keys[0] if isinstance(keys, list) and keys else routing_key
+    return str(deaths[-1].get("exchange", exchange)), str(key)
+
+
+def _deaths(headers: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Newest first."""
+    deaths = headers.get("x-death")
+    return [each for each in deaths if isinstance(each, Mapping)] if isinstance(deaths, list) else []

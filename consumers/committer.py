@@ -37,10 +37,17 @@ class Committer:
     `wake` is called, from that thread, when the batch is done.
     """
 
-    def __init__(self, store: Store, wake: Callable[[], None], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        wake: Callable[[], None],
+        clock: Callable[[], float],
+        on_error: Callable[[BaseException], None] = lambda _: None,
+    ) -> None:
         self._store = store
         self._wake = wake
         self._clock = clock
+        self._on_error = on_error
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._future: Future[Committed] | None = None
         self._give_up = threading.Event()
@@ -99,7 +106,10 @@ class Committer:
         return Committed(batch, verdicts, self._clock() - began)
 
     def _on_outage(self, state: tenacity.RetryCallState) -> None:
-        why = str(state.outcome.exception()) if state.outcome else ""
+        error = state.outcome.exception() if state.outcome else None
+        if error is not None:
+            self._on_error(error)
+        why = str(error or "")
         if why != self.paused:
             structlog.get_logger().warning("commits paused", why=why, held=True)
         self.paused = why

@@ -6,6 +6,7 @@ import pika
 import pika.exceptions
 from pika.adapters.blocking_connection import BlockingConnection
 
+from consumers.broker_tls import split_tls
 from consumers.errors import BrokerUnavailable, Misconfigured
 from schemas.settings import mask_url
 
@@ -15,6 +16,9 @@ _REFUSALS = (
     pika.exceptions.AuthenticationError,
 )
 
+_REFUSED_CODES = (403, 530)
+"""Access refused; no such vhost [AMQP 0-9-1, 1.2 constants]."""
+
 
 def connect(amqp_url: str, *, heartbeat: int, name: str) -> BlockingConnection:
     """A connection to the first host that takes us; `name` is what the broker lists it under.
@@ -22,17 +26,39 @@ def connect(amqp_url: str, *, heartbeat: int, name: str) -> BlockingConnection:
     Raises BrokerUnavailable when none does, Misconfigured when the broker refuses who we are.
     """
     try:
-        return BlockingConnection([_parameters(url, heartbeat, name) for url in amqp_url.split(",")])
-    except (*_REFUSALS, ValueError) as error:
+        return BlockingConnection(parameters(amqp_url, heartbeat=heartbeat, name=name))
+    except _REFUSALS as error:
         raise Misconfigured(f"AMQP_URL {mask_url(amqp_url)}: {_words(error)}") from error
     except pika.exceptions.ConnectionClosedByBroker as error:
-        raise Misconfigured(f"AMQP_URL {mask_url(amqp_url)}: {error.reply_text}") from error
+        refused = error.reply_code in _REFUSED_CODES
+        kind = Misconfigured if refused else BrokerUnavailable
+        raise kind(f"AMQP_URL {mask_url(amqp_url)}: {error.reply_text}") from error
     except (pika.exceptions.AMQPError, OSError) as error:
         raise BrokerUnavailable(f"AMQP_URL {mask_url(amqp_url)}: {_words(error)}") from error
 
 
+def parameters(amqp_url: str, *, heartbeat: int, name: str) -> list[pika.URLParameters]:
+    """How to connect to each host of AMQP_URL, in its order. Raises Misconfigured for what is no URL."""
+    try:
+        return [_parameters(url, heartbeat, name) for url in amqp_url.split(",")]
+    except ValueError as error:
+        raise Misconfigured(f"AMQP_URL {mask_url(amqp_url)}: {error}") from error
+
+
+def read_url(url: str) -> pika.URLParameters:
+    """One AMQP URL as pika wants it, TLS included. Raises ValueError, in words that hold no password."""
+    plain, tls = split_tls(url.strip())
+    try:
+        parameters = pika.URLParameters(plain)
+    except (ValueError, TypeError, KeyError, SyntaxError, AttributeError) as error:
+        raise ValueError(f"can't be read as an AMQP URL ({type(error).__name__})") from None
+    if tls is not None:
+        parameters.ssl_options = pika.SSLOptions(tls.context, tls.server_name or parameters.host)
+    return parameters
+
+
 def _parameters(url: str, heartbeat: int, name: str) -> pika.URLParameters:
-    parameters = pika.URLParameters(url.strip())
+    parameters = read_url(url)
     parameters.heartbeat = heartbeat
     parameters.socket_timeout = 5
     parameters.stack_timeout = 10

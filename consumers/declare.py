@@ -16,16 +16,23 @@ _REMEDY = {
 
 
 def declare(connection: BlockingConnection, topology: Topology = TOPOLOGY) -> None:
-    """Declare every exchange, queue and binding. Raises Misconfigured with the broker's words and the remedy."""
+    """Declare every exchange, queue and binding.
+
+    Raises Misconfigured, with the broker's words and the remedy, where waiting won't help; else BrokerUnavailable.
+    """
     for name, step in _steps(topology):
-        channel = connection.channel()
         try:
+            channel = connection.channel()
             step(channel)
-        except pika.exceptions.ChannelClosedByBroker as error:
-            remedy = _REMEDY.get(error.reply_code, "see the broker's log")
-            raise Misconfigured(f"{name}: {error.reply_text} ({remedy})") from error
-        else:
             channel.close()
+        except pika.exceptions.ChannelClosedByBroker as error:
+            # Anything else passes: a queue that somebody deletes meanwhile, a cluster without its majority.
+            if error.reply_code not in _REMEDY:
+                raise BrokerUnavailable(f"{name}: {error.reply_text}") from error
+            remedy = _REMEDY[error.reply_code]
+            raise Misconfigured(f"{name}: {error.reply_text} ({remedy})") from error
+        except (pika.exceptions.AMQPError, OSError) as error:
+            raise BrokerUnavailable(f"{name} was not declared, lost RabbitMQ: {error!r}") from error
 
 
 def _steps(topology: Topology):  # type: ignore[no-untyped-def]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.message import HEADER_LETTER, HEADER_RETRIES, Message
+import msgspec
+
+from schemas.message import HEADER_LETTER, HEADER_REPLAY, HEADER_RETRIES, Message
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True):
     """One message off a queue.
 
     `tag` is the delivery tag, worth something only on the channel of `generation`. `deliveries`
@@ -27,19 +27,25 @@ class Delivery:
     deliveries: int = 0
     reply_to: str | None = None
     correlation_id: str | None = None
-    headers: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, Any] = {}
     properties: Any = None
 
     @property
     def letter_id(self) -> int | None:
         """The dead letter this is a replay of, if it is one."""
-        return _count(self.headers.get(HEADER_LETTER))
+        return _count(self.headers.get(HEADER_LETTER), 2**63)
+
+    @property
+    def replay(self) -> int | None:
+        """Which replay of that letter this is, counted from 1."""
+        return _count(self.headers.get(HEADER_REPLAY), 2**31)
 
     @property
     def retries(self) -> int:
         """How often the delay queue has brought it back."""
-        return _count(self.headers.get(HEADER_RETRIES)) or 0
+        return _count(self.headers.get(HEADER_RETRIES), 2**31) or 0
 
 
-def _count(value: object) -> int | None:
-    return value if type(value) is int and value >= 0 else None
+def _count(value: object, limit: int) -> int | None:
+    # Anybody may set a header: the database's integers end before Python's.
+    return value if type(value) is int and 0 <= value < limit else None

@@ -21,8 +21,8 @@ class Misconfigured(Exception):
 
 Blame = Literal["outage", "row", "configuration"]
 
-_OUTAGE_CLASSES = ("08", "53", "57", "58", "40", "XX")
-_OUTAGE_STATES = ("55P03", "25006", "55006")
+_OUTAGE_CLASSES = ("08", "25", "53", "57", "58", "40", "XX")
+_OUTAGE_STATES = ("55P03", "55006")
 _CONFIGURATION_CLASSES = ("42", "3F", "3D", "28", "0A")
 
 

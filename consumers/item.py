@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from schemas.judge import Candidate
+import msgspec
 
 from consumers.delivery import Delivery
+from schemas.judge import Candidate
 from schemas.verdict import Conflict, Invalid, Pong, UnknownRun, Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True):
     """`judgement` is a Candidate to store, an Invalid to set aside, or a Pong to answer.
 
     `patient`: should the run it ends be unknown, it can wait in the delay queue.

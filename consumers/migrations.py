@@ -5,11 +5,16 @@ from __future__ import annotations
 from importlib import resources
 
 import psycopg
+import tenacity
 
 from consumers.errors import Misconfigured, StoreUnavailable, blame
 from schemas.settings import mask_url
 
 _LOCK = 0x1A6E57
+
+_LOCK_WAIT_SECONDS = 1
+"""How long a migration waits for a table's lock at a time: behind it in the line stand all the workers."""
+_PATIENCE_SECONDS = 300
 
 
 def available() -> dict[str, str]:
@@ -24,8 +29,25 @@ def migrate(database_url: str) -> list[str]:
 
     Raises StoreUnavailable, or Misconfigured when waiting would not help.
     """
+    retry = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(psycopg.errors.LockNotAvailable),
+        wait=tenacity.wait_random_exponential(multiplier=0.5, max=10),
+        stop=tenacity.stop_after_delay(_PATIENCE_SECONDS),
+        reraise=True,
+    )
     try:
-        return _migrate(database_url)
+        return retry(_migrate, database_url)
+    except psycopg.Error as error:
+        kind = StoreUnavailable if blame(error) == "outage" else Misconfigured
+        raise kind(f"DATABASE_URL {mask_url(database_url)}: {error}") from error
+
+
+def make_partitions(database_url: str, ahead: int) -> list[str]:
+    """Make the partitions of this month and of `ahead` more; the names of new ones. Raises as `migrate` does."""
+    try:
+        with psycopg.connect(database_url, connect_timeout=10) as connection:
+            statement = "SELECT ingest_make_partitions(date_trunc('month', now())::date, %s)"
+            return [row[0] for row in connection.execute(statement, [ahead + 1])]
     except psycopg.Error as error:
         kind = StoreUnavailable if blame(error) == "outage" else Misconfigured
         raise kind(f"DATABASE_URL {mask_url(database_url)}: {error}") from error
@@ -34,6 +56,7 @@ def migrate(database_url: str) -> list[str]:
 def _migrate(database_url: str) -> list[str]:
     with psycopg.connect(database_url, autocommit=False, connect_timeout=10) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_WAIT_SECONDS}s'".encode())
         connection.execute(
             "CREATE TABLE IF NOT EXISTS schema_migrations "
             "(name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"

@@ -14,18 +14,10 @@ from pika.adapters.blocking_connection import BlockingChannel, BlockingConnectio
 
 from consumers.delivery import Delivery
 from consumers.errors import BrokerUnavailable
-from schemas.message import HEADER_ORIGIN_EXCHANGE, HEADER_ORIGIN_ROUTING_KEY, HEADER_RETRIES
-from schemas.topology import DELAY_EXCHANGE, QUARANTINE
+from consumers.letters import DEATH_HEADERS, sendable
+from schemas.message import HEADER_ORIGIN_EXCHANGE, HEADER_ORIGIN_ROUTING_KEY, HEADER_RETRIES, RUN_END
+from schemas.topology import DELAY_EXCHANGE, QUARANTINE, ROUTING_KEYS
 from schemas.verdict import Verdict, to_wire
-
-_DEATH_HEADERS = (
-    "x-death",
-    "x-delivery-count",
-    "x-acquired-count",
-    "x-opt-",
-    "x-first-death",
-    "x-last-death",
-)
 
 
 class Outbox:
@@ -67,11 +59,11 @@ class Outbox:
         Raises BrokerUnavailable when it did not: the delivery is still ours then.
         """
         old = delivery.properties
-        kept = {name: value for name, value in delivery.headers.items() if not name.startswith(_DEATH_HEADERS)}
+        kept = {name: value for name, value in delivery.headers.items() if not name.startswith(DEATH_HEADERS)}
         properties = pika.BasicProperties(
             content_type=old.content_type,
             content_encoding=old.content_encoding,
-            headers=kept | headers,
+            headers=sendable(kept) | headers,
             delivery_mode=2,
             correlation_id=old.correlation_id,
             reply_to=old.reply_to,
@@ -96,9 +88,10 @@ class Outbox:
         self.move(delivery, "", QUARANTINE, _origin(delivery))
 
     def delay(self, delivery: Delivery) -> None:
-        """Let a message wait in the delay queue; it comes back under its own exchange and routing key."""
+        """Let a run end wait in the delay queue; its own exchange and routing key come back with it."""
         headers = _origin(delivery) | {HEADER_RETRIES: delivery.retries + 1}
-        self.move(delivery, DELAY_EXCHANGE, delivery.routing_key, headers)
+        # It expires to the exchange `ingest`, which has to know the routing key, whatever the sender's was.
+        self.move(delivery, DELAY_EXCHANGE, ROUTING_KEYS[RUN_END], headers)
 
     def tick(self) -> None:
         """Answer heartbeats and hear of alarms; call it every second or so."""

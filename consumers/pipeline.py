@@ -30,6 +30,9 @@ TICK_SECONDS = 1.0
 SUSPECT_AT = 2
 """Earlier deliveries that make a message a suspect: seen for the third time, it leaves the crowd."""
 
+HURRY_SECONDS = 3.0
+"""How long a hurried end waits for the commit that is under way."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
@@ -47,9 +50,20 @@ class Pipeline:
     """Payload bytes in hand at most; beyond them the broker's socket is left unread, but for heartbeats."""
     heartbeat: float
     drain_seconds: float
+    observe: Callable[[Committed], None] = lambda _: None
+    """Told of each batch once it is settled."""
+    tick: Callable[[int], None] = lambda _: None
+    """Told, each time round, how many messages are in hand."""
 
-    def run(self, stopping: Callable[[], bool], *, maintain: Callable[[], None]) -> None:
+    def run(
+        self,
+        stopping: Callable[[], bool],
+        *,
+        maintain: Callable[[], None],
+        hurrying: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Until `stopping` says so; then what has been received is committed and acked before returning.
+        Once `hurrying` says so, only the commit under way is finished, and the rest goes back.
 
         Raises BrokerUnavailable, StoreUnavailable or Misconfigured; what was in hand goes back to its queue
         then.
@@ -57,8 +71,12 @@ class Pipeline:
         draining = False
         drain_until = 0.0
         read_at = self.clock()
-        inflight_bytes = 0
+        inflight_bytes = inflight = 0
         while True:
+            self.tick(len(self.batcher) + inflight)
+            if hurrying():
+                self._hurry()
+                return
             if stopping() and not draining:
                 self.source.stop_consuming()
                 draining, drain_until = True, self.clock() + self.drain_seconds
@@ -76,18 +94,26 @@ class Pipeline:
                 self.committer.wait(TICK_SECONDS)
             committed = self.committer.collect()
             if committed is not None:
-                inflight_bytes = 0
+                inflight_bytes = inflight = 0
                 self._settle(committed)
             if not self.committer.busy:
+                # Only now: the store has one connection, and is not for two threads at once.
+                maintain()
                 batch = self.batcher.take(self.clock(), idle=dry, drain=draining)
                 if batch is not None:
-                    inflight_bytes = batch.bytes
+                    inflight_bytes, inflight = batch.bytes, len(batch.items)
                     self.committer.submit(batch)
                 elif draining and dry and not len(self.batcher):
                     return
             if dry:
                 self.outbox.tick()
-                maintain()
+
+    def _hurry(self) -> None:
+        self.committer.abandon()
+        self.committer.wait(HURRY_SECONDS)
+        committed = self.committer.collect()
+        if committed is not None:
+            self._settle(committed)
 
     def _timeout(self, draining: bool) -> float:
         if self.committer.busy:
@@ -131,6 +157,7 @@ class Pipeline:
         acknowledge(self.source, [item.delivery for item in committed.batch.items], whole_prefix=True)
         self.failpoint.reach("after_ack")
         structlog.get_logger().info("batch committed", **_line(committed))
+        self.observe(committed)
 
 
 def _line(committed: Committed) -> Mapping[str, Any]:

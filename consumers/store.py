@@ -11,10 +11,13 @@ from consumers import queries
 from consumers.errors import Misconfigured, StoreUnavailable, blame
 from consumers.failpoints import Failpoint
 from consumers.item import Item
-from consumers.letters import Reason, letter
+from consumers.letter_writes import LetterWriter
 from consumers.migrations import require_current
+from consumers.silence import Silence
+from consumers.takings import takings
 from consumers.writes import Connection, Writer, tallies
 from schemas.judge import Candidate
+from schemas.rows import ActionRow
 from schemas.settings import Settings, mask_url
 from schemas.verdict import Invalid, Pong, Verdict
 
@@ -24,10 +27,12 @@ class Store:
 
     def __init__(self, settings: Settings, worker_version: str, failpoint: Failpoint) -> None:
         self._settings = settings
-        self._version = worker_version
         self._failpoint = failpoint
         self._sql = queries.load("consumers", "store.sql")
         self._writer = Writer(self._sql, settings.during_run)
+        self._letters = LetterWriter(queries.load("consumers", "letters.sql"), worker_version, settings.max_replays)
+        # Four statements' worth: a transaction that takes longer waits for a server that is gone.
+        self._silence = Silence(4 * settings.statement_timeout_seconds)
         self._connection: Connection | None = None
 
     def connect(self) -> None:
@@ -36,7 +41,8 @@ class Store:
             return
         try:
             self._connection = psycopg.connect(_conninfo(self._settings), autocommit=True)
-            require_current(self._connection)
+            with self._silence.limited(self._connection):
+                require_current(self._connection)
         except psycopg.Error as error:
             raise self._translated(error) from error
 
@@ -49,7 +55,7 @@ class Store:
         self.connect()
         try:
             try:
-                verdicts = self._transaction(items, isolate=False)
+                verdicts = self._alone(items) or self._transaction(items, isolate=False)
             except psycopg.Error as error:
                 if blame(error) != "row":
                     raise
@@ -59,13 +65,24 @@ class Store:
         self._failpoint.reach("after_commit")
         return verdicts
 
+    def rehearse(self, items: Sequence[Item]) -> list[Verdict]:
+        """What `commit` would say of these items now; nothing is kept. Raises as `commit` does."""
+        self.connect()
+        assert self._connection is not None
+        try:
+            with self._connection.transaction(force_rollback=True):
+                return self._verdicts(self._connection, items, isolate=True)
+        except psycopg.Error as error:
+            raise self._translated(error) from error
+
     def make_partitions(self) -> list[str]:
         """Make the monthly partitions ahead; the names of new ones."""
         self.connect()
         assert self._connection is not None
         months = {"months": self._settings.partitions_ahead + 1}
         try:
-            return [row[0] for row in self._connection.execute(self._sql["make_partitions"], months)]
+            with self._silence.limited(self._connection):
+                return [row[0] for row in self._connection.execute(self._sql["make_partitions"], months)]
         except psycopg.Error as error:
             raise self._translated(error) from error
 
@@ -78,14 +95,33 @@ class Store:
     def _transaction(self, items: Sequence[Item], *, isolate: bool) -> list[Verdict]:
         connection = self._connection
         assert connection is not None
-        with connection.transaction():
+        with self._silence.limited(connection), connection.transaction():
             verdicts = self._verdicts(connection, items, isolate)
-            self._insert_letters(connection, items, verdicts)
+            self._letters.write(connection, items, verdicts)
             for (outcome, rule), count in tallies(verdicts).items():
                 values = {"outcome": outcome, "rule": rule, "count": count}
                 connection.execute(self._sql["insert_tally"], values)
+            for (door, outcome), count in takings(items, verdicts).items():
+                values = {"door": door, "outcome": outcome, "count": count}
+                connection.execute(self._sql["insert_taking"], values)
             self._failpoint.reach("before_commit")
         return verdicts
+
+    def _alone(self, items: Sequence[Item]) -> list[Verdict] | None:
+        """The verdict on a batch that is one new action; None: it goes the way of all batches."""
+        connection = self._connection
+        assert connection is not None
+        if len(items) != 1 or items[0].delivery.letter_id is not None:
+            return None
+        delivery = items[0].delivery
+        if delivery.message.door == "chef" or delivery.deliveries:
+            return None  # It is to be counted as well, and nobody waits.
+        judgement = items[0].judgement
+        if not isinstance(judgement, Candidate) or not isinstance(judgement.row, ActionRow):
+            return None
+        with self._silence.limited(connection):
+            verdict = self._writer.write_one(connection, judgement.row)
+        return None if verdict is None else [verdict]
 
     def _verdicts(self, connection: Connection, items: Sequence[Item], isolate: bool) -> list[Verdict]:
         candidates = [item for item in items if isinstance(item.judgement, Candidate)]
@@ -119,17 +155,6 @@ class Store:
                 return [_refused(error)]
         middle = len(items) // 2
         return self._isolated(connection, items[:middle]) + self._isolated(connection, items[middle:])
-
-    def _insert_letters(self, connection: Connection, items: Sequence[Item], verdicts: Sequence[Verdict]) -> None:
-        letters = [
-            letter(item.delivery, Reason.of(verdict), self._version)  # type: ignore[arg-type]
-            for item, verdict in zip(items, verdicts, strict=True)
-            if item.becomes_letter(verdict)
-        ]
-        # One order for everybody, so that two workers with the same letters never deadlock.
-        letters.sort(key=lambda each: each["message_key"])
-        if letters:
-            connection.cursor().executemany(self._sql["insert_letter"], letters)
 
     def _require_writable(self, connection: Connection) -> None:
         row = connection.execute(self._sql["read_only"]).fetchone()

@@ -1,108 +1,249 @@
-"""Keeps the wanted number of worker processes alive, and the quarantine lane beside them."""
+"""Supervises worker processes: one loop that hears signals, workers and operators, and never waits for any."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import selectors
 import signal
-import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
 
 import structlog
 
+from consumers.autopilot import Autopilot
+from consumers.autoscale import Band
+from consumers.control import ControlError, ControlSocket
+from consumers.fleet import Fleet
+from consumers.meter import Meter
+from consumers.metrics import Metrics, Surroundings
+from consumers.notify import Notifier
+from consumers.outlook import Lookout
+from consumers.reports import Reports
+from consumers.scaling import scale_to
+from consumers.signals import SignalInbox
+from consumers.slot import Command
+from consumers.vitals import Vitals
 from consumers.worker import EXIT_CONFIGURATION
+from schemas.settings import ConfigError, Settings
 
-Command = Callable[[str], Sequence[str]]
-"""Lane -> the argv that runs one worker of it."""
-
-LONGEST_BACKOFF_SECONDS = 30.0
-
-
-@dataclass(slots=True)
-class Slot:
-    """A place for one worker; the process in it, and when a dead one may be replaced."""
-
-    lane: str
-    process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
-    deaths: int = 0
-    not_before: float = 0.0
+TURN_SECONDS: Final = 0.2
+HURRY_SECONDS: Final = 8.0
+GRACE_SECONDS: Final = 5.0
+"""What a worker gets beyond its own drain time before it is killed."""
+SIGNALS: Final = (
+    signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP,
+    signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2,
+)  # fmt: skip
 
 
 class Supervisor:
-    """Starts workers, replaces those that die, with backoff, and stops them all when told to.
+    """Keeps the wanted number of workers alive until it is told to stop.
 
-    A worker that exits 78 stops everything: a person has to change the configuration.
+    `reload` reads the configuration anew and raises ConfigError. A worker that exits 78 stops everything:
+    a person has to change the configuration.
     """
 
-    def __init__(self, command: Command, workers: int, grace_seconds: float) -> None:
-        self._command = command
-        self._slots = [Slot("main") for _ in range(workers)] + [Slot("quarantine")]
-        self._grace = grace_seconds
-        self._stop = threading.Event()
-        self._code = 0
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        command: Command,
+        reload: Callable[[], Settings],
+        state: Path,
+        version: str,
+        notifier: Notifier,
+    ) -> None:
+        self._settings = settings
+        self._reload = reload
+        self._version = version
         self._log = structlog.get_logger()
-
-    def stop(self) -> None:
-        """Drain every worker and return from `run`; safe in a signal handler."""
-        self._stop.set()
+        self._metrics = Metrics(version)
+        self._reports = Reports()
+        self._autopilot = _autopilot(settings)
+        self._fleet = Fleet(
+            command,
+            self._reports.worker_fd,
+            max(settings.consumers, self._autopilot.band.least) if self._autopilot.engaged else settings.consumers,
+            settings.drain_seconds + GRACE_SECONDS,
+            self._metrics.died,
+        )
+        self._lookout = Lookout(settings)
+        self._metrics.registry.register(Surroundings(self._fleet, lambda: self._lookout.latest))
+        self._state = state
+        self._control: ControlSocket | None = None
+        self._meter = Meter()
+        self._totals: Counter[str] = Counter()
+        self._began = time.monotonic()
+        self._vitals = Vitals(notifier, self._began)
+        self._mode = "running"
 
     def run(self) -> int:
-        """Until `stop`, or a configuration fault; the exit code."""
-        while not self._stop.is_set():
-            for slot in self._slots:
-                self._reconcile(slot)
-            self._stop.wait(0.2)
-        return self._drain()
-
-    def _reconcile(self, slot: Slot) -> None:
-        now = time.monotonic()
-        if slot.process is not None:
-            code = slot.process.poll()
-            if code is None:
-                return
-            self._bury(slot, code, now)
-        if now >= slot.not_before and not self._stop.is_set():
-            slot.process = subprocess.Popen(self._command(slot.lane), stdin=subprocess.DEVNULL)
-            slot.started = now
-
-    def _bury(self, slot: Slot, code: int, now: float) -> None:
-        slot.process = None
-        if code == EXIT_CONFIGURATION:
-            self._code = EXIT_CONFIGURATION
-            self.stop()
-            return
-        slot.deaths = 1 if now - slot.started > 60 else slot.deaths + 1
-        pause = min(LONGEST_BACKOFF_SECONDS, 0.1 * 2 ** (slot.deaths - 1))
-        slot.not_before = now + pause
-        self._log.warning("worker died", lane=slot.lane, code=code, replaced_in_seconds=round(pause, 1))
-
-    def _drain(self) -> int:
-        processes = [slot.process for slot in self._slots if slot.process is not None]
-        for process in processes:
-            process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + self._grace
-        for process in processes:
+        """Until a signal or a configuration fault; the exit code. Raises ConfigError for an address in use."""
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._reports.close)
+            self._serve_metrics(undo)
+            selector = undo.enter_context(selectors.DefaultSelector())
+            selector.register(self._reports, selectors.EVENT_READ, self._hear)
+            inbox = SignalInbox(SIGNALS)
+            undo.callback(inbox.close)
+            selector.register(inbox, selectors.EVENT_READ, lambda: None)
+            self._open_control(selector, undo)
+            self._lookout.start()
+            undo.callback(self._lookout.stop)
             try:
-                process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                # SIGKILL is always safe: what it held goes back to the queue.
-                process.kill()
-                process.wait()
-                self._log.warning("worker killed: it did not drain in time", pid=process.pid)
-        return self._code
+                while not (self._mode != "running" and self._fleet.gone):
+                    self._turn(selector, inbox)
+            finally:
+                self._kill_all()
+            self._hear()
+        self._log.info("supervisor stopped", **self._totals)
+        return EXIT_CONFIGURATION if self._fleet.misconfigured else 0
+
+    def _turn(self, selector: selectors.BaseSelector, inbox: SignalInbox) -> None:
+        for key, _ in selector.select(TURN_SECONDS):
+            key.data()
+        for number in inbox.take():
+            self._obey(number)
+        now = time.monotonic()
+        self._autopilot.steer(self._fleet, self._meter, self._lookout.latest, now)
+        self._fleet.reconcile()
+        if self._fleet.misconfigured and self._mode == "running":
+            self._drain()
+        self._vitals.tell(self._fleet, self._meter.rate(now), now)
+
+    def _hear(self) -> None:
+        for report in self._reports.receive():
+            self._fleet.hear(report)
+            self._metrics.record(report)
+            self._meter.add(report.messages, time.monotonic())
+            self._totals.update(report.outcomes)
+
+    def _obey(self, number: int) -> None:
+        match number:
+            case signal.SIGTERM if self._mode == "running":
+                self._drain()
+            case signal.SIGTERM | signal.SIGINT | signal.SIGQUIT:
+                self._hurry()
+            case signal.SIGHUP:
+                self._roll()
+            case signal.SIGTTIN:
+                self._scale("+1")
+            case signal.SIGTTOU:
+                self._scale("-1")
+            case signal.SIGUSR2:
+                self._log.info("state", **self.described())
+
+    def _drain(self) -> None:
+        self._mode = "draining"
+        self._vitals.stopping()
+        self._log.info("draining", workers=len(self._fleet.slots))
+        self._fleet.drain()
+
+    def _hurry(self) -> None:
+        self._mode = "hurrying"
+        self._vitals.stopping()
+        self._log.info("hurrying", workers=len(self._fleet.slots))
+        self._fleet.hurry(HURRY_SECONDS)
+
+    def _roll(self) -> None:
+        if self._mode != "running":
+            return
+        self._vitals.reloading()
+        try:
+            settings = self._reload()
+        except ConfigError as error:
+            # The workers that run keep what they have: a typing slip must not stop the work.
+            self._log.error("not reloaded", faults=error.faults)
+            self._vitals.not_reloaded()
+            return
+        before, self._settings = self._settings, settings
+        self._fleet.grace_seconds = settings.drain_seconds + GRACE_SECONDS
+        if (settings.scale_auto, settings.drain_target_seconds) != (before.scale_auto, before.drain_target_seconds):
+            self._autopilot = _autopilot(settings)
+        if settings.consumers != before.consumers and not self._autopilot.engaged:
+            self._fleet.wanted = settings.consumers
+        self._log.info("rolling", workers=len(self._fleet.slots))
+        self._fleet.roll()
+
+    def _scale(self, to: str) -> Mapping[str, Any]:
+        if self._mode != "running":
+            return {"error": f"the supervisor is {self._mode}"}
+        answer = scale_to(to, self._fleet, self._autopilot)
+        self._log.info("scaled by request", to=to, **answer)
+        return answer
+
+    def _answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        match request:
+            case {"verb": "status"}:
+                return self.described()
+            case {"verb": "scale", "to": str(to)}:
+                return self._scale(to)
+        return {"error": f"no such request: {request}"}
+
+    def described(self) -> dict[str, Any]:
+        """Everything worth knowing, as one JSON-able object."""
+        now = time.monotonic()
+        outlook = self._lookout.latest
+        band = self._autopilot.band
+        return {
+            "pid": os.getpid(),
+            "version": self._version,
+            "up_seconds": round(now - self._began, 1),
+            "mode": "rolling" if self._mode == "running" and self._fleet.rolling else self._mode,
+            "wanted": self._fleet.wanted,
+            "auto": f"{band.least}..{band.most}" if self._autopilot.engaged else "",
+            "rate": round(self._meter.rate(now), 1),
+            "totals": dict(self._totals),
+            "backlog": outlook.backlog,
+            "broker_fault": outlook.broker_fault,
+            "database_fault": outlook.database_fault,
+            "workers": self._fleet.described(),
+        }
+
+    def _serve_metrics(self, undo: contextlib.ExitStack) -> None:
+        if not self._settings.metrics_listen:
+            return
+        host, _, port = self._settings.metrics_listen.rpartition(":")
+        try:
+            if not host or not (port.isascii() and port.isdigit()):
+                raise ValueError("is not HOST:PORT")
+            server, bound = self._metrics.serve(host.strip("[]"), int(port))
+        except (OSError, OverflowError, ValueError) as error:
+            raise ConfigError([f"INGEST_METRICS_LISTEN: {self._settings.metrics_listen}: {error}"]) from error
+        undo.callback(server.server_close)
+        undo.callback(server.shutdown)
+        self._log.info("metrics", url=f"http://{host}:{bound}/metrics")
+
+    def _open_control(self, selector: selectors.BaseSelector, undo: contextlib.ExitStack) -> None:
+        try:
+            control = ControlSocket(self._state)
+        except ControlError as error:
+            # Work matters more than being asked about it.
+            self._log.warning("no control socket", why=str(error))
+            return
+        undo.callback(control.close)
+        selector.register(control, selectors.EVENT_READ, lambda: control.serve(self._answer))
+
+    def _kill_all(self) -> None:
+        for slot in self._fleet.slots:
+            slot.kill()
 
 
-def worker_command(lane: str) -> Sequence[str]:
+def _autopilot(settings: Settings) -> Autopilot:
+    target = settings.drain_target_seconds
+    if not settings.scale_auto:
+        return Autopilot(Band(1, max(2, os.cpu_count() or 2), target), engaged=False)
+    try:
+        return Autopilot(Band.parse(settings.scale_auto, target), engaged=True)
+    except ValueError as error:
+        raise ConfigError([f"INGEST_SCALE_AUTO: {error}"]) from error
+
+
+def worker_command(lane: str, report_fd: int) -> Sequence[str]:
     """A worker run by this interpreter, configured by the environment as we are."""
-    return [sys.executable, "-m", "ingest", "worker", "--lane", lane]
-
-
-def run_supervisor(workers: int, grace_seconds: float, command: Command = worker_command) -> int:
-    """A supervisor in this process, SIGTERM and SIGINT draining it; its exit code."""
-    supervisor = Supervisor(command, workers, grace_seconds)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: supervisor.stop())
-    return supervisor.run()
+    return [sys.executable, "-m", "ingest", "worker", "--lane", lane, "--report-fd", str(report_fd)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -15,14 +16,16 @@ from typing import Any
 import structlog
 
 from consumers.batcher import Batcher
-from consumers.committer import Committer
-from consumers.connect import connect
+from consumers.committer import Committed, Committer
+from consumers.connect import connect, parameters
 from consumers.declare import declare
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from consumers.failpoints import Failpoint
 from consumers.item import Item
 from consumers.outbox import Outbox
 from consumers.pipeline import Pipeline
+from consumers.reporter import Reporter
+from consumers.reports import Line
 from consumers.source import Source
 from consumers.store import Store
 from schemas.judge import Judge
@@ -61,11 +64,23 @@ LANES: Mapping[str, Callable[[Settings], Lane]] = {"main": main_lane, "quarantin
 class Worker:
     """One consumer process; `run` is its whole life."""
 
-    def __init__(self, settings: Settings, lane: Lane, version: str, failpoint: Failpoint) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        lane: Lane,
+        version: str,
+        failpoint: Failpoint,
+        *,
+        reporter: Reporter | None = None,
+        observe: Callable[[Committed], None] = lambda _: None,
+    ) -> None:
         self._settings = settings
+        self._reporter = reporter or Reporter(lane.name)
+        self._observe = observe
         self._lane = lane
         self._failpoint = failpoint
         self._stop = threading.Event()
+        self._hurry = threading.Event()
         self._parent = os.getppid()
         self._name = f"chef-ingest {lane.name} {socket.gethostname()}:{os.getpid()}"
         self._store = Store(settings, version, failpoint)
@@ -80,6 +95,11 @@ class Worker:
 
     def stop(self) -> None:
         """Drain and return from `run`; safe in a signal handler and called twice."""
+        self._stop.set()
+
+    def hurry(self) -> None:
+        """Finish the commit under way, give the rest back, and return from `run`; safe in a signal handler."""
+        self._hurry.set()
         self._stop.set()
 
     def run(self) -> int:
@@ -97,6 +117,9 @@ class Worker:
                 if not self._stop.is_set():
                     pause = backoff(attempt)
                     self._log.warning("waiting", why=str(error), seconds=round(pause, 2))
+                    if isinstance(error, StoreUnavailable):
+                        self._reporter.error(error)
+                    self._reporter.state("waiting", str(error))
                     self._stop.wait(pause)
         self._store.close()
         self._log.info("stopped")
@@ -105,19 +128,31 @@ class Worker:
     def _session(self) -> None:
         """One stretch with a database and a broker."""
         self._store.connect()
-        connection = self._connect()
-        declare(connection)
-        self._generation += 1
-        source = Source(connection, self._lane.queues, self._generation)
+        source = self._open()
         outbox = Outbox(self._connect)
-        committer = Committer(self._store, source.wake, time.monotonic)
+        committer = Committer(self._store, source.wake, time.monotonic, self._reporter.error)
         self._log.info("consuming", queues=sorted(self._lane.queues))
         try:
-            self._pipeline(source, outbox, committer).run(self._stopping, maintain=self._maintain)
+            self._reporter.state("consuming")
+            pipeline = self._pipeline(source, outbox, committer)
+            pipeline.run(self._stopping, maintain=self._maintain, hurrying=self._hurry.is_set)
         finally:
             committer.close()
             outbox.close()
             source.close()
+
+    def _open(self) -> Source:
+        """The topology declared, and its queues consumed, on the first host that takes us."""
+        settings = self._settings
+        connection = self._connect()
+        declare(connection)
+        connection.close()
+        self._generation += 1
+        hosts = parameters(settings.amqp_url, heartbeat=settings.heartbeat_seconds, name=self._name)
+        for host in hosts[:-1]:
+            with contextlib.suppress(BrokerUnavailable):
+                return Source(host, self._lane.queues, self._generation)
+        return Source(hosts[-1], self._lane.queues, self._generation)
 
     def _pipeline(self, source: Source, outbox: Outbox, committer: Committer) -> Pipeline:
         settings = self._settings
@@ -133,7 +168,18 @@ class Worker:
             max_bytes=MAX_INFLIGHT_BYTES,
             heartbeat=settings.heartbeat_seconds,
             drain_seconds=settings.drain_seconds,
+            observe=self._observed,
+            tick=lambda inflight: self._tick(inflight, committer.paused),
         )
+
+    def _observed(self, committed: Committed) -> None:
+        self._reporter.observe(committed)
+        self._observe(committed)
+
+    def _tick(self, inflight: int, paused: str) -> None:
+        if self._stop.is_set():
+            self._reporter.state("draining")
+        self._reporter.tick(inflight, paused)
 
     def _connect(self) -> Any:
         return connect(self._settings.amqp_url, heartbeat=self._settings.heartbeat_seconds, name=self._name)
@@ -145,8 +191,9 @@ class Worker:
         self._maintained = time.monotonic()
         try:
             made = self._store.make_partitions()
-        except StoreUnavailable as error:
-            self._log.warning("partitions not made", why=str(error))
+        except (StoreUnavailable, Misconfigured) as error:
+            # The default partition takes what has none; a role that may not create tables can still store.
+            self._log.warning("partitions not made", why=str(error), remedy="chef-ingest migrate, as the owner")
         else:
             if made:
                 self._log.info("partitions made", partitions=made)
@@ -157,9 +204,24 @@ def backoff(attempt: int, longest: float = 10.0) -> float:
     return random.uniform(0.05, min(longest, 0.2 * 2.0 ** min(attempt, 16)))
 
 
-def run_worker(settings: Settings, lane: str, version: str, failpoint: Failpoint) -> int:
-    """A worker in this process, SIGTERM and SIGINT draining it; its exit code."""
-    worker = Worker(settings, LANES[lane](settings), version, failpoint)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: worker.stop())
+def run_worker(
+    settings: Settings,
+    lane: str,
+    version: str,
+    failpoint: Failpoint,
+    *,
+    report_fd: int | None = None,
+    observe: Callable[[Committed], None] = lambda _: None,
+) -> int:
+    """A worker in this process: SIGTERM drains it, SIGINT and SIGQUIT hurry it; its exit code.
+
+    `report_fd` is the supervisor's line, inherited from it.
+    """
+    reporter = Reporter(lane) if report_fd is None else Reporter(lane, Line(report_fd).send)
+    worker = Worker(settings, LANES[lane](settings), version, failpoint, reporter=reporter, observe=observe)
+    signal.signal(signal.SIGTERM, lambda *_: worker.stop())
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, lambda *_: worker.hurry())
+    # A closing terminal tells the whole group; our supervisor decides what it means.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     return worker.run()

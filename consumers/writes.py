@@ -61,7 +61,7 @@ class Writer:
         ids = sorted(set(run_ids))
         if not ids:
             return {}
-        found = connection.execute(self.sql["known_runs"], {"run_ids": ids})
+        found = connection.execute(self.sql["known_runs"], {"run_ids": _array(ids)})
         return {run_id: (organization, node) for run_id, organization, node in found}
 
     def _actions(self, connection: Connection, actions: list[tuple[int, ActionRow]]) -> dict[int, Verdict]:
@@ -77,45 +77,56 @@ class Writer:
                 verdicts[i] = skipped
             else:
                 first.setdefault(row.id, row)
-        fresh = self._insert_actions(connection, first)
-        stored = self._stored_actions(connection, first, fresh)
+        fresh, standing = self._insert_actions(connection, first)
         for i, row in actions:
             if i not in verdicts:
-                verdicts[i] = self._action(row, fresh, stored)
+                verdicts[i] = self._action(row, fresh, standing)
         return verdicts
 
-    def _insert_actions(self, connection: Connection, rows: Mapping[str, ActionRow]) -> set[str]:
+    def _insert_actions(
+        self, connection: Connection, rows: Mapping[str, ActionRow]
+    ) -> tuple[set[str], Mapping[str, ActionRow]]:
+        """Stores what is new; the ids of that, and what stands under each id now."""
         ids = sorted(rows)
         if not ids:
-            return set()
-        columns = {"id": ids, "recorded_at": [rows[each].recorded_at for each in ids]}
-        fresh = {row[0] for row in connection.execute(self.sql["insert_action_ids"], columns)}
+            return set(), rows
+        columns = {"id": _array(ids), "recorded_at": _array([rows[each].recorded_at for each in ids])}
+        taken = connection.execute(self.sql["insert_action_ids"], columns).rowcount
+        standing: dict[str, ActionRow] = {}
+        if taken < len(ids):
+            # Ours have no row yet: the ones that have were stored before.
+            found = connection.execute(self.sql["stored_actions"], {"ids": _array(ids)})
+            standing = {row[0]: ActionRow._make(row) for row in found}
+        fresh = [each for each in ids if each not in standing]
         if fresh:
             with connection.cursor().copy(self.sql["copy_actions"]) as copy:
-                copy.write(copy_text([rows[each] for each in ids if each in fresh]))
-        return fresh
+                copy.write(copy_text([rows[each] for each in fresh]))
+        return set(fresh), {**rows, **standing}
 
-    def _stored_actions(
-        self, connection: Connection, sent: Mapping[str, ActionRow], fresh: set[str]
-    ) -> dict[str, ActionRow | None]:
-        """What stands under each id; None where the row has been dropped since."""
-        stored: dict[str, ActionRow | None] = {each: sent[each] for each in fresh}
-        old = [each for each in sent if each not in fresh]
-        stored.update(dict.fromkeys(old))
-        if old:
-            for row in connection.execute(self.sql["stored_actions"], {"ids": old}):
-                stored[row[0]] = ActionRow(*row)
-        return stored
-
-    def _action(self, row: ActionRow, fresh: set[str], stored: Mapping[str, ActionRow | None]) -> Verdict:
-        standing = stored[row.id]
-        if standing is not row and standing is not None:
-            differing = differences(standing, row)
-            if differing:
-                return Conflict(differing)
+    def _action(self, row: ActionRow, fresh: set[str], standing: Mapping[str, ActionRow]) -> Verdict:
+        stored = standing[row.id]
+        if stored is not row and (differing := differences(stored, row)):
+            return Conflict(differing)
         duplicate = row.id not in fresh
         fresh.discard(row.id)
         return Created(f"/actions/{row.id}", duplicate)
+
+    def write_one(self, connection: Connection, row: ActionRow) -> Verdict | None:
+        """A lone action in a transaction of its own, in as few round trips as that takes: somebody waits.
+
+        None: it was not new, and nothing was done.
+        """
+        with connection.pipeline(), connection.transaction():
+            runs = {}
+            if self.rule in ("run_id", "both") and (named := named_run(row)):
+                runs = {run: owner[0] for run, owner in self._known(connection, [named]).items()}
+            skipped = run_rule(row, runs, self.rule)
+            if skipped is not None:
+                values = {"outcome": "during_run", "rule": skipped.rule, "count": 1}
+                connection.execute(self.sql["insert_tally"], values)
+                return skipped
+            inserted = connection.execute(self.sql["insert_action"], row._asdict())
+        return Created(f"/actions/{row.id}") if inserted.rowcount == 1 else None
 
     def _ends(self, connection: Connection, ends: list[tuple[int, RunEndRow]]) -> dict[int, Verdict]:
         ids = sorted({row.run_id for _, row in ends})
@@ -157,6 +168,11 @@ class Writer:
         assert end is not None, "the row is locked"
         resources = connection.execute(self.sql["stored_resources"], {"run_id": run_id})
         return RunEndRow._make((*end, tuple(ResourceRow(*row) for row in resources)))
+
+
+def _array(values: Iterable[str]) -> str:
+    """A PostgreSQL array of canonical ids or times, which have nothing in them to quote."""
+    return "{" + ",".join(values) + "}"
 
 
 def run_path(row: RunStartRow | RunEndRow) -> str:

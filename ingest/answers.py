@@ -40,6 +40,8 @@ class Answer:
     headers: tuple[tuple[bytes, bytes], ...] = ()
     code: str = ""
     """One word for logs and problem documents: the verdict's code, or what was wrong."""
+    media: bytes = JSON
+    """What `content` is, when it is bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ def fault(
 
 def render(answer: Answer, *, problem: bool = False) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """The header fields and the body to send; `problem` asks for RFC 9457's form of an error."""
-    content, media = answer.content, JSON
+    content, media = answer.content, answer.media
     if problem and answer.status >= 400 and not isinstance(content, bytes):
         content, media = _problem(answer, content), PROBLEM
     # ensure_ascii: what a client sent may hold surrogates, which no UTF-8 body can carry.

@@ -11,12 +11,16 @@ import structlog
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ingest import openapi
 from ingest.answers import Answer, Asked, fault, of_outcome, refused, render
+from ingest.auth import Guard
+from ingest.metrics import ShimMetrics
 from ingest.negotiation import content_coding, preference, wants_problem
 from ingest.publisher import Publisher
 from ingest.readiness import Readiness
 from ingest.reads import Reads, ReadsUnavailable
 from ingest.requests import Declined, Disconnected, Request
+from ingest.tracing import ShimTracing
 from schemas.message import ACTION, RUN_END, RUN_START, Message
 from schemas.settings import Settings
 
@@ -28,17 +32,23 @@ _LONGEST_PATH: Final = 8192
 _RUNS: Final = "/organizations/{organization}/reports/nodes/{node}/runs"
 
 
-def build(settings: Settings, publisher: Publisher, reads: Reads) -> ASGIApp:
-    """The ASGI application. It starts and closes what it is given with its own life."""
-    shim = Shim(settings, publisher, reads)
-    table: dict[str, dict[str, Handler]] = {
-        "/messages": {"POST": shim.post_action},
-        _RUNS: {"POST": shim.post_run_start},
-        _RUNS + "/{run_id}": {"POST": shim.post_run_end, "GET": shim.get_run},
-        "/actions/{id}": {"GET": shim.get_action},
-        "/healthz": {"GET": shim.healthz},
-        "/readyz": {"GET": shim.readyz},
-    }
+def build(
+    settings: Settings,
+    publisher: Publisher,
+    reads: Reads,
+    guard: Guard | None = None,
+    metrics: ShimMetrics | None = None,
+    tracing: ShimTracing | None = None,
+) -> ASGIApp:
+    """The ASGI application. It starts and closes what it is given with its own life; None guards nothing."""
+    metrics = metrics or ShimMetrics("unknown")
+    metrics.watch(publisher)
+    table = routes(Shim(settings, publisher, reads, metrics, tracing))
+    if guard is not None:
+        table = {
+            template: {method: guard.wrap(template, method, handler) for method, handler in methods.items()}
+            for template, methods in table.items()
+        }
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
@@ -48,9 +58,9 @@ def build(settings: Settings, publisher: Publisher, reads: Reads) -> ASGIApp:
         await reads.close()
 
     router = Router(
-        [Route(template, Resource(template, methods)) for template, methods in table.items()],
+        [Route(template, Resource(template, methods, metrics.answered)) for template, methods in table.items()],
         redirect_slashes=False,
-        default=Resource("", {}),
+        default=Resource("", {}, metrics.answered),
         lifespan=lifespan,
     )
 
@@ -63,11 +73,28 @@ def build(settings: Settings, publisher: Publisher, reads: Reads) -> ASGIApp:
     return application
 
 
+def routes(shim: Shim) -> dict[str, dict[str, Handler]]:
+    """Every route: path template -> method -> handler. HEAD is GET's."""
+    return {
+        "/messages": {"POST": shim.post_action},
+        _RUNS: {"POST": shim.post_run_start},
+        _RUNS + "/{run_id}": {"POST": shim.post_run_end, "GET": shim.get_run},
+        "/actions/{id}": {"GET": shim.get_action},
+        "/healthz": {"GET": shim.healthz},
+        "/readyz": {"GET": shim.readyz},
+        "/metrics": {"GET": shim.metrics.scrape},
+        "/openapi.json": {"GET": openapi.handler()},
+    }
+
+
 class Resource:
     """The methods of one route, as an ASGI application: every answer and every log line is made here."""
 
-    def __init__(self, template: str, methods: Mapping[str, Handler]) -> None:
+    def __init__(
+        self, template: str, methods: Mapping[str, Handler], observe: Callable[[str, int, float], None]
+    ) -> None:
         self._template = template
+        self._observe = observe
         self._methods = dict(methods)
         if "GET" in methods:
             self._methods["HEAD"] = methods["GET"]
@@ -110,6 +137,8 @@ class Resource:
             return fault(500, "this is a fault of the server; its log says more", code="internal")
 
     def _log_line(self, request: Request, status: int, code: str, started: float) -> None:
+        seconds = time.perf_counter() - started
+        self._observe(self._template, status, seconds)
         self._log.info(
             "request",
             method=request.method,
@@ -117,15 +146,25 @@ class Resource:
             status=status,
             verdict=code,
             bytes=request.body_bytes,
-            seconds=round(time.perf_counter() - started, 6),
+            seconds=round(seconds, 6),
             correlation_id=request.correlation_id,
+            **request.facts,
         )
 
 
 class Shim:
     """The handlers: they decide what to ask, never how an answer looks."""
 
-    def __init__(self, settings: Settings, publisher: Publisher, reads: Reads) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        publisher: Publisher,
+        reads: Reads,
+        metrics: ShimMetrics,
+        tracing: ShimTracing | None = None,
+    ) -> None:
+        self.metrics = metrics
+        self._tracing = tracing
         self._settings = settings
         self._publisher = publisher
         self._reads = reads
@@ -155,15 +194,23 @@ class Shim:
             return refused(refusal)
         message = Message(
             kind,
-            await request.body(settings.max_body_bytes),
+            await request.body(settings.max_body_bytes, settings.slow_client_seconds),
             "http",
             params.get("organization"),
             params.get("node"),
             params.get("run_id"),
             coding,
         )
-        request.correlation_id, outcome = self._publisher.publish(message, wait=asked_for.wait)
-        return of_outcome(await outcome, asked)
+        if self._tracing is None:
+            request.correlation_id, outcome = self._publisher.publish(message, wait=asked_for.wait)
+            return of_outcome(await outcome, asked)
+        with self._tracing.post(message, request.fields) as trace:
+            request.correlation_id, outcome = self._publisher.publish(
+                message, wait=asked_for.wait, traceparent=trace.traceparent
+            )
+            answer = of_outcome(await outcome, asked)
+            trace.verdict(answer.code)
+            return answer
 
     async def get_action(self, request: Request) -> Answer:
         return await self._read(self._reads.action(request.params["id"]), "no such action")

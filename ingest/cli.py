@@ -4,64 +4,27 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
-from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
+from ingest.completion import completion
 from ingest.configuration import configure, described
-from ingest.local.install import ServersMissing
-from ingest.local.processes import ProcessFailed
-from ingest.local.state import StateError
-from ingest.output import FORMATS, print_rows
-from schemas.settings import ConfigError, Settings
-
-EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_CONFIGURATION = 1, 69, 78
-
-output_option = click.option(
-    "--output", type=click.Choice(FORMATS), default="table", show_default=True, help="For people or for scripts."
+from ingest.dead import dead, import_files
+from ingest.operate import COMMANDS
+from ingest.output import print_rows
+from ingest.soak.command import soak
+from ingest.token_commands import token
+from ingest.usage import (
+    EXIT_FAILED,
+    insecure_option,
+    output_option,
+    says_what_is_wrong,
+    settings_from,
+    state_option,
+    version,
 )
-state_option = click.option(
-    "--state",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(".local"),
-    show_default=True,
-    envvar="INGEST_STATE",
-    help="Folder of the private local stack.",
-)
-
-
-def says_what_is_wrong(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Turns what stops a command into one message and its exit code."""
-
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except ConfigError as error:
-            _stop(EXIT_CONFIGURATION, error.faults)
-        except Misconfigured as error:
-            _stop(EXIT_CONFIGURATION, [str(error)])
-        except (BrokerUnavailable, StoreUnavailable, ServersMissing) as error:
-            _stop(EXIT_UNAVAILABLE, [str(error)])
-        except (StateError, ProcessFailed) as error:
-            _stop(EXIT_FAILED, [str(error)])
-
-    return wrapped
-
-
-def _stop(code: int, faults: list[str]) -> None:
-    for fault in faults:
-        click.echo(f"chef-ingest: {fault}", err=True)
-    sys.exit(code)
-
-
-def _settings(**overrides: Any) -> Settings:
-    given = {name: str(value) for name, value in overrides.items() if value is not None}
-    return configure({**os.environ, **given}).settings
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -78,9 +41,10 @@ def main() -> None:
 @state_option
 @click.option("--listen", metavar="HOST:PORT", help="Where the HTTP shim listens.")
 @click.option("--consumers", type=click.IntRange(1), metavar="N", help="Consumer processes.")
+@insecure_option
 @click.option("--demo", is_flag=True, help="Post a demonstration and print what was answered and stored.")
 @says_what_is_wrong
-def up(state: Path, listen: str | None, consumers: int | None, demo: bool) -> None:
+def up(state: Path, listen: str | None, consumers: int | None, insecure_no_auth: bool, demo: bool) -> None:
     """Start a private local stack and serve until Ctrl-C.
 
     Prints one line `ready http://HOST:PORT` on standard output once everything answers; logs go to standard
@@ -88,60 +52,56 @@ def up(state: Path, listen: str | None, consumers: int | None, demo: bool) -> No
     """
     from ingest.up import run_up
 
-    sys.exit(run_up(state, dict(os.environ), listen=listen, consumers=consumers, demo=demo))
+    environ = os.environ | ({"INGEST_INSECURE_NO_AUTH": "true"} if insecure_no_auth else {})
+    sys.exit(run_up(state, environ, listen=listen, consumers=consumers, demo=demo))
 
 
 @main.command()
 @says_what_is_wrong
 @click.option("--listen", metavar="HOST:PORT", help="Overrides INGEST_LISTEN.")
-def serve(listen: str | None) -> None:
-    """Run the HTTP shim: it takes POSTs and puts them in the queue."""
+@insecure_option
+def serve(listen: str | None, insecure_no_auth: bool) -> None:
+    """Run the HTTP shim: it takes POSTs and puts them in the queue.
+
+    SIGTERM and SIGINT finish what is under way; SIGHUP reads tokens and certificates again.
+    """
     from ingest.serve import serve as run
 
-    sys.exit(run(_settings(INGEST_LISTEN=listen)))
-
-
-@main.command()
-@click.option(
-    "-n", "--workers", type=click.IntRange(1), metavar="N", help="Consumer processes; overrides INGEST_CONSUMERS."
-)
-@says_what_is_wrong
-def consume(workers: int | None) -> None:
-    """Run consumer processes: they judge what is queued and store it.
-
-    SIGTERM and SIGINT drain: what was received is committed and acked, or given back.
-    """
-    from consumers.supervisor import run_supervisor
-    from ingest import logs
-
-    settings = _settings(INGEST_CONSUMERS=workers)
-    logs.configure(settings)
-    sys.exit(run_supervisor(settings.consumers, settings.drain_seconds + 5))
+    sys.exit(run(settings_from(INGEST_LISTEN=listen, INGEST_INSECURE_NO_AUTH=insecure_no_auth or None)))
 
 
 @main.command(hidden=True)
 @click.option("--lane", type=click.Choice(["main", "quarantine"]), default="main")
+@click.option("--report-fd", type=int, help="The supervisor's line, inherited from it.")
 @says_what_is_wrong
-def worker(lane: str) -> None:
+def worker(lane: str, report_fd: int | None) -> None:
     """Run one consumer process; `consume` starts these."""
     from consumers.failpoints import from_environment
+    from consumers.tracing import batch_spans
     from consumers.worker import run_worker
     from ingest import logs
+    from ingest.tracing import tracer_provider
 
-    settings = _settings()
+    settings = settings_from()
     failpoint = from_environment(os.environ)
     logs.configure(settings)
-    sys.exit(run_worker(settings, lane, _version(), failpoint))
+    provider = tracer_provider(os.environ, "chef-ingest-worker", version())
+    traced = {} if provider is None else {"observe": batch_spans(provider)}
+    sys.exit(run_worker(settings, lane, version(), failpoint, report_fd=report_fd, **traced))
 
 
 @main.command()
 @says_what_is_wrong
 def migrate() -> None:
     """Bring the database's schema up to this program's."""
+    from consumers.migrations import make_partitions
     from consumers.migrations import migrate as apply
 
-    applied = apply(_settings().database_url)
+    settings = settings_from()
+    applied = apply(settings.database_url)
     click.echo(f"applied {', '.join(applied)}" if applied else "nothing to do: the schema is current")
+    made = make_partitions(settings.database_url, settings.partitions_ahead)
+    click.echo(f"partitions made: {', '.join(made)}" if made else "partitions: there are enough ahead")
 
 
 @main.group()
@@ -156,7 +116,7 @@ def topology_declare() -> None:
     from consumers.connect import connect
     from consumers.declare import declare
 
-    settings = _settings()
+    settings = settings_from()
     connection = connect(settings.amqp_url, heartbeat=settings.heartbeat_seconds, name="chef-ingest topology")
     declare(connection)
     connection.close()
@@ -203,7 +163,7 @@ def validate(files: tuple[Path, ...], door: Any, output: str) -> None:
     from ingest.validate import validate_file
     from schemas.judge import Judge
 
-    settings = _settings()
+    settings = settings_from()
     judge = Judge.from_settings(settings)
     profile = settings.chef_profile if door == "chef" else settings.http_profile
     rows = [validate_file(judge, path, door) | {"profile": profile} for path in files]
@@ -211,7 +171,5 @@ def validate(files: tuple[Path, ...], door: Any, output: str) -> None:
     sys.exit(EXIT_FAILED if any(row["verdict"] == "invalid" for row in rows) else 0)
 
 
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("chef-ingest")
+for each in (*COMMANDS, dead, import_files, token, completion, soak):
+    main.add_command(each)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
+from consumers.urls import check_urls
 from schemas.settings import ConfigError, Loaded, Settings, load, mask_url, variable
 
 
@@ -14,7 +15,9 @@ def configure(environ: Mapping[str, str]) -> Loaded:
     """Settings with their origins. `INGEST_CONFIG` names the TOML file. Raises ConfigError."""
     path = environ.get("INGEST_CONFIG", "")
     file = _read_file(Path(path)) if path else {}
-    return load(environ, file=file, file_name=path, read_secret=lambda name: Path(name).read_text("utf-8"))
+    loaded = load(environ, file=file, file_name=path, read_secret=lambda name: Path(name).read_text("utf-8"))
+    check_urls(loaded.settings)
+    return loaded
 
 
 def _read_file(path: Path) -> dict[str, object]:

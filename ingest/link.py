@@ -11,6 +11,7 @@ import pika.exceptions
 from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.spec import Basic, BasicProperties
 
+from consumers.connect import read_url
 from schemas.topology import INGEST_EXCHANGE
 
 REPLY_TO: Final = "amq.rabbitmq.reply-to"
@@ -46,10 +47,7 @@ def parameters(amqp_url: str, *, heartbeat: int) -> list[pika.URLParameters]:
 
 
 def _parameters(url: str, heartbeat: int) -> pika.URLParameters:
-    try:
-        found = pika.URLParameters(url)
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"not an AMQP URL: {type(error).__name__}") from error
+    found = read_url(url)
     found.heartbeat = heartbeat
     found.socket_timeout = _CONNECT_SECONDS
     found.stack_timeout = _HANDSHAKE_SECONDS
@@ -99,8 +97,9 @@ class Link:
     settle a message of a new one.
     """
 
-    def __init__(self, hosts: list[pika.URLParameters], owner: Owner) -> None:
+    def __init__(self, hosts: list[pika.URLParameters], owner: Owner, exchange: str = INGEST_EXCHANGE) -> None:
         self._owner = owner
+        self._exchange = exchange
         self._connection: Any = None
         self._channel: Any = None
         self._tag = 0
@@ -118,7 +117,7 @@ class Link:
 
     def publish(self, correlation_id: str, routing_key: str, body: bytes, properties: BasicProperties) -> None:
         """Hand a message to the connection; `settled` tells the rest. Raises AMQPError if that is closed."""
-        self._channel.basic_publish(INGEST_EXCHANGE, routing_key, body, properties, mandatory=True)
+        self._channel.basic_publish(self._exchange, routing_key, body, properties, mandatory=True)
         self._tag += 1
         self._unconfirmed[self._tag] = (correlation_id, len(body))
         self.unconfirmed_bytes += len(body)
@@ -145,7 +144,7 @@ class Link:
         channel.add_on_close_callback(self._on_channel_closed)
         channel.add_on_return_callback(self._on_return)
         # RabbitMQ answers a channel's methods in order, so the last answer stands for all three.
-        channel.exchange_declare(INGEST_EXCHANGE, passive=True, callback=lambda _: self._on_exchange())
+        channel.exchange_declare(self._exchange, passive=True, callback=lambda _: self._on_exchange())
 
     def _on_exchange(self) -> None:
         self._channel.confirm_delivery(self._on_confirm, callback=lambda _: self._on_confirming())
@@ -162,7 +161,7 @@ class Link:
         # The channel is all we need of the connection: without it the whole generation is over.
         why = _words(error)
         if getattr(error, "reply_code", None) == 404:
-            why += f" (exchange {INGEST_EXCHANGE!r} is missing: run `chef-ingest topology declare`)"
+            why += f" (exchange {self._exchange!r} is missing: run `chef-ingest topology declare`)"
         self._fail(why)
         if self._connection.is_open:
             self._connection.close()

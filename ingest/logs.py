@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from ingest.log_filters import RepeatLimiter, mask_secrets
 from schemas.settings import Settings
 
 
@@ -20,8 +21,11 @@ def configure(settings: Settings) -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            RepeatLimiter(),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if console else [structlog.processors.format_exc_info]),
+            # The console's own way shows local variables: bodies and passwords among them.
+            structlog.processors.format_exc_info,
+            mask_secrets,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level.upper()]),

@@ -42,6 +42,7 @@ class _Pending:
     confirm_by: float
     wait_until: float
     confirmed: bool = False
+    ephemeral: bool = False
     timer: asyncio.TimerHandle | None = None
 
 
@@ -49,7 +50,8 @@ class Publisher:
     """One connection to the broker, on the running loop, reconnected for ever.
 
     `confirm_seconds` bounds how long the broker may take to confirm, `max_outstanding` how many
-    messages are under way at once; beyond either, publishing is refused.
+    messages are under way at once; beyond either, publishing is refused. `observe` is told what became of
+    each publish, pings left out: `confirmed`, `refused` or a Refusal's value, and the seconds it took.
     """
 
     def __init__(
@@ -60,12 +62,14 @@ class Publisher:
         max_outstanding: int,
         now: Callable[[], float] = time.time,
         connect: Callable[[list[pika.URLParameters], Owner], Link] = Link,
+        observe: Callable[[str, float], None] = lambda *_: None,
     ) -> None:
         self._hosts = hosts
         self._confirm_seconds = confirm_seconds
         self._max_outstanding = max_outstanding
         self._now = now
         self._open_link = connect
+        self._observe = observe
         self._log = structlog.get_logger("ingest.publisher")
         self._pending: dict[str, _Pending] = {}
         prefix = secrets.token_hex(3)
@@ -105,28 +109,52 @@ class Publisher:
             return Refusal.UNCONFIRMED
         return Refusal.OVERLOADED if len(self._pending) >= self._max_outstanding else None
 
-    def publish(self, message: Message, *, wait: float, ephemeral: bool = False) -> tuple[str, asyncio.Future[Outcome]]:
+    @property
+    def outstanding(self) -> int:
+        """Messages that are under way."""
+        return len(self._pending)
+
+    @property
+    def connected(self) -> bool:
+        return self._link is not None
+
+    @property
+    def blocked_by_broker(self) -> bool:
+        """An alarm of the broker forbids publishing."""
+        return self._blocked
+
+    def publish(
+        self, message: Message, *, wait: float, ephemeral: bool = False, traceparent: str | None = None
+    ) -> tuple[str, asyncio.Future[Outcome]]:
         """Send a message, mandatory and persistent; gives its correlation id and what will become of it.
 
         `wait` is how many seconds a verdict may take before the outcome is Queued; 0 asks for no
         verdict. `ephemeral` is for pings: neither persistent nor worth more than 5 s.
+        `traceparent` travels with the message, for whoever traces it further.
         The future never raises, and is done within the confirm timeout and the wait.
         """
         outcome: asyncio.Future[Outcome] = self._loop.create_future()
         correlation_id = next(self._ids)
         refusal = self.refusal()
-        if refusal is None and not self._send(correlation_id, message, bool(wait), ephemeral):
+        if refusal is None and not self._send(correlation_id, message, bool(wait), ephemeral, traceparent):
             refusal = Refusal.NOT_CONNECTED
         if refusal is not None:
+            if not ephemeral:
+                self._observe("refused", 0.0)
             outcome.set_result(Refused(refusal))
             return correlation_id, outcome
         now = self._loop.time()
-        pending = _Pending(outcome, now + self._confirm_seconds, now + wait)
+        pending = _Pending(outcome, now + self._confirm_seconds, now + wait, ephemeral=ephemeral)
         self._pending[correlation_id] = pending
         self._set_timer(correlation_id, pending)
         return correlation_id, outcome
 
-    def _send(self, correlation_id: str, message: Message, reply: bool, ephemeral: bool) -> bool:
+    def _send(
+        self, correlation_id: str, message: Message, reply: bool, ephemeral: bool, traceparent: str | None
+    ) -> bool:
+        headers = message.headers()
+        if traceparent is not None:
+            headers["traceparent"] = traceparent
         properties = BasicProperties(
             type=message.kind,
             content_encoding=message.content_encoding,
@@ -134,7 +162,7 @@ class Publisher:
             reply_to=REPLY_TO if reply else None,
             timestamp=int(self._now()),
             app_id=APP_ID,
-            headers=message.headers() or None,
+            headers=headers or None,
             delivery_mode=1 if ephemeral else 2,
             expiration="5000" if ephemeral else None,
         )
@@ -168,8 +196,17 @@ class Publisher:
             return
         if pending.timer is not None:
             pending.timer.cancel()
+        # A verdict may be faster than the confirm; it says the same.
+        if isinstance(outcome, Refused):
+            self._seen(pending, outcome.refusal.value)
+        elif not pending.confirmed:
+            self._seen(pending, "confirmed")
         if not pending.outcome.done():
             pending.outcome.set_result(outcome)
+
+    def _seen(self, pending: _Pending, result: str) -> None:
+        if not pending.ephemeral:
+            self._observe(result, self._loop.time() - (pending.confirm_by - self._confirm_seconds))
 
     def _drop_all(self) -> None:
         """Nothing more will be heard of what is outstanding: the confirmed is queued, the rest is refused."""
@@ -225,6 +262,8 @@ class Publisher:
         if not confirmed:
             self._resolve(correlation_id, Refused(Refusal.NACKED))
             return
+        if not pending.confirmed:
+            self._seen(pending, "confirmed")
         pending.confirmed = True
         if self._loop.time() + _CLOCK_GRAIN >= pending.wait_until:
             self._resolve(correlation_id, QUEUED)

@@ -15,9 +15,6 @@ from ingest.negotiation import fields, valid_host
 PROTOCOL_FIELD: Final = b"x-ops-reporting-protocol-version"
 PROTOCOL_VERSION: Final = "0.1.0"
 
-_BODY_SECONDS: Final = 30.0
-"""How long a body may trickle in. One that came with its header, as nearly all do, is never timed."""
-
 
 class Declined(Exception):
     """The request ends here, with this answer."""
@@ -34,7 +31,7 @@ class Disconnected(Exception):
 class Request:
     """A request, and what the log line will say of it."""
 
-    __slots__ = ("body_bytes", "correlation_id", "fields", "method", "params", "receive", "scope")
+    __slots__ = ("body_bytes", "correlation_id", "facts", "fields", "method", "params", "receive", "scope")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
@@ -44,6 +41,7 @@ class Request:
         self.params: Mapping[str, str] = {}
         self.body_bytes = 0
         self.correlation_id: str | None = None
+        self.facts: dict[str, str] = {}
 
     @property
     def path(self) -> str:
@@ -88,10 +86,11 @@ class Request:
         if strict:
             raise Declined(fault(404, "the reporting protocol version is missing", details, code="protocol"))
 
-    async def body(self, limit: int) -> bytes:
+    async def body(self, limit: int, seconds: float) -> bytes:
         """The whole body, never parsed nor inflated.
 
-        Raises Declined: 413 for more than `limit` bytes, 408 for one that trickles; Disconnected.
+        Raises Declined: 413 for more than `limit` bytes, 408 for one that takes longer than `seconds`
+        (one that came with its header, as nearly all do, is never timed); Disconnected.
         """
         length = self.fields.get(b"content-length", b"0")
         # httptools lets only digits through, though any number of them.
@@ -101,10 +100,10 @@ class Request:
         if message["type"] == "http.request" and not message.get("more_body", False):
             return self._bounded(message.get("body", b""), limit)
         try:
-            async with asyncio.timeout(_BODY_SECONDS):
+            async with asyncio.timeout(seconds):
                 return await self._rest(message, limit)
         except TimeoutError:
-            text = f"the body did not arrive within {_BODY_SECONDS:g} s"
+            text = f"the body did not arrive within {seconds:g} s"
             raise Declined(fault(408, text, code="slow_body", headers=((b"connection", b"close"),))) from None
 
     async def _rest(self, message: Mapping[str, object], limit: int) -> bytes:

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 import pika
 import structlog
 import uvicorn
 import uvloop
 
+from consumers.notify import Notifier
 from ingest import app, logs
+from ingest.acknowledged import Acknowledged
+from ingest.bounds import bounded
+from ingest.gate import Gate
 from ingest.link import parameters
+from ingest.metrics import ShimMetrics
 from ingest.publisher import Publisher
 from ingest.reads import Reads
+from ingest.tracing import ShimTracing, tracer_provider
 from schemas.settings import ConfigError, Settings
 
 _BACKLOG = 2048
@@ -25,7 +34,7 @@ _KEEP_ALIVE_SECONDS = 75
 
 
 def serve(settings: Settings) -> int:
-    """Serve HTTP until SIGTERM or SIGINT, finish what is under way, and return 0.
+    """Serve HTTP until SIGTERM or SIGINT, finish what is under way, and return 0; SIGHUP reloads the gate.
 
     Raises ConfigError for settings that can't be used, an address already taken included.
     """
@@ -35,25 +44,38 @@ def serve(settings: Settings) -> int:
         hosts = parameters(settings.amqp_url, heartbeat=settings.heartbeat_seconds)
     except ValueError as error:
         raise ConfigError([f"AMQP_URL: {error}"]) from None
+    gate = Gate.from_settings(settings)
+    gate.warn(settings)
     listener = _listen(settings.listen)
     host, port = listener.getsockname()[:2]
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "http" if gate.tls is None else "https"
+    url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
     structlog.get_logger("ingest.serve").info("listening", url=url)
     with contextlib.closing(listener):
-        uvloop.run(_serve(settings, hosts, listener))
+        uvloop.run(_serve(settings, hosts, listener, gate))
     structlog.get_logger("ingest.serve").info("stopped", url=url)
     return 0
 
 
-async def _serve(settings: Settings, hosts: list[pika.URLParameters], listener: socket.socket) -> None:
+async def _serve(settings: Settings, hosts: list[pika.URLParameters], listener: socket.socket, gate: Gate) -> None:
+    metrics = ShimMetrics(version("chef-ingest"))
+    provider = tracer_provider(os.environ, "chef-ingest-shim", version("chef-ingest"))
+    tracing = None if provider is None else ShimTracing(provider)
+    acknowledged = Acknowledged(settings.database_url)
+
+    def published(result: str, seconds: float) -> None:
+        metrics.published(result, seconds)
+        acknowledged.count(result)
+
     publisher = Publisher(
         hosts,
         confirm_seconds=settings.confirm_timeout_seconds,
         max_outstanding=settings.max_outstanding,
+        observe=published,
     )
     config = uvicorn.Config(
-        app.build(settings, publisher, Reads(settings.database_url)),
-        http="httptools",
+        app.build(settings, publisher, Reads(settings.database_url), gate.guard, metrics, tracing),
+        http=bounded(settings),
         ws="none",
         lifespan="on",
         interface="asgi3",
@@ -64,7 +86,29 @@ async def _serve(settings: Settings, hosts: list[pika.URLParameters], listener: 
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=max(1, int(settings.drain_seconds)),
     )
-    await _Server(config).serve(sockets=[listener])
+    config.load()
+    config.ssl = None if gate.tls is None else gate.tls.context
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gate.reload)
+    async with acknowledged.kept(), notifying(Notifier(os.environ)):
+        await _Server(config).serve(sockets=[listener])
+
+
+@asynccontextmanager
+async def notifying(notifier: Notifier) -> AsyncIterator[None]:
+    """systemd hears that we listen, that the loop turns, and that we stop."""
+
+    async def feed() -> None:
+        while True:
+            notifier.alive()
+            await asyncio.sleep(max(1.0, notifier.watchdog_seconds / 4))
+
+    notifier.ready("listening")
+    task = asyncio.create_task(feed())
+    try:
+        yield
+    finally:
+        task.cancel()
+        notifier.stopping()
 
 
 class _Server(uvicorn.Server):

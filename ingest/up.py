@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import ssl
 import sys
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +19,7 @@ from consumers.declare import declare
 from consumers.migrations import migrate
 from ingest.configuration import configure
 from ingest.demonstration import demonstrate
+from ingest.gate import Gate
 from ingest.local.processes import Process
 from ingest.local.stack import LocalStack, Urls
 from schemas.settings import variable
@@ -34,6 +37,8 @@ def run_up(state: Path, environ: Mapping[str, str], *, listen: str | None, consu
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     loaded = configure(environ)
+    # Before anything is started: serve would refuse the same, a minute later.
+    gate = Gate.from_settings(replace(loaded.settings, listen=listen or loaded.settings.listen))
     stack = LocalStack(
         state,
         amqp_url=environ.get("AMQP_URL"),
@@ -54,7 +59,7 @@ def run_up(state: Path, environ: Mapping[str, str], *, listen: str | None, consu
         for child in children:
             undo.callback(child.stop)
             child.spawn()
-        ingest_url = f"http://{listen}"
+        ingest_url = f"http://{listen}" if gate.tls is None else f"https://{listen}"
         children[-1].wait_ready(lambda: stop.is_set() or _is_ready(ingest_url), READY_SECONDS)
         if stop.is_set():
             return 0
@@ -71,6 +76,8 @@ def _children(stack: LocalStack, environ: Mapping[str, str], urls: Urls, listen:
         variable("amqp_url"): urls.amqp_url,
         variable("database_url"): urls.database_url,
         variable("listen"): listen,
+        # Where `chef-ingest scale` and `status` find the supervisor.
+        "INGEST_STATE": str(stack.state.folder),
     }
     command = [sys.executable, "-m", "ingest"]
     return [
@@ -87,7 +94,9 @@ def _declare(amqp_url: str) -> None:
 
 def _is_ready(ingest_url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{ingest_url}/readyz", timeout=5) as response:
+        # Our own child: whom its certificate is for, and by whom, is not in question.
+        context = ssl._create_unverified_context()
+        with urllib.request.urlopen(f"{ingest_url}/readyz", timeout=5, context=context) as response:
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False

@@ -26,9 +26,11 @@ _SPACE: Final = re.compile(r"[ \t\n\r]*+")
 
 _WHITE: Final = b" \t\n\r"
 
+DECODER_LEVELS: Final = 1000
+"""About where msgspec raises RecursionError: Python's own recursion limit. PostgreSQL's parser goes deeper."""
+
 _SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _NO_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}"'))
-_NO_OPENING: Final = bytes(set(range(256)) - set(b"[{"))
 _PEELED: Final = 16
 _CHUNK: Final = 65536
 
@@ -106,13 +108,17 @@ def _gunzip(payload: bytes, limit: int) -> bytes | Invalid:
 
 
 def deeper_than(limit: int, body: bytes) -> bool:
-    """Whether JSON text nests deeper than `limit`; linear work on any bytes, exact on JSON."""
-    # A level is two brackets, in text that closes what it opens; brackets in strings only add to these.
-    if len(body) <= 2 * limit or len(body.translate(None, _NO_OPENING)) <= limit:
+    """Whether JSON text nests deeper than `limit`; linear work on any bytes, exact on JSON.
+
+    Never from `DECODER_LEVELS` on: there the decoder has a limit of its own, and asking would cost more than
+    all the rest of judging a large body.
+    """
+    # A level is two brackets, in text that closes what it opens.
+    if limit >= DECODER_LEVELS or len(body) <= 2 * limit:
         return False
     brackets = _brackets(body)
-    if 2 * brackets.count(b"[") != len(brackets):
-        return False  # No JSON: the parser will say so.
+    if len(brackets) <= 2 * limit or 2 * brackets.count(b"[") != len(brackets):
+        return False  # Too few, or no JSON: the parser will say so.
     for _ in range(min(_PEELED, limit)):
         if not brackets:
             return False
@@ -124,10 +130,11 @@ def deeper_than(limit: int, body: bytes) -> bool:
 
 def _brackets(body: bytes) -> bytes:
     """The brackets outside strings, all of them made square."""
-    bare = body.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in body else body
-    bare = bare.translate(_SQUARE, _NO_STRUCTURE)
+    bare = _without_escapes(body).translate(_SQUARE, _NO_STRUCTURE)
     # Adjacent quotes have no bracket between them: a string, or a gap between two, that can go.
     bare = bare.replace(b'""', b"")
+    if b'"' not in bare:
+        return bare
     found: list[bytes] = []
     inside = 0
     for start in range(0, len(bare), _CHUNK):
@@ -135,6 +142,19 @@ def _brackets(body: bytes) -> bytes:
         found.append(b"".join(pieces[inside::2]))
         inside = (inside + len(pieces) - 1) % 2
     return b"".join(found)
+
+
+def _without_escapes(body: bytes) -> bytes:
+    """The body without backslashes and the characters they escape; they stand in strings only."""
+    if b"\\" not in body:
+        return body
+    first, *rest = body.split(b"\\")
+    kept = [first]
+    pieces = iter(rest)
+    for piece in pieces:
+        # An empty piece is a backslash escaped by another: what follows the pair is not escaped.
+        kept.append(piece[1:] if piece else next(pieces, b""))
+    return b"".join(kept)
 
 
 def _accounts_for(body: bytes, members: dict[str, msgspec.Raw]) -> bool:

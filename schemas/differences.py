@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from schemas.extra import unpack
 from schemas.kinds import action, run_end
+from schemas.redaction import MARK
 from schemas.rows import ActionRow, ResourceRow, Row, RunEndRow, RunStartRow
 from schemas.wording import MOST, shorten
 
@@ -20,7 +21,9 @@ def differences(stored: Row, sent: Row) -> dict[str, str]:
     """Field -> text of what differs, empty when the content is the same.
 
     A member's spelling (an id in capitals, a time in another zone, JSON with other spaces or member order)
-    is no difference. A repeated run start differs only when it is another organization's or node's.
+    is no difference, nor is anything where one of the two was redacted: settings change between a message
+    and its repetition. A repeated run start differs only when it is another organization's or node's.
+    Of another organization's action nothing is told but that it is there.
     """
     if type(stored) is not type(sent):
         return {"kind": "another kind of message has this id"}
@@ -37,6 +40,9 @@ def _differences(stored: Row, sent: Row) -> Iterator[tuple[str, str]]:
     if isinstance(stored, RunStartRow) and isinstance(sent, RunStartRow):
         # The first start's time stays: chef-client repeats a start whose answer it did not get.
         yield from _columns(stored._replace(start_time="", extra=None), sent._replace(start_time="", extra=None))
+        return
+    if isinstance(stored, ActionRow) and stored.organization_name != getattr(sent, "organization_name", None):
+        yield "organization_name", "stored another one than sent"
         return
     yield from _columns(stored, sent)
     if isinstance(stored, ActionRow) and isinstance(sent, ActionRow):
@@ -60,7 +66,7 @@ def _resources(stored: tuple[ResourceRow, ...], sent: tuple[ResourceRow, ...]) -
 
 def _columns(stored: Row | ResourceRow, sent: Row | ResourceRow) -> Iterator[tuple[str, str]]:
     for field, ours, theirs in zip(stored._fields, stored, sent, strict=True):
-        if field in ("extra", "resources") or ours == theirs:
+        if field in ("extra", "resources") or ours == theirs or (field == "delta" and MARK in (ours, theirs)):
             continue
         if field in _JSON_COLUMNS and same_json(ours, theirs):
             continue
@@ -72,9 +78,14 @@ def _extras(stored: str | None, sent: str | None, named: frozenset[str]) -> Iter
         return
     ours, theirs = unpack(stored), unpack(sent)
     # A named member is there for its spelling; its column has been compared.
-    for member in (ours | theirs).keys() - named:
+    gone = {MARK, *_dropped(ours), *_dropped(theirs)}
+    for member in (ours | theirs).keys() - named - gone:
         if not same_json(ours.get(member), theirs.get(member)):
             yield shorten(member, _LONGEST), _text(ours.get(member), theirs.get(member))
+
+
+def _dropped(extra: Mapping[str, str]) -> list[str]:
+    return _Object([(MARK, _read(extra[MARK]))]).dropped if MARK in extra else []
 
 
 def same_json(one: object, other: object) -> bool:
@@ -84,16 +95,44 @@ def same_json(one: object, other: object) -> bool:
     if not isinstance(one, str) or not isinstance(other, str):
         return False
     try:
+        if MARK in one or MARK in other:
+            return _alike(_read(one), _read(other))
         return bool(_read(one) == _read(other))
     except (ValueError, RecursionError):
         return False
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two values say the same where both say something."""
+    if MARK in (one, other) or one == other:
+        return True
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    if not (isinstance(one, _Object) and isinstance(other, _Object)):
+        return False
+    gone = {MARK, *one.dropped, *other.dropped}
+    ours, theirs = ([pair for pair in each if pair[0] not in gone] for each in (one, other))
+    return len(ours) == len(theirs) and all(
+        name == their_name and _alike(value, their_value)
+        for (name, value), (their_name, their_value) in zip(ours, theirs, strict=True)
+    )
+
+
+class _Object(tuple[tuple[str, Any], ...]):
+    """The members of a JSON object, sorted by name."""
+
+    @property
+    def dropped(self) -> list[str]:
+        """The names of members that redaction took away."""
+        lists = [names for member, names in self if member == MARK and isinstance(names, list)]
+        return [name for names in lists for name in names if isinstance(name, str)]
 
 
 def _read(text: str) -> Any:
     # Numbers stay text (1 is not True, and no number is too large); twice the same member stays twice.
     return json.loads(
         text,
-        object_pairs_hook=lambda pairs: ("object", sorted(pairs, key=lambda pair: pair[0])),
+        object_pairs_hook=lambda pairs: _Object(sorted(pairs, key=lambda pair: pair[0])),
         parse_int=_number,
         parse_float=_number,
         parse_constant=_number,

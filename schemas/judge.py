@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+import msgspec
+
 from schemas.contract import Contract, compile_contract
-from schemas.decode import Body, decode
+from schemas.decode import Body, decode, deeper_than
 from schemas.kind import Document
 from schemas.kinds import KINDS
 from schemas.meaning import Fault
 from schemas.message import Message
+from schemas.redaction import Redaction
 from schemas.rows import Row
 from schemas.settings import Settings
 from schemas.verdict import Invalid
@@ -22,8 +25,7 @@ from schemas.wording import first, shorten
 _DOORS: Final = {"http": "http_profile", "chef": "chef_profile"}
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """A message that can be stored, as far as the message alone can tell: its kind's name and its row."""
 
     kind: str
@@ -35,11 +37,13 @@ class Judge:
     """Judges any message by its kind's schema, in the profile of the door it came through.
 
     `contracts` is (kind, door) -> compiled schema; limits are bytes once inflated, and levels of nesting.
+    `redaction` cuts out of a row what must not be stored.
     """
 
     contracts: Mapping[tuple[str, str], Contract]
     max_bytes: int
     max_depth: int
+    redaction: Redaction | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Judge:
@@ -49,7 +53,12 @@ class Judge:
             for name, kind in KINDS.items()
             for door, profile in _DOORS.items()
         }
-        return cls(MappingProxyType(contracts), settings.max_inflated_bytes, settings.max_depth)
+        return cls(
+            MappingProxyType(contracts),
+            settings.max_inflated_bytes,
+            settings.max_depth,
+            Redaction.from_settings(settings),
+        )
 
     def __call__(self, message: Message) -> Candidate | Invalid:
         """The candidate, or what is wrong, field by field; never raises, whatever the bytes."""
@@ -57,17 +66,30 @@ class Judge:
         if contract is None:
             text = f"no such kind of message: {shorten(message.kind)!r} by door {shorten(message.door)!r}"
             return Invalid("decode", "unknown_kind", {"message": text})
+        payload = message.payload
+        if contract.express is not None and message.content_encoding is None and len(payload) <= self.max_bytes:
+            row = contract.express(payload)
+            if row is not None and not deeper_than(self.max_depth, payload):
+                return Candidate(contract.kind.name, row if self.redaction is None else self.redaction(row))
         try:
             body = decode(
-                message.payload,
+                payload,
                 message.content_encoding,
                 max_bytes=self.max_bytes,
                 max_depth=self.max_depth,
             )
-            return body if isinstance(body, Invalid) else _judge(contract, message, body)
+            judged = body if isinstance(body, Invalid) else _judge(contract, message, body)
+            return judged if self.redaction is None else _redacted(judged, self.redaction)
         except RecursionError:
             # max_depth may be set higher than the interpreter can follow.
             return Invalid("decode", "too_deep", {"message": "nested deeper than this machine can read"})
+
+
+def _redacted(judged: Candidate | Invalid, redaction: Redaction) -> Candidate | Invalid:
+    if isinstance(judged, Invalid):
+        return judged
+    row = redaction(judged.row)
+    return judged if row is judged.row else Candidate(judged.kind, row)
 
 
 def _judge(contract: Contract, message: Message, body: Body) -> Candidate | Invalid:

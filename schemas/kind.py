@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -43,3 +43,5 @@ class Kind:
     row: Callable[[Message, Document], Row]
     opaque: frozenset[str] = frozenset()
     elements: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    express: tuple[Sequence[str], Callable[[Sequence[Any]], Row | None]] | None = None
+    """The members in the order of the row, and the row of values that the schema takes; None: the long way."""

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from schemas.wording import shorten
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_STORED_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _STORED_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _ZONED_TIME: Final = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]{1,9})?"
@@ -30,6 +31,11 @@ def canonical_uuid(value: object) -> str | None:
     if isinstance(value, str) and _UUID.fullmatch(value):
         return value.lower()
     return None
+
+
+def is_canonical_uuid(value: str) -> bool:
+    """Whether text is a UUID as we store them, in lower case."""
+    return _STORED_UUID.fullmatch(value) is not None
 
 
 def uuid_fault(value: object) -> Fault | None:

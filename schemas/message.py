@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 Door = Literal["http", "chef"]
 
@@ -21,11 +22,12 @@ HEADER_ORIGIN_ROUTING_KEY: Final = "x-origin-routing-key"
 HEADER_RETRIES: Final = "x-retries"
 HEADER_LETTER: Final = "x-letter-id"
 """Set on a replay: the dead letter that the message came from."""
+HEADER_REPLAY: Final = "x-replay"
+"""Set beside it: the number of the replay, so that a second copy is told from a second replay."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What a consumer judges.
+class Message(msgspec.Struct, frozen=True):
+    """What a consumer judges. (A msgspec Struct: one is made for every message, and it is made ten times faster.)
 
     `payload` is the bytes as the sender sent them, still encoded by `content_encoding`
     (None, "identity" or "gzip"). `organization`, `node` and `run_id` come from the URL of a

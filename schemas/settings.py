@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
 
 PREFIX: Final = "INGEST_"
 
@@ -57,59 +56,87 @@ class Settings:
         secret=True,
     )
     listen: str = _setting("127.0.0.1:8080", "where the HTTP shim listens, HOST:PORT")
+    insecure_no_auth: bool = _setting(
+        False, "listen beyond loopback though nobody is asked who they are; also `--insecure-no-auth`"
+    )
+    auth: str = _setting(
+        "none",
+        "what a request must carry: a token, a Chef signature, or any of the two",
+        choices=("none", "token", "signature", "any"),
+    )
+    tokens_file: str = _setting("", "file of hashed tokens; `chef-ingest token new` makes its lines")
+    client_keys: str = _setting("", "folder of public keys: ORGANIZATION/CLIENT.pem, and USER.pem for users")
+    signature_skew_seconds: int = _setting(900, "how far a signature's time may be from ours", unit="s", minimum=1)
+    tls_certificate: str = _setting("", "PEM file of the shim's certificate chain; empty: plain HTTP")
+    tls_key: str = _setting("", "PEM file of the certificate's private key")
+    tls_client_ca: str = _setting("", "PEM file of the CAs that clients' certificates must come from")
+    max_connections: int = _setting(4000, "connections open at once in one shim, then 503", minimum=1)
+    max_header_bytes: int = _setting(
+        64 * 1024, "largest request line and header fields taken", unit="bytes", minimum=1024
+    )
+    slow_client_seconds: float = _setting(
+        30.0, "how long a request's header, and then its body, may take to arrive", unit="s", minimum=0.1
+    )
+    redact_members: str = _setting(
+        "password,private_key,token",
+        "members never stored when directly in `data`, `before` or `after`; comma-separated",
+    )
+    redact_anywhere: str = _setting(
+        "", "members never stored however deep they are, such as encrypted_data; comma-separated"
+    )
+    redact_sensitive: bool = _setting(False, "don't store the states and the diff of sensitive resources")
+    redact_mode: str = _setting(
+        "mask", "mask puts [redacted] for a value, drop takes the member away", choices=("mask", "drop")
+    )
     public_url: str = _setting("", "base of the URLs in answers; empty: what the request's Host header says")
-    http_profile: str = _setting(
-        "documented", "schema profile of POSTed messages", choices=("documented", "wire")
-    )
-    chef_profile: str = _setting(
-        "wire", "schema profile of Chef servers' own messages", choices=("documented", "wire")
-    )
+    http_profile: str = _setting("documented", "schema profile of POSTed messages", choices=("documented", "wire"))
+    chef_profile: str = _setting("wire", "schema profile of Chef servers' own messages", choices=("documented", "wire"))
     during_run: str = _setting(
         "run_id",
         "which actions count as posted during a chef-client run",
         choices=("run_id", "self_node_update", "both", "off"),
     )
-    strict_protocol: bool = _setting(
-        False, "answer 404 to run reports without X-Ops-Reporting-Protocol-Version"
+    strict_protocol: bool = _setting(False, "answer 404 to run reports without X-Ops-Reporting-Protocol-Version")
+    max_body_bytes: int = _setting(2 * 1024 * 1024, "largest body taken, on the wire", unit="bytes", minimum=1024)
+    max_inflated_bytes: int = _setting(16 * 1024 * 1024, "largest body once inflated", unit="bytes", minimum=1024)
+    max_depth: int = _setting(
+        1000, "deepest JSON nesting taken; from 1000 on, as deep as the decoder follows", unit="levels", minimum=8
     )
-    max_body_bytes: int = _setting(
-        2 * 1024 * 1024, "largest body taken, on the wire", unit="bytes", minimum=1024
-    )
-    max_inflated_bytes: int = _setting(
-        16 * 1024 * 1024, "largest body once inflated", unit="bytes", minimum=1024
-    )
-    max_depth: int = _setting(512, "deepest JSON nesting taken", unit="levels", minimum=8)
-    wait_seconds: float = _setting(
-        2.0, "how long a POST waits for its verdict before 202", unit="s", minimum=0
-    )
-    max_wait_seconds: float = _setting(
-        30.0, "longest wait that `Prefer: wait=N` may ask for", unit="s", minimum=0
-    )
+    wait_seconds: float = _setting(2.0, "how long a POST waits for its verdict before 202", unit="s", minimum=0)
+    max_wait_seconds: float = _setting(30.0, "longest wait that `Prefer: wait=N` may ask for", unit="s", minimum=0)
     confirm_timeout_seconds: float = _setting(
         3.0, "how long the broker may take to confirm a publish before 503", unit="s", minimum=0.05
     )
-    max_outstanding: int = _setting(
-        2000, "POSTs being published or waiting at once in one shim, then 503", minimum=1
-    )
+    max_outstanding: int = _setting(2000, "POSTs being published or waiting at once in one shim, then 503", minimum=1)
     batch_messages: int = _setting(1000, "messages committed together at most", minimum=1)
-    batch_bytes: int = _setting(
-        8 * 1024 * 1024, "payload bytes committed together at most", unit="bytes", minimum=1024
-    )
-    batch_age_seconds: float = _setting(
-        0.25, "oldest a batch grows before it is flushed", unit="s", minimum=0.001
-    )
+    batch_bytes: int = _setting(8 * 1024 * 1024, "payload bytes committed together at most", unit="bytes", minimum=1024)
+    batch_age_seconds: float = _setting(0.25, "oldest a batch grows before it is flushed", unit="s", minimum=0.001)
     heartbeat_seconds: int = _setting(30, "AMQP heartbeat", unit="s", minimum=1)
     statement_timeout_seconds: float = _setting(
         15.0, "longest a statement may run in PostgreSQL", unit="s", minimum=0.1
     )
-    lock_timeout_seconds: float = _setting(
-        5.0, "longest a statement may wait for a lock", unit="s", minimum=0.1
-    )
+    lock_timeout_seconds: float = _setting(5.0, "longest a statement may wait for a lock", unit="s", minimum=0.1)
     run_end_patience_seconds: int = _setting(
         60, "how long a run end is retried while its start is not known", unit="s", minimum=0
     )
     partitions_ahead: int = _setting(3, "monthly partitions made ahead", unit="months", minimum=1)
+    max_replays: int = _setting(5, "failed replays of a dead letter before it is parked", unit="replays", minimum=1)
+    letters_keep_days: int = _setting(
+        90, "age at which `dead prune` takes settled letters; 0: never", unit="days", minimum=0
+    )
+    letters_max: int = _setting(
+        100_000, "letters that `dead prune` leaves at most; 0: no limit", unit="letters", minimum=0
+    )
     consumers: int = _setting(2, "consumer processes that `up` and `consume` start", minimum=1)
+    scale_auto: str = _setting(
+        "", "MIN..MAX: let `consume` choose the number of processes by backlog and drain rate; empty: do not"
+    )
+    drain_target_seconds: float = _setting(
+        60.0, "how soon a backlog should be gone, when the number of processes is chosen", unit="s", minimum=1
+    )
+    metrics_listen: str = _setting(
+        "", "where `consume` answers Prometheus' scrapes, HOST:PORT; empty: nowhere (the shim has /metrics)"
+    )
     drain_seconds: float = _setting(
         30.0, "how long SIGTERM may drain before unacked messages go back", unit="s", minimum=0
     )
@@ -192,18 +219,14 @@ def load(
         and name not in RESERVED
     ]
     faults += [
-        f"{file_name}: {name}: no such setting; `chef-ingest config` lists them"
-        for name in file
-        if name not in known
+        f"{file_name}: {name}: no such setting; `chef-ingest config` lists them" for name in file if name not in known
     ]
     if faults:
         raise ConfigError(faults)
     return Loaded(Settings(**values), origins)
 
 
-RESERVED: Final = frozenset(
-    {"INGEST_URL", "INGEST_CONFIG", "INGEST_STATE", "INGEST_FAILPOINT", "INGEST_TEST_HOOKS"}
-)
+RESERVED: Final = frozenset({"INGEST_URL", "INGEST_CONFIG", "INGEST_STATE", "INGEST_FAILPOINT", "INGEST_TEST_HOOKS"})
 """Variables with the prefix that are no settings."""
 
 
@@ -243,18 +266,11 @@ def _parse_number(kind: type, raw: Any) -> Any:
 
 
 def mask_url(url: str) -> str:
-    """A URL fit for a log: each password replaced by `***`."""
-    return ",".join(_mask_one(part) for part in url.split(","))
+    """A URL fit for a log: each password replaced by `***`, rather too much than too little."""
+    return ",".join(_mask_one(part) for part in re.split(r",(?=\s*[a-z]+://)", url))
 
 
 def _mask_one(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "***"
-    if parts.password is None:
-        masked = url
-    else:
-        host = parts.netloc.rpartition("@")[2]
-        masked = urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
-    return re.sub(r"(?i)\b(password|sslpassword)=[^&\s]*", r"\1=***", masked)
+    # A password with an @ or a / in it is no valid URL, and a password all the same.
+    masked = re.sub(r"(?s)^(\s*[A-Za-z][A-Za-z0-9+.-]*://[^:@/]*):.*@", r"\1:***@", url)
+    return re.sub(r"(?i)\b(password|sslpassword|ssl_options)\s*=\s*('(?:[^'\\]|\\.)*'|[^&\s]*)", r"\1=***", masked)

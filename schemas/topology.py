@@ -30,9 +30,7 @@ ROUTING_KEYS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Kind -> routing key on the exchange `ingest`."""
 
-KINDS_BY_ROUTING_KEY: Final[Mapping[str, str]] = MappingProxyType(
-    {key: kind for kind, key in ROUTING_KEYS.items()}
-)
+KINDS_BY_ROUTING_KEY: Final[Mapping[str, str]] = MappingProxyType({key: kind for kind, key in ROUTING_KEYS.items()})
 
 DELAY_SECONDS: Final = 5
 """How long a run end whose start is not known yet waits before it is tried again."""
@@ -107,8 +105,9 @@ TOPOLOGY: Final = Topology(
                 "x-message-ttl": DELAY_SECONDS * 1000,
             },
         ),
-        # Pings prove the path; an unanswered one is worth nothing after a few seconds.
-        Queue(PINGS, {"x-queue-type": "classic", "x-message-ttl": 5000, "x-max-length": 100}),
+        # Pings prove the path; an unanswered one is worth nothing after a few seconds. Replicated like the
+        # others: a classic queue is gone with its node, and no worker starts where a queue is missing.
+        Queue(PINGS, {"x-queue-type": "quorum", "x-message-ttl": 5000, "x-max-length": 100}),
     ),
     bindings=(
         Binding(INGEST_EXCHANGE, ACTIONS, "action.#"),

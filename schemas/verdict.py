@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
+
+import msgspec
 
 Stage = Literal["decode", "schema", "meaning", "database", "crash", "broker"]
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(msgspec.Struct, frozen=True):
     """The message is committed. `path` is the resource's path, e.g. `/actions/<id>`.
 
     `duplicate` says that the same message had been committed before; the answer is the same.
@@ -21,8 +21,7 @@ class Created:
     duplicate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class DuringRun:
+class DuringRun(msgspec.Struct, frozen=True):
     """An action posted during a chef-client run: not stored (the seed's 200).
 
     `rule` is the rule that said so (`run_id` or `self_node_update`); `run_id` the run, if known.
@@ -33,8 +32,7 @@ class DuringRun:
     run_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Invalid:
+class Invalid(msgspec.Struct, frozen=True):
     """The message can't be stored as it is. `details` is field -> text, every fault at once.
 
     `reason` is a stable code for grouping (`not_json`, `schema`, `too_large`, `content_encoding`, ...);
@@ -44,12 +42,11 @@ class Invalid:
     code: ClassVar[str] = "invalid"
     stage: Stage
     reason: str
-    details: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = {}
     sqlstate: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownRun:
+class UnknownRun(msgspec.Struct, frozen=True):
     """A run end for a run that nobody started at that organization and node (404)."""
 
     code: ClassVar[str] = "unknown_run"
@@ -57,16 +54,14 @@ class UnknownRun:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(msgspec.Struct, frozen=True):
     """The same id with other content; the first one stays (409). `details` names what differs."""
 
     code: ClassVar[str] = "conflict"
     details: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Pong:
+class Pong(msgspec.Struct, frozen=True):
     """A ping that went through the queue and a transaction: the whole path is alive."""
 
     code: ClassVar[str] = "pong"
@@ -81,8 +76,7 @@ _BY_CODE: dict[str, type[Verdict]] = {
 
 def to_wire(verdict: Verdict) -> dict[str, Any]:
     """A JSON-able dict, the form in which a worker tells a shim; inverse of `from_wire`."""
-    wire = {name: getattr(verdict, name) for name in verdict.__slots__}
-    return {"code": verdict.code} | wire
+    return {"code": verdict.code} | msgspec.structs.asdict(verdict)
 
 
 def from_wire(wire: Mapping[str, Any]) -> Verdict:

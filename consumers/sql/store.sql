@@ -20,11 +20,26 @@ SELECT run_id::text, organization, node_name, status,
 FROM runs WHERE run_id = ANY (%(run_ids)s::uuid[]) ORDER BY run_id FOR UPDATE;
 
 -- name: insert_action_ids
--- Takes the ids that are free; those returned are ours to store.
+-- Takes the ids that are free; as many rows as there are.
 INSERT INTO action_ids (id, recorded_at)
 SELECT * FROM unnest(%(id)s::uuid[], %(recorded_at)s::timestamptz[])
-ON CONFLICT (id) DO NOTHING
-RETURNING id::text;
+ON CONFLICT (id) DO NOTHING;
+
+-- name: insert_action
+-- One action and its id, in one statement; a row if the id was free.
+WITH free AS (
+    INSERT INTO action_ids (id, recorded_at) VALUES (%(id)s, %(recorded_at)s)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id
+)
+INSERT INTO actions (id, recorded_at, organization_name, entity_type, entity_name, parent_type, parent_name,
+                     task, requestor_type, requestor_name, remote_hostname, remote_request_id, request_id,
+                     service_hostname, user_agent, message_type, message_version, data, extra)
+SELECT %(id)s, %(recorded_at)s, %(organization_name)s, %(entity_type)s, %(entity_name)s, %(parent_type)s,
+       %(parent_name)s, %(task)s, %(requestor_type)s, %(requestor_name)s, %(remote_hostname)s,
+       %(remote_request_id)s, %(request_id)s, %(service_hostname)s, %(user_agent)s, %(message_type)s,
+       %(message_version)s, %(data)s::json, %(extra)s::json
+FROM free;
 
 -- name: copy_actions
 COPY actions (id, recorded_at, organization_name, entity_type, entity_name, parent_type, parent_name,
@@ -71,22 +86,9 @@ WHERE runs.run_id = %(run_id)s::uuid ORDER BY r.position;
 -- What leaves no row of its own is counted here: one line a batch, so that workers never wait for each other.
 INSERT INTO tallies (outcome, rule, count) VALUES (%(outcome)s, %(rule)s, %(count)s);
 
--- name: insert_letter
--- One letter a message, however often it comes.
-INSERT INTO dead_letters AS letter (
-    message_key, stage, reason, details, sqlstate, fingerprint, kind, door, organization, node, run_id,
-    exchange, routing_key, content_encoding, properties, payload, worker_version)
-VALUES (
-    %(message_key)s, %(stage)s, %(reason)s, %(details)s::json, %(sqlstate)s, %(fingerprint)s, %(kind)s,
-    %(door)s, %(organization)s, %(node)s, %(run_id)s, %(exchange)s, %(routing_key)s,
-    %(content_encoding)s, %(properties)s::json, %(payload)s, %(worker_version)s)
-ON CONFLICT (message_key) DO UPDATE SET
-    attempts = letter.attempts + 1, last_seen = now(),
-    state = CASE WHEN letter.state IN ('resolved', 'discarded') THEN 'open' ELSE letter.state END,
-    resolution = NULL,
-    stage = excluded.stage, reason = excluded.reason, details = excluded.details,
-    sqlstate = excluded.sqlstate, fingerprint = excluded.fingerprint,
-    worker_version = excluded.worker_version;
+-- name: insert_taking
+-- For the ledger of acknowledged messages; most batches have none.
+INSERT INTO acknowledgements (door, outcome, count) VALUES (%(door)s, %(outcome)s, %(count)s);
 
 -- name: read_only
 SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean;

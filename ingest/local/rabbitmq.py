@@ -48,7 +48,10 @@ class RabbitMQPorts:
 
 class RabbitMQ:
     """The node whose data is in `folder`. `scripts` holds RabbitMQ's own `rabbitmq-server` and `rabbitmqctl`,
-    not the wrappers of Debian's /usr/sbin, which insist on the user rabbitmq and the system's node."""
+    not the wrappers of Debian's /usr/sbin, which insist on the user rabbitmq and the system's node.
+
+    Nodes of one cluster share a `cookie` and the port mapper's port; `config` is further lines of rabbitmq.conf.
+    """
 
     def __init__(
         self,
@@ -63,14 +66,19 @@ class RabbitMQ:
         account: Account | None,
         ledger: Ledger,
         path: str,
+        cookie: str = "",
+        config: str = "",
     ) -> None:
         self.folder = folder
+        self.name = f"{node}@localhost"
         self.port = ports.amqp
         self.user = USER
         self.password = password
         self._scripts = scripts
         self._account = account
-        self.env: Mapping[str, str] = self._environment(ports, f"{node}@localhost", path)
+        self._cookie = cookie or secrets.token_hex(20)
+        self._config = config
+        self.env: Mapping[str, str] = self._environment(ports, self.name, path)
         shared = {"env": self.env, "account": account, "ledger": ledger}
         # Its own port mapper, in the foreground: the machine's, or one that RabbitMQ starts by itself,
         # would outlive it. It listens on loopback only.
@@ -192,8 +200,8 @@ class RabbitMQ:
         self._own(self.folder)
         cookie = self.folder / ".erlang.cookie"
         if not cookie.exists():
-            self._put(".erlang.cookie", secrets.token_hex(20), 0o400)
-        self._put("rabbitmq.conf", CONFIG.format(port=self.port, folder=self.folder))
+            self._put(".erlang.cookie", self._cookie, 0o400)
+        self._put("rabbitmq.conf", CONFIG.format(port=self.port, folder=self.folder) + self._config)
         self._put("advanced.config", "[].\n")
         self._put("enabled_plugins", "[].\n")
         # The node's name is @localhost; no resolver is asked what that means.

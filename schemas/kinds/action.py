@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID, uuid5
 
 from schemas.extra import pack, raw_text, to_json, to_object, unpack
 from schemas.kind import Document, Kind
-from schemas.meaning import Fault, chef_time, name_fault, time_fault, uuid_fault
+from schemas.meaning import Fault, chef_time, is_canonical_uuid, name_fault, time_fault, uuid_fault
 from schemas.message import ACTION, Message
 from schemas.rows import ActionRow
 
-NAMED: Final = frozenset(ActionRow._fields) - {"extra"}
+COLUMNS: Final = ActionRow._fields[:-1]
+"""The members that have a column; `extra` is the last, and none."""
+NAMED: Final = frozenset(COLUMNS)
 _NAMESPACE: Final = UUID("9d6f0c1e-7f2b-5b6c-9c0a-3f1f6f2f4f10")
 """Of the ids given to messages of version 0.1.0, which have none: never to change."""
 
@@ -93,6 +95,18 @@ def row(message: Message, document: Document) -> ActionRow:
     )
 
 
+def express(values: Sequence[Any]) -> ActionRow | None:
+    """The row of values in the order of `COLUMNS` that fit the schema; None where anything is unusual."""
+    stored_id, recorded_at, organization, _, entity_name, _, parent_name, _, _, requestor_name = values[:10]
+    if stored_id is None or not is_canonical_uuid(stored_id) or chef_time(recorded_at) != recorded_at:
+        return None
+    if not entity_name.strip() or not requestor_name.strip():
+        return None
+    if (organization is not None and not organization.strip()) or (parent_name is not None and not parent_name.strip()):
+        return None
+    return ActionRow._make((*values, None))
+
+
 def document(row: ActionRow) -> str:
     """The action as it was sent, as JSON text; one sent without an id shows the id it was given."""
     columns = row._asdict()
@@ -113,4 +127,5 @@ KIND: Final = Kind(
     opaque=frozenset({"data"}),
     faults=faults,
     row=row,
+    express=(COLUMNS, express),
 )

@@ -80,7 +80,7 @@ CREATE TABLE dead_letters (
     -- The same message (payload and envelope) is one letter, however often it comes.
     message_key      bytea       NOT NULL UNIQUE,
     state            text        NOT NULL DEFAULT 'open'
-                     CHECK (state IN ('open', 'parked', 'resolved', 'discarded')),
+                     CHECK (state IN ('open', 'replaying', 'parked', 'resolved', 'discarded')),
     stage            text        NOT NULL
                      CHECK (stage IN ('decode', 'schema', 'meaning', 'database', 'crash', 'broker')),
     reason           text        NOT NULL,
@@ -97,18 +97,67 @@ CREATE TABLE dead_letters (
     content_encoding text,
     properties       json        NOT NULL,
     payload          bytea       NOT NULL,
-    -- How often this message has come here; how many of those were replays.
+    -- How often it could not be stored, failed replays included.
     attempts         integer     NOT NULL DEFAULT 1,
-    replays          integer     NOT NULL DEFAULT 0,
     first_seen       timestamptz NOT NULL DEFAULT now(),
     last_seen        timestamptz NOT NULL DEFAULT now(),
     worker_version   text        NOT NULL,
     -- What a replay made of it: the verdict that resolved it.
     resolution       json,
-    CHECK ((state = 'resolved') = (resolution IS NOT NULL))
+
+    -- An operator's correction; it is sent instead of the payload, which stays.
+    edited_payload   bytea,
+    edited_encoding  text,
+
+    -- Replays are numbered: `replays` is the latest number given out, `settled_replay` the latest whose outcome
+    -- is known. A second copy of a settled replay changes nothing.
+    replays          integer     NOT NULL DEFAULT 0,
+    settled_replay   integer     NOT NULL DEFAULT 0,
+    failed_replays   integer     NOT NULL DEFAULT 0,
+    -- The message_key of what a replay sends: proof that a message with our id in its headers is this one.
+    replay_key       bytea       NOT NULL,
+    -- The latest run of `dead replay` that claimed it, when, in what state it was, and when it was sent.
+    replay_run       integer,
+    claimed_at       timestamptz,
+    claimed_from     text,
+    replayed_at      timestamptz,
+
+    CHECK ((state = 'resolved') = (resolution IS NOT NULL)),
+    CHECK (state <> 'replaying' OR (replay_run IS NOT NULL AND claimed_at IS NOT NULL AND claimed_from IS NOT NULL)),
+    CHECK (settled_replay <= replays)
 );
-CREATE INDEX dead_letters_open ON dead_letters (last_seen) WHERE state = 'open';
+CREATE INDEX dead_letters_state ON dead_letters (state, id);
 CREATE INDEX dead_letters_fingerprint ON dead_letters (fingerprint);
+CREATE INDEX dead_letters_replay_run ON dead_letters (replay_run) WHERE replay_run IS NOT NULL;
+
+-- Every change of a letter: when, what, who, why. A message that keeps coming back leaves an event at its 2nd,
+-- 4th, 8th ... time only; the letter itself counts them all. A prune leaves one line, without a letter.
+CREATE TABLE dead_letter_events (
+    id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    letter_id bigint,
+    at        timestamptz NOT NULL DEFAULT now(),
+    what      text        NOT NULL
+              CHECK (what IN ('opened', 'seen again', 'reopened', 'replayed', 'failed again', 'resolved', 'parked',
+                              'unparked', 'edited', 'discarded', 'imported', 'pruned')),
+    who       text        NOT NULL,
+    why       text,
+    details   json
+);
+CREATE INDEX dead_letter_events_letter_id ON dead_letter_events (letter_id, at);
+
+-- One line a `dead replay`: an interrupted one is gone on with by the same request.
+CREATE TABLE dead_letter_replays (
+    id          integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    request     text        NOT NULL,
+    selector    json        NOT NULL,
+    -- The newest letter when it began: later ones are not part of it.
+    newest      bigint      NOT NULL,
+    who         text        NOT NULL,
+    why         text,
+    started_at  timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz
+);
+CREATE INDEX dead_letter_replays_unfinished ON dead_letter_replays (request) WHERE finished_at IS NULL;
 
 -- What leaves no row of its own: actions not stored because a rule said so, repeated messages.
 CREATE TABLE tallies (

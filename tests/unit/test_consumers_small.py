@@ -118,4 +118,4 @@ def test_backoff_is_bounded_and_never_zero(attempt: int) -> None:
 
 def test_a_workers_command_line_holds_no_secret() -> None:
     """URLs with passwords travel in the environment, where `ps` does not show them."""
-    assert "://" not in " ".join(worker_command("main"))
+    assert "://" not in " ".join(worker_command("main", 3))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from types import SimpleNamespace
 
+import msgspec
+import pika
 from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.delivery import Delivery
-from consumers.letters import Reason, envelope, letter, message_key
+from consumers.letters import Reason, envelope, letter, message_key, restored, sendable
 from schemas.message import Message
 from schemas.verdict import Conflict, Invalid, UnknownRun
 
@@ -48,7 +49,7 @@ def test_another_field_code_or_enum_value_is_another_cause() -> None:
 def test_the_same_message_has_the_same_key_and_another_has_another(payload: bytes, node: str | None) -> None:
     """The key depends on payload and envelope, and on nothing else."""
     one = delivery(payload, node=node)
-    assert message_key(one) == message_key(replace(one, tag=99, deliveries=3, generation=7))
+    assert message_key(one) == message_key(msgspec.structs.replace(one, tag=99, deliveries=3, generation=7))
     assert message_key(one) != message_key(delivery(payload + b"x", node=node))
     assert message_key(one) != message_key(delivery(payload, node=f"{node}x"))
 
@@ -76,3 +77,34 @@ def test_an_envelope_keeps_what_is_there_and_leaves_out_what_is_not() -> None:
     chef = SimpleNamespace(delivery_mode=2, headers=None)
     assert envelope(chef) == {"delivery_mode": 2}
     assert envelope(None) == {}
+
+
+@given(st.text(max_size=10), st.text(max_size=10))
+def test_names_in_a_conflict_or_an_unknown_run_do_not_change_a_fingerprint(one: str, other: str) -> None:
+    """A thousand nodes whose run start got lost are one group."""
+    causes = [
+        Reason.of(UnknownRun("r", f"no run has started at node {name}")).fingerprint("run_end") for name in (one, other)
+    ]
+    causes += [Reason.of(Conflict({"entity_name": name})).fingerprint("run_end") for name in (one, other)]
+    assert causes[0] == causes[1] != causes[2] == causes[3]
+
+
+LEAVES = (
+    st.none() | st.booleans() | st.text() | st.binary() | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False) | st.datetimes() | st.decimals(allow_nan=False)
+)  # fmt: skip
+NAMES = st.text(max_size=5) | st.sampled_from(["!bytes", "!time", "!table"])
+TABLES = st.recursive(LEAVES, lambda each: st.lists(each, max_size=3) | st.dictionaries(NAMES, each, max_size=3))
+
+
+@given(st.dictionaries(NAMES, TABLES, max_size=4))
+def test_headers_of_every_type_survive_a_letter(headers: dict[str, object]) -> None:
+    """What a replay sends is what was received, types and all, whatever the names."""
+    kept = json.loads(json.dumps(envelope(SimpleNamespace(headers=headers)), allow_nan=False))
+    assert restored(kept.get("headers", {})) == headers
+
+
+@given(st.dictionaries(st.text(max_size=5), TABLES, max_size=4))
+def test_every_header_can_be_sent(headers: dict[str, object]) -> None:
+    """No header that pika reads keeps a message from being moved or replayed."""
+    pika.BasicProperties(headers=sendable(headers)).encode()

@@ -1,0 +1,146 @@
+"""Drain: messages wait in the queue; how fast are they all committed and acked?"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bench import broker, tables
+from bench.children import Child, ChildFailed, finished, running
+from bench.contenders import CONTENDERS, NOTHING, OURS, PEERS, Contender, environment
+from bench.corpus import Corpus
+from bench.publish import CELERY_QUEUE
+from bench.rig import Rig
+
+SECTION = "drain"
+COPY = "COPY only"
+COUNTABLE = 2_000_000
+"""Rows that are counted faster than looked for."""
+STALL_SECONDS = 60.0
+"""A contender that commits nothing for so long has failed."""
+
+LINE_UP: Sequence[tuple[str, int]] = (
+    (OURS, 1), ("naive", 1), ("celery", 1), ("faststream", 1), ("aio-pika+asyncpg", 1), ("node", 1),
+    (NOTHING, 1), (COPY, 1), (OURS, 2), ("node", 2), (COPY, 2),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """Seconds from the first delivery to the last commit, starting up left out; peak memory of the largest process."""
+
+    seconds: float
+    peak_mb: float
+
+
+def section(rig: Rig, rounds: int, count: int) -> None:
+    """Every contender in turn, again and again, on the same messages."""
+    corpus = Corpus("mix")
+    for _ in range(rounds):
+        for name, processes in LINE_UP:
+            label = f"{name} x{processes}"
+            if name == COPY:
+                seconds = copy_only(rig, corpus, count, processes)
+            else:
+                drained = measure(rig, CONTENDERS[name], corpus, 0, count, processes)
+                seconds = drained.seconds
+                if drained.peak_mb:
+                    rig.results.add("peak", label, drained.peak_mb, "MB")
+            rig.results.add(SECTION, label, count / seconds, "msg/s")
+            if name != NOTHING:
+                rig.results.fault(SECTION, label, tables.faults(rig.database_url, corpus, 0, count))
+
+
+def measure(rig: Rig, contender: Contender, corpus: Corpus, start: int, count: int, processes: int = 1) -> Drained:
+    """Fill the queue, let the contender empty it into clean tables. Raises ChildFailed."""
+    tables.empty(rig.database_url)
+    return drain(rig, rig.database_url, contender, corpus, start, count, processes)
+
+
+def drain(
+    rig: Rig, database_url: str, contender: Contender, corpus: Corpus, start: int, count: int, processes: int
+) -> Drained:
+    """The same, into the tables as they are."""
+    rig.gauge.purge()
+    broker.fill(rig.amqp_url, corpus, start, count, rig.logs, celery=contender.queue == CELERY_QUEUE)
+    commands = contender.commands(rig.home, processes, count)
+    env = environment(rig.home, rig.amqp_url, database_url, contender.queue)
+    with tables.open_database(database_url) as database:
+        committed = _committed(database, corpus, start, count)
+        with running(commands, env, rig.logs) as children:
+            if contender.name == NOTHING:
+                return _self_reported(children)
+            drained = _watch(rig, contender.queue, children, count, committed)
+    left = rig.gauge.ready(contender.queue)
+    if left:
+        rig.results.fault(SECTION, contender.name, [f"{left} messages were not acked"])
+    return drained
+
+
+def copy_only(rig: Rig, corpus: Corpus, count: int, processes: int) -> float:
+    """Seconds from the first to the last process's end; all begin at the same word."""
+    tables.empty(rig.database_url)
+    share = -(-count // processes)
+    commands = {}
+    for index in range(processes):
+        first = index * share
+        said = [corpus.mixture, corpus.seed, first, min(share, count - first)]
+        commands[f"copy {index}"] = [sys.executable, str(PEERS / "copy_only.py"), *map(str, said)]
+    with running(commands, environment(rig.home, rig.amqp_url, rig.database_url), rig.logs) as children:
+        for child in children:
+            if child.process.stdout is None or child.process.stdout.readline() != "ready\n":
+                raise ChildFailed(f"{child.name} did not get ready:\n{child.log_end()}")
+        for child in children:
+            assert child.process.stdin is not None
+            child.process.stdin.write("go\n")
+            child.process.stdin.flush()
+        return _self_reported(children).seconds
+
+
+def _self_reported(children: Sequence[Child]) -> Drained:
+    told = [json.loads(text) for text in finished(children, 600)]
+    return Drained(max(each["ended"] for each in told) - min(each["began"] for each in told), 0.0)
+
+
+def _committed(database: tables.Connection, corpus: Corpus, start: int, count: int) -> Callable[[], bool]:
+    """Asks, cheaply while the answer is no, whether all of the messages are stored."""
+    newest = [corpus.id(number) for number in range(start + max(0, count - 100), start + count)]
+    before = tables.count_ids(database)
+    if before < COUNTABLE:
+        return lambda: not tables.missing(database, newest) and tables.count_ids(database) == before + count
+    waiting = [corpus.id(number) for number in range(start, start + count)]
+
+    def none_missing() -> bool:
+        if not tables.missing(database, newest):
+            waiting[:] = tables.missing(database, waiting)
+        return not waiting
+
+    return none_missing
+
+
+def _watch(rig: Rig, queue: str, children: Sequence[Child], count: int, committed: Callable[[], bool]) -> Drained:
+    """Raises ChildFailed when a child ends, or nothing moves for too long."""
+
+    def until(done: Callable[[], bool], pause: float) -> None:
+        deadline = time.monotonic() + STALL_SECONDS
+        left = count + 1
+        while not done():
+            ready = rig.gauge.ready(queue)
+            if ready < left:
+                left, deadline = ready, time.monotonic() + STALL_SECONDS
+            for child in children:
+                child.check()
+            if time.monotonic() > deadline:
+                ends = "\n".join(f"{child.name}:\n{child.log_end()}" for child in children)
+                raise ChildFailed(f"nothing happened for {STALL_SECONDS:g} s, {ready} messages wait\n{ends}")
+            time.sleep(pause)
+
+    until(lambda: rig.gauge.ready(queue) < count, 0.003)
+    began = time.monotonic()
+    until(lambda: rig.gauge.ready(queue) == 0, 0.01)
+    until(committed, 0.003)
+    seconds = time.monotonic() - began
+    return Drained(seconds, max(child.peak_mb() for child in children))

@@ -1,0 +1,85 @@
+"""Growth: does a table full of a year's actions take new ones as fast as an empty one?"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from bench import drain, tables
+from bench.contenders import CONTENDERS, OURS
+from bench.corpus import Corpus
+from bench.rig import Rig
+
+SECTION = "growth"
+EMPTY = "into 0 rows"
+LOADERS = 2
+
+# Short rows: what grows with the table is its indexes, and those hold no data.
+_LOAD_MONTH = """
+INSERT INTO actions (id, recorded_at, organization_name, entity_type, entity_name, task, requestor_type,
+                     requestor_name, remote_hostname, request_id, service_hostname,
+                     user_agent, message_type, message_version, data)
+SELECT md5(n::text)::uuid,
+       %(month)s::timestamptz + (n - %(first)s) * (interval '28 days' / (1 + %(last)s - %(first)s)),
+       'ponyville', 'node', 'old', 'update', 'user', 'rarity', '10.0.0.1', 'g1oAA2QADW5vbm9kZUBub2hvc3Q',
+       'old.bench.example', 'Chef Knife', 'action', '0.1.1', '{}'
+FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n
+"""
+_INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'actions'"
+_LOAD_IDS = "INSERT INTO action_ids (id, recorded_at) SELECT id, recorded_at FROM actions"
+
+
+def into(rows: int) -> str:
+    return f"into {rows / 1e6:g} M rows"
+
+
+def section(rig: Rig, rounds: int, count: int, sizes: list[int]) -> None:
+    """Drain into an empty table and into each of `sizes`, in turn; each table in a database of its own."""
+    urls = {EMPTY: tables.create_database(rig.database_url, "bench_empty")}
+    for size in sizes:
+        rig.results.say(f"preloading {size:,} rows over 12 months")
+        urls[into(size)] = tables.create_database(rig.database_url, f"bench_{size}")
+        preload(urls[into(size)], size)
+    corpus = Corpus("mix")
+    # A first round that does not count: after a preload every page is written out, and cold.
+    for turn in range(rounds + 1):
+        for name, url in urls.items():
+            if name == EMPTY:
+                tables.empty(url)
+            start = turn * count
+            drained = drain.drain(rig, url, CONTENDERS[OURS], corpus, start, count, 1)
+            first = start if name == EMPTY else 0
+            rig.results.fault(SECTION, name, tables.faults(url, corpus, first, start + count - first))
+            if turn:
+                rig.results.add(SECTION, name, count / drained.seconds, "msg/s")
+
+
+def preload(url: str, rows: int) -> None:
+    """`rows` actions and their ids, a twelfth in each month of the past year, made by the server itself."""
+    months = ["2025-12-01", *(f"2026-{month:02}-01" for month in range(1, 12))]
+    shares = [(month, rows * i // 12, rows * (i + 1) // 12 - 1) for i, month in enumerate(months)]
+    with tables.open_database(url) as database:
+        indexes = database.execute(_INDEXES).fetchall()
+        database.execute("ALTER TABLE action_ids DROP CONSTRAINT action_ids_pkey")
+        for name, _ in indexes:
+            database.execute(f"DROP INDEX {name}".encode())
+    with ThreadPoolExecutor(LOADERS) as loaders:
+        list(loaders.map(lambda share: _load(url, *share), shares))
+    with tables.open_database(url) as database:
+        database.execute("SET synchronous_commit = off; SET maintenance_work_mem = '1GB'")
+        database.execute(_LOAD_IDS)
+        # Faster at once, at the end, than row by row.
+        database.execute("ALTER TABLE action_ids ADD CONSTRAINT action_ids_pkey PRIMARY KEY (id)")
+        for _, definition in indexes:
+            database.execute(definition.replace(" ON ONLY ", " ON ").encode())
+        # Now, so that autovacuum does not come in the middle of a measurement.
+        database.execute("VACUUM (ANALYZE) action_ids")
+        database.execute("CHECKPOINT")
+
+
+def _load(url: str, month: str, first: int, last: int) -> None:
+    with tables.open_database(url) as database:
+        database.execute("SET synchronous_commit = off")
+        # In real life these months have been vacuumed long ago, and nothing touches them any more.
+        old = f"actions_{month[:7].replace('-', '_')}"
+        database.execute(f"ALTER TABLE {old} SET (autovacuum_enabled = off)".encode())
+        database.execute(_LOAD_MONTH, {"month": month, "first": first, "last": last})

@@ -1,0 +1,115 @@
+"""Fills a queue with a stretch of a corpus: persistent, every message confirmed by the broker."""
+
+from __future__ import annotations
+
+import sys
+from itertools import takewhile
+
+import pika
+from pika.spec import BasicProperties
+
+from bench.corpus import Corpus
+from schemas.topology import CHEF_EXCHANGE
+
+WINDOW = 1000
+"""Publishes that wait for their confirm at once."""
+
+CELERY_QUEUE = "bench.celery"
+_CELERY_TAIL = b'],{},{"callbacks":null,"errbacks":null,"chain":null,"chord":null}]'
+
+
+class Publisher:
+    """One connection that publishes messages `start` to `start + count`, then stops its loop."""
+
+    def __init__(self, url: str, corpus: Corpus, start: int, count: int, *, celery: bool) -> None:
+        self._numbers = iter(range(start, start + count))
+        self._corpus = corpus
+        self._celery = celery
+        self._tag = 0
+        self._unconfirmed: dict[int, None] = {}
+        self.confirmed = 0
+        self.failed = ""
+        self._connection = pika.SelectConnection(
+            pika.URLParameters(url),
+            on_open_callback=lambda connection: connection.channel(on_open_callback=self._opened),
+            on_open_error_callback=lambda _, error: self._stop(repr(error)),
+            on_close_callback=self._closed,
+        )
+
+    def run(self) -> None:
+        self._connection.ioloop.start()
+
+    def _opened(self, channel: pika.channel.Channel) -> None:
+        self._channel = channel
+        channel.add_on_return_callback(
+            lambda *_: self._stop("the broker returned a message: is the topology declared?")
+        )
+        channel.confirm_delivery(self._settled, callback=lambda _: self._send())
+
+    def _send(self) -> None:
+        while len(self._unconfirmed) < WINDOW:
+            number = next(self._numbers, None)
+            if number is None:
+                break
+            self._tag += 1
+            self._unconfirmed[self._tag] = None
+            self._channel.basic_publish(*self._publication(number), mandatory=True)
+        if not self._unconfirmed:
+            self._connection.close()
+
+    def _publication(self, number: int) -> tuple[str, str, bytes, BasicProperties]:
+        body = self._corpus.message(number)
+        if not self._celery:
+            # Chef servers set the delivery mode and nothing else.
+            return CHEF_EXCHANGE, self._corpus.template(number).routing_key, body, BasicProperties(delivery_mode=2)
+        return "", CELERY_QUEUE, b"[[" + body + _CELERY_TAIL, _task(self._corpus.id(number))
+
+    def _settled(self, frame: pika.frame.Method) -> None:
+        method = frame.method
+        if not isinstance(method, pika.spec.Basic.Ack):
+            self._stop("the broker refused a message")
+            return
+        tags = [method.delivery_tag]
+        if method.multiple:
+            tags = list(takewhile(lambda tag: tag <= method.delivery_tag, self._unconfirmed))
+        for tag in tags:
+            del self._unconfirmed[tag]
+        self.confirmed += len(tags)
+        self._send()
+
+    def _closed(self, _connection: object, reason: Exception) -> None:
+        if self._unconfirmed:
+            self.failed = self.failed or repr(reason)
+        self._connection.ioloop.stop()
+
+    def _stop(self, why: str) -> None:
+        self.failed = why
+        self._connection.ioloop.stop()
+
+
+def _task(identity: str) -> BasicProperties:
+    """A celery task message's properties [docs.celeryq.dev, Message Protocol, version 2]."""
+    headers = {"lang": "py", "task": "bench.store_action", "id": identity, "root_id": identity, "parent_id": None}
+    headers |= {"group": None, "shadow": None, "eta": None, "expires": None, "retries": 0, "timelimit": [None, None]}
+    headers |= {"argsrepr": "", "kwargsrepr": "", "origin": "bench", "ignore_result": True}
+    return BasicProperties(
+        delivery_mode=2,
+        correlation_id=identity,
+        content_type="application/json",
+        content_encoding="utf-8",
+        priority=0,
+        headers=headers,
+    )
+
+
+def main(url: str, mixture: str, *numbers: str) -> None:
+    seed, start, count, celery = map(int, numbers)
+    publisher = Publisher(url, Corpus(mixture, seed), start, count, celery=bool(celery))
+    publisher.run()
+    if publisher.failed:
+        sys.exit(publisher.failed)
+    print(publisher.confirmed)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

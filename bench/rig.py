@@ -1,0 +1,79 @@
+"""What every measurement works with: a private stack on fresh data, the peers' programs, the results."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import broker, tables
+from bench.children import ROOT
+from bench.results import Results
+from ingest.local.stack import LocalStack
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """The servers' URLs, a folder for logs and the peers' installations (`home`), and where figures go."""
+
+    home: Path
+    amqp_url: str
+    database_url: str
+    gauge: broker.Gauge
+    results: Results
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+
+@contextlib.contextmanager
+def fresh(home: Path, say: Callable[[str], None]) -> Iterator[Rig]:
+    """A rig whose servers start with no data and end with the `with`."""
+    state = home / "stack"
+    data = state / "data"
+    if data.is_symlink():
+        shutil.rmtree(data.resolve(), ignore_errors=True)
+    shutil.rmtree(state, ignore_errors=True)
+    (home / "logs").mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as undo:
+        stack = LocalStack(state, environ=os.environ, say=say)
+        urls = stack.start()
+        undo.callback(stack.stop)
+        tables.prepare(urls.database_url)
+        broker.prepare(urls.amqp_url)
+        gauge = broker.Gauge(urls.amqp_url)
+        undo.callback(gauge.close)
+        yield Rig(home, urls.amqp_url, urls.database_url, gauge, Results(say))
+
+
+def install_peers(home: Path, say: Callable[[str], None]) -> None:
+    """The peers' packages, in a virtual environment and a node_modules of their own; only when they changed."""
+    home.mkdir(parents=True, exist_ok=True)
+    (home / ".gitignore").write_text("*\n")
+    python = home / "venv" / "bin" / "python"
+    steps = {
+        "requirements.txt": [
+            [sys.executable, "-m", "venv", str(home / "venv")],
+            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"],
+        ],
+        "package.json": [["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(home)]],
+    }
+    for file, commands in steps.items():
+        wanted = ROOT / "bench" / file
+        stamp = home / f"{file}.installed"
+        fingerprint = hashlib.sha256(wanted.read_bytes()).hexdigest()
+        if stamp.exists() and stamp.read_text() == fingerprint:
+            continue
+        say(f"installing the peers' packages ({file}) into {home}")
+        shutil.copy(wanted, home / file)
+        commands[-1] += [str(home / file)] if file == "requirements.txt" else []
+        for command in commands:
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        stamp.write_text(fingerprint)

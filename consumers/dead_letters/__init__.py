@@ -1,0 +1,1 @@
+"""The operator's desk for dead letters: read, replay, correct and settle them."""

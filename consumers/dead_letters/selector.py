@@ -1,0 +1,95 @@
+"""Which letters a command is about: one selector language for all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+OPEN, REPLAYING, PARKED, RESOLVED, DISCARDED = "open", "replaying", "parked", "resolved", "discarded"
+STATES: Final = (OPEN, REPLAYING, PARKED, RESOLVED, DISCARDED)
+UNSETTLED: Final = (OPEN, REPLAYING, PARKED)
+
+_COLUMNS: Final = {
+    "ids": ("id", "bigint"),
+    "states": ("state", "text"),
+    "reasons": ("reason", "text"),
+    "stages": ("stage", "text"),
+    "fingerprints": ("fingerprint", "text"),
+    "kinds": ("kind", "text"),
+    "organizations": ("organization", "text"),
+    "nodes": ("node", "text"),
+    "doors": ("door", "text"),
+}
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selector:
+    """Letters that have one of the values of every member that is not empty, last seen within the times.
+
+    `limit` takes the first so many, by id. An empty selector is every letter.
+    """
+
+    ids: tuple[int, ...] = ()
+    states: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+    fingerprints: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    organizations: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+    doors: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int | None = None
+
+    def within(self, *states: str) -> Selector:
+        """The same, of letters in these states, if none were asked for."""
+        return self if self.states else dataclasses.replace(self, states=states)
+
+    def where(self) -> tuple[str, dict[str, Any]]:
+        """A condition on `dead_letters`, and its parameters. `limit` is the caller's to heed."""
+        conditions, values = ["true"], dict[str, Any]()
+        for member, (column, type_) in _COLUMNS.items():
+            if wanted := getattr(self, member):
+                conditions.append(f"{column} = ANY (%({member})s::{type_}[])")
+                values[member] = list(wanted)
+        if self.since is not None:
+            conditions.append("last_seen >= %(since)s")
+            values["since"] = self.since
+        if self.until is not None:
+            conditions.append("last_seen < %(until)s")
+            values["until"] = self.until
+        return " AND ".join(conditions), values
+
+    def to_json(self) -> str:
+        """Text that `from_json` reads; equal selectors give equal text."""
+        return json.dumps(dataclasses.asdict(self), default=datetime.isoformat, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, members: Mapping[str, Any]) -> Selector:
+        """The selector that `to_json` wrote, once parsed."""
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in members.items()
+        }
+        for name in ("since", "until"):
+            if values.get(name) is not None:
+                values[name] = datetime.fromisoformat(values[name])
+        return cls(**values)
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """A time from `2h`, `3d` (before `now`) or ISO 8601, taken as UTC without a zone. Raises ValueError."""
+    ago = re.fullmatch(r"([0-9]{1,6})([smhdw])", text)
+    try:
+        if ago:
+            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        time = datetime.fromisoformat(text)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{text!r} is no time: give 30m, 2h, 3d, or 2026-11-22T05:00:00Z") from None

@@ -1,0 +1,35 @@
+"""Counts, for the ledger, what only a worker can: messages straight from Chef servers, and repeated deliveries."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from consumers.item import Item
+from schemas.verdict import Created, Pong, Verdict
+
+
+def takings(items: Sequence[Item], verdicts: Sequence[Verdict]) -> Counter[tuple[str, str]]:
+    """(door, outcome) -> how many.
+
+    `taken`: a Chef server published it, and no shim counts that. `redelivered`: it has been delivered before and
+    has left no row now, so that it may have been counted before.
+    """
+    counted: Counter[tuple[str, str]] = Counter()
+    for item, verdict in zip(items, verdicts, strict=True):
+        delivery = item.delivery
+        door = delivery.message.door
+        if door == "http" and not delivery.deliveries:
+            continue
+        if isinstance(verdict, Pong) or not _settles(item, verdict) or delivery.letter_id is not None:
+            continue
+        if door == "chef":
+            counted[door, "taken"] += 1
+        if delivery.deliveries and not (isinstance(verdict, Created) and not verdict.duplicate):
+            counted[door, "redelivered"] += 1
+    return counted
+
+
+def _settles(item: Item, verdict: Verdict) -> bool:
+    """Not one that only goes to wait for its run's start."""
+    return item.becomes_letter(verdict) or verdict.code != "unknown_run"

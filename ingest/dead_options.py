@@ -1,0 +1,73 @@
+"""The options that the commands about dead letters share: who is meant, which letters, and how much to do."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Any, get_args
+
+import click
+
+from consumers.dead_letters.selector import STATES, Selector, moment
+from schemas.message import Door
+from schemas.verdict import Stage
+
+yes_option = click.option("--yes", is_flag=True, help="Do it; without this, only say what would be done.")
+
+_MEMBERS = {
+    "ids": ("--id", click.IntRange(1), "These letters."),
+    "states": ("--state", click.Choice(STATES), "In this state."),
+    "reasons": ("--reason", str, "With this reason code."),
+    "stages": ("--stage", click.Choice(get_args(Stage)), "Failed at this stage."),
+    "fingerprints": ("--fingerprint", str, "Of this cause; `groups` lists them."),
+    "kinds": ("--kind", str, "Of this kind of message."),
+    "organizations": ("--organization", str, "Of this organization (run reports have it in their URL)."),
+    "nodes": ("--node", str, "Of this node."),
+    "doors": ("--door", click.Choice(get_args(Door)), "That came in by this door."),
+}
+_TIMES = {"since": "Last seen then or later: 2h, 3d, 2026-11-22T05:00Z.", "until": "Last seen before then."}
+
+
+def rate(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
+    """`50/s` or `50`, a number above 0, from the command line."""
+    if value is None:
+        return None
+    number = value.removesuffix("/s")
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", number) or float(number) == 0:
+        raise click.BadParameter(f"{value!r} is no rate: give 50/s")
+    return float(number)
+
+
+def selected(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command the selector language: the parameter `selector`, and in the context's meta its words."""
+
+    @wraps(command)
+    def wrapped(**given: Any) -> Any:
+        words = {name: given.pop(name) for name in (*_MEMBERS, *_TIMES, "limit")}
+        now = datetime.now(UTC)
+        try:
+            times = {name: moment(words[name], now) for name in _TIMES if words[name] is not None}
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+        click.get_current_context().meta["selector"] = json.dumps(words)
+        return command(selector=Selector(**{**words, "since": None, "until": None, **times}), **given)
+
+    chosen: Callable[..., Any] = wrapped
+    chosen = click.option("--limit", type=click.IntRange(1), metavar="N", help="The first N of them, by id.")(chosen)
+    for name, help_ in reversed(_TIMES.items()):
+        chosen = click.option(f"--{name}", metavar="TIME", help=help_)(chosen)
+    for name, (flag, type_, help_) in reversed(_MEMBERS.items()):
+        chosen = click.option(flag, name, type=type_, multiple=True, help=f"{help_} Repeatable.")(chosen)
+    return chosen
+
+
+def accountable(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command `who` and `why`, which are kept with every change."""
+    command = click.option("--why", metavar="TEXT", help="The reason, kept in the letters' history.")(command)
+    return click.option(
+        "--as", "who", metavar="NAME", default=getpass.getuser, show_default="the OS user", help="Who does it."
+    )(command)

@@ -1,0 +1,1 @@
+"""Writes docs/reference and the man page out of the code, so that what they say is what the program does."""

@@ -1,0 +1,71 @@
+"""Reads tables, columns and indexes out of `schema.sql`, which is written to be read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_TABLE = re.compile(
+    r"(?P<comment>(?:^-- [^\n]*\n)*)^CREATE TABLE (?P<name>\w+) \(\n(?P<body>.*?)\n\)(?P<partition>[^;]*);", re.M | re.S
+)
+_INDEX = re.compile(r"^CREATE (?P<unique>UNIQUE )?INDEX \w+ ON (?P<table>\w+) (?P<rest>[^;]*);", re.M)
+_COLUMN = re.compile(r"(?P<name>[a-z_]+) +(?P<type>[a-z]+)(?P<rest>.*)", re.S)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`rest` is what follows the type: constraints and default, as written."""
+
+    name: str
+    type: str
+    rest: str
+
+    @property
+    def required(self) -> bool:
+        """Whether it is never null."""
+        return "NOT NULL" in self.rest or "PRIMARY KEY" in self.rest
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """`partition` is the partition key or empty; `checks` and `indexes` are as written."""
+
+    name: str
+    comment: str
+    columns: tuple[Column, ...]
+    checks: tuple[str, ...]
+    partition: str
+    indexes: tuple[str, ...]
+
+
+def tables(sql: str) -> list[Table]:
+    """Every table of the schema, in its order, partitions left out."""
+    return [
+        Table(
+            found["name"],
+            " ".join(line.removeprefix("-- ") for line in found["comment"].splitlines()),
+            tuple(each for each in _columns(found["body"]) if isinstance(each, Column)),
+            tuple(each for each in _columns(found["body"]) if isinstance(each, str)),
+            found["partition"].replace("PARTITION BY", "").strip(),
+            tuple(_indexes(sql, found["name"])),
+        )
+        for found in _TABLE.finditer(sql)
+    ]
+
+
+def _columns(body: str) -> Iterator[Column | str]:
+    code = "\n".join(line for line in body.splitlines() if not line.lstrip().startswith("--"))
+    # A column or a check starts four spaces in; what goes on, goes on further in.
+    for part in re.split(r"\n(?= {4}\S)", "\n" + code):
+        text = re.sub(r"\s+", " ", part).strip().removesuffix(",")
+        if not text:
+            continue
+        found = _COLUMN.fullmatch(text)
+        yield Column(found["name"], found["type"], found["rest"].strip()) if found else text
+
+
+def _indexes(sql: str, table: str) -> Iterator[str]:
+    for found in _INDEX.finditer(sql):
+        if found["table"] == table:
+            yield (found["unique"] or "").lower() + re.sub(r"\s+", " ", found["rest"])

@@ -1,0 +1,1 @@
+"""The proof: load from several senders, faults from outside, and a ledger of what became of every message."""

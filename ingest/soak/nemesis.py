@@ -1,0 +1,146 @@
+"""Faults as context managers: harm done on entering, healed on leaving; each bounded by whoever holds it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Final
+from urllib.parse import urlsplit
+
+import psycopg
+
+from ingest.local.postgres import Postgres
+from ingest.local.rabbitmq import RabbitMQ
+from ingest.soak.rig import children, signal_all
+
+_TERMINATE: Final = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE pid <> pg_backend_pid() AND datname = current_database() AND application_name LIKE 'chef-ingest%'"
+)
+
+
+@contextmanager
+def frozen(pids: Sequence[int]) -> Iterator[None]:
+    """SIGSTOP: the processes stand still, and their peers hear nothing."""
+    signal_all(pids, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        signal_all(pids, signal.SIGCONT)
+
+
+@contextmanager
+def postgres_stopped(postgres: Postgres, mode: str = "immediate") -> Iterator[None]:
+    """`pg_ctl stop -m MODE`, then a start."""
+    postgres.stop(mode)
+    try:
+        yield
+    finally:
+        postgres.start()
+
+
+@contextmanager
+def postgres_frozen(postgres: Postgres) -> Iterator[None]:
+    """SIGSTOP to the postmaster and every backend."""
+    pid = postgres.process.pid
+    with frozen([] if pid is None else [pid, *children(pid)]):
+        yield
+
+
+@contextmanager
+def read_only(database_url: str) -> Iterator[None]:
+    """New transactions of everybody but us are read-only (25006), as on a standby."""
+    name = urlsplit(database_url).path[1:]
+    _alter(database_url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    terminate_backends(database_url)
+    try:
+        yield
+    finally:
+        _alter(database_url, f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        terminate_backends(database_url)
+
+
+@contextmanager
+def no_connections(database_url: str) -> Iterator[None]:
+    """Every connection the server has is taken (53300), and the workers are thrown out of theirs."""
+    with ExitStack() as taken:
+        ours = taken.enter_context(_connect(database_url))
+        _take_all(database_url, taken)
+        ours.execute(_TERMINATE)
+        _take_all(database_url, taken)
+        yield
+
+
+@contextmanager
+def locked(database_url: str, table: str = "actions") -> Iterator[None]:
+    """Somebody holds the table and thinks."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+        yield
+
+
+def terminate_backends(database_url: str) -> None:
+    """Throw every worker and reader out of the database (57P01)."""
+    with _connect(database_url) as connection:
+        connection.execute(_TERMINATE)
+
+
+@contextmanager
+def broker_stopped(rabbit: RabbitMQ) -> Iterator[None]:
+    """`rabbitmqctl stop_app`, then `start_app`: the Erlang machine lives, the broker does not."""
+    rabbit.ctl("stop_app")
+    try:
+        yield
+    finally:
+        rabbit.ctl("start_app")
+        rabbit.wait_ready()
+
+
+@contextmanager
+def broker_killed(rabbit: RabbitMQ) -> Iterator[None]:
+    """SIGKILL to the broker, then a start on what its disk has."""
+    rabbit.kill()
+    try:
+        yield
+    finally:
+        rabbit.start()
+
+
+@contextmanager
+def memory_alarm(rabbit: RabbitMQ) -> Iterator[None]:
+    """The broker believes it has no memory, and blocks whoever publishes."""
+    rabbit.ctl("set_vm_memory_high_watermark", "0.0001")
+    try:
+        yield
+    finally:
+        rabbit.ctl("set_vm_memory_high_watermark", "0.4")
+
+
+@contextmanager
+def disk_alarm(rabbit: RabbitMQ) -> Iterator[None]:
+    """The broker believes it has no disk, and blocks whoever publishes."""
+    rabbit.ctl("set_disk_free_limit", "9000GB")
+    try:
+        yield
+    finally:
+        rabbit.ctl("set_disk_free_limit", "50MB")
+
+
+def _connect(database_url: str) -> psycopg.Connection[tuple[object, ...]]:
+    """One of ours: it may write whatever the default is, and is never thrown out by ourselves."""
+    options = "-c default_transaction_read_only=off"
+    return psycopg.connect(database_url, autocommit=True, connect_timeout=10, options=options)
+
+
+def _take_all(database_url: str, taken: ExitStack) -> None:
+    try:
+        while True:
+            taken.enter_context(_connect(database_url))
+    except psycopg.OperationalError:
+        return
+
+
+def _alter(database_url: str, statement: str) -> None:
+    with _connect(database_url) as connection:
+        connection.execute(statement.encode())

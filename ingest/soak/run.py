@@ -1,0 +1,179 @@
+"""A soak: the whole product behind proxies, load from every door, one random fault after another, and the ledger."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Final
+from urllib.parse import urlsplit
+
+from consumers.migrations import migrate
+from ingest.local.stack import LocalStack
+from ingest.soak.ledger import Ledger
+from ingest.soak.menu import Targets, menu
+from ingest.soak.proxy import Proxy
+from ingest.soak.rig import NotInTime, Rig, children, through
+from ingest.soak.senders import Load, Sender
+from ingest.soak.specimens import Script, Specimens
+
+Say = Callable[[str], None]
+
+HOLD_SECONDS: Final = (2.0, 12.0)
+PAUSE_SECONDS: Final = (2.0, 8.0)
+HEAL_SECONDS: Final = 90.0
+"""How long the path may take to be whole again after a fault; longer is a failure of its own."""
+QUIET_SECONDS: Final = 300.0
+
+
+def run_soak(minutes: float, *, seed: int | None, state: Path | None, environ: Mapping[str, str], say: Say) -> int:
+    """Run for so many minutes; prints faults as they come and the ledger at the end. 0 if it holds, else 1."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    seed = secrets.randbelow(10**6) if seed is None else seed
+    folder = state or Path(tempfile.mkdtemp(prefix="chef-ingest-soak-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o711)
+    say(f"soak: {minutes:g} minutes, seed {seed}, logs in {folder}")
+    holds = False
+    try:
+        with ExitStack() as undo:
+            soak = Soak(folder, seed, environ, say, undo)
+            holds = soak.run(minutes * 60, stop)
+    finally:
+        if state is None and holds:
+            shutil.rmtree((folder / "data").resolve(), ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
+    return 0 if holds else 1
+
+
+class Soak:
+    """One run; everything it starts is stopped by `undo`."""
+
+    def __init__(self, folder: Path, seed: int, environ: Mapping[str, str], say: Say, undo: ExitStack) -> None:
+        self._random = Random(seed)
+        self._say = say
+        self._ledger = Ledger()
+        self._faults: Counter[str] = Counter()
+        self._unhealed: list[str] = []
+        stack = LocalStack(folder, environ=environ, say=say)
+        undo.callback(stack.stop)
+        urls = stack.start()
+        assert stack.rabbit is not None
+        assert stack.postgres is not None
+        migrate(urls.database_url)
+        broker = undo.enter_context(Proxy(stack.rabbit.port))
+        database = undo.enter_context(Proxy(urlsplit(stack.postgres.url).port or 0))
+        self._rig = undo.enter_context(
+            Rig(
+                folder,
+                amqp_url=through(urls.amqp_url, broker.port),
+                database_url=through(urls.database_url, database.port),
+                direct_amqp_url=urls.amqp_url,
+                direct_database_url=urls.database_url,
+                heartbeat_seconds=5,
+                statement_timeout_seconds=5,
+                lock_timeout_seconds=2,
+            )
+        )
+        self._rig.declare()
+        stack.rabbit.sync()
+        self._shim = self._rig.shim()
+        self._supervisor = self._rig.consumers(2)
+        targets = Targets(
+            stack.rabbit, stack.postgres, broker, database, self._shim, self._supervisor, urls.database_url
+        )
+        self._menu = menu(targets, self._random)
+        self._senders = _senders(self._rig, Specimens(seed, datetime.now(UTC)))
+
+    def run(self, seconds: float, stop: threading.Event) -> bool:
+        """Whether the ledger holds and everything healed by itself."""
+        self._rig.ready()
+        began = time.monotonic()
+        with Load(self._ledger, self._senders) as load:
+            stop.wait(min(5.0, seconds))
+            before = self._costs()
+            names: list[str] = []
+            while time.monotonic() - began < seconds and not stop.is_set():
+                # Every fault once, in random order, before any comes a second time.
+                names = names or self._random.sample(sorted(self._menu), len(self._menu))
+                self._harm(names.pop(), time.monotonic() - began, stop)
+                stop.wait(self._random.uniform(*PAUSE_SECONDS))
+            after = self._costs()
+            load.stop()
+        account = self._rig.settle(self._ledger, self._supervisor, seconds=QUIET_SECONDS)
+        self._say(f"\n{sum(self._faults.values())} faults in {(time.monotonic() - began) / 60:.1f} minutes:")
+        for name, count in sorted(self._faults.items()):
+            self._say(f"{count:>16}  {name}")
+        self._say(f"\n{account}")
+        self._say("\n" + _compared(before, after))
+        for name in self._unhealed:
+            self._say(f"NOT healed within {HEAL_SECONDS:g} s: {name}")
+        return account.holds and not self._unhealed
+
+    def _harm(self, name: str, elapsed: float, stop: threading.Event) -> None:
+        hold = self._random.uniform(*HOLD_SECONDS)
+        self._faults[name] += 1
+        with self._menu[name]():
+            stop.wait(hold)
+        healed = time.monotonic()
+        try:
+            self._rig.ready(HEAL_SECONDS)
+        except NotInTime:
+            self._unhealed.append(f"{name}, at {elapsed:.0f} s")
+        took = time.monotonic() - healed
+        promised = self._ledger.acknowledgements
+        self._say(f"{elapsed:7.0f} s  {name}, {hold:.0f} s; whole again after {took:.1f} s; {promised} acknowledged")
+
+    def _costs(self) -> dict[str, tuple[int, int]]:
+        """Process -> (resident kB, open files) now, of the shim and of the largest worker."""
+        workers = [_cost(pid) for pid in children(self._supervisor.pid)] if self._supervisor.pid else []
+        shim = _cost(self._shim.pid) if self._shim.pid else (0, 0)
+        return {"shim": shim, "largest worker": max(workers, default=(0, 0))}
+
+
+def _senders(rig: Rig, specimens: Specimens) -> list[Sender]:
+    def runs() -> Iterator[Script]:
+        while True:
+            yield specimens.run()
+
+    def letters() -> Iterator[Script]:
+        while True:
+            yield (specimens.letter(),)
+
+    url = rig.url()
+    return [
+        Sender("amqp", rig.direct_amqp_url, specimens.actions(), rate=100),
+        Sender("201", url, specimens.actions(), rate=20, tries=3),
+        Sender("201", url, specimens.actions(data_bytes=20_000), rate=2),
+        Sender("202", url, specimens.actions(), rate=40),
+        Sender("201", url, runs(), rate=5, tries=6, pause=2.0),
+        Sender("201", url, letters(), rate=1),
+    ]
+
+
+def _cost(pid: int) -> tuple[int, int]:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        resident = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+        return resident, len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    except (OSError, StopIteration):
+        return 0, 0
+
+
+def _compared(before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int, int]]) -> str:
+    return "\n".join(
+        f"{name:>16}  {before[name][0] // 1024} MB, {before[name][1]} open files at the start;"
+        f" {after[name][0] // 1024} MB, {after[name][1]} at the end"
+        for name in before
+    )

@@ -1,0 +1,98 @@
+"""Servers to be harmed: one private stack a session, healed after each scenario; a vhost and database for each."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ingest.local.stack import LocalStack
+from ingest.soak.ledger import Account, Ledger
+from ingest.soak.rig import Rig
+from ingest.soak.specimens import Specimens
+from tests.conftest import Databases, VhostPool, remove_state
+
+
+@pytest.fixture(scope="session")
+def harmed() -> Iterator[LocalStack]:
+    """A private RabbitMQ and PostgreSQL that scenarios may stop, starve and kill."""
+    folder = Path(tempfile.mkdtemp(prefix="chef-ingest-faults-"))
+    folder.chmod(0o711)
+    stack = LocalStack(folder, environ=os.environ, say=lambda line: print(line, file=sys.stderr))
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
+        remove_state(folder)
+
+
+@pytest.fixture(scope="session")
+def harmed_vhosts(harmed: LocalStack) -> VhostPool:
+    assert harmed.rabbit is not None
+    return VhostPool(harmed.rabbit)
+
+
+@pytest.fixture(scope="session")
+def harmed_databases(harmed: LocalStack) -> Databases:
+    assert harmed.postgres is not None
+    return Databases(harmed.postgres.url)
+
+
+@pytest.fixture
+def make_rig(
+    harmed: LocalStack, harmed_vhosts: VhostPool, harmed_databases: Databases, tmp_path: Path
+) -> Iterator[Callable[..., Rig]]:
+    """Makes rigs on one fresh vhost and one fresh database; ends them, and heals the servers, at the end."""
+    assert harmed.rabbit is not None
+    assert harmed.postgres is not None
+    amqp_url = harmed_vhosts.take()
+    database_url = harmed_databases.create(migrated=True)
+    with ExitStack() as undo:
+        undo.callback(harmed_vhosts.give_back, amqp_url)
+        undo.callback(harmed_databases.drop, database_url)
+        undo.callback(harmed.rabbit.start)
+        undo.callback(harmed.postgres.start)
+
+        def make(**arguments: object) -> Rig:
+            urls = {"amqp_url": amqp_url, "database_url": database_url}
+            urls |= {"direct_amqp_url": amqp_url, "direct_database_url": database_url}
+            rig = Rig(tmp_path, **(urls | arguments))  # type: ignore[arg-type]
+            rig.declare()
+            return undo.enter_context(rig)
+
+        yield make
+
+
+@pytest.fixture
+def rig(make_rig: Callable[..., Rig]) -> Rig:
+    """The product against servers that may be harmed; nothing is started yet."""
+    return make_rig()
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger()
+
+
+@pytest.fixture
+def specimens() -> Specimens:
+    return Specimens(seed=20261122, today=datetime.now(UTC))
+
+
+@pytest.fixture
+def holds(request: pytest.FixtureRequest) -> Callable[[Account], Account]:
+    """Prints an account, and fails unless it holds."""
+
+    def check(account: Account) -> Account:
+        print(f"\n{request.node.name}\n{account}")
+        assert account.holds, f"\n{account}"
+        return account
+
+    return check

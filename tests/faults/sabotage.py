@@ -1,0 +1,74 @@
+"""Runs the product with one guarantee broken, to prove that the ledger would show it: `sabotage.py HOW COMMAND...`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pika
+
+from consumers import pipeline, settle
+from consumers.committer import Committer
+from consumers.writes import Writer
+from ingest import link, publisher
+from ingest.cli import main
+from ingest.outcome import QUEUED
+
+
+def ack_before_commit() -> None:
+    """The broker is told that a batch is safe before it is."""
+
+    def run(self: pipeline.Pipeline, *args: Any, **options: Any) -> None:
+        submit = Committer.submit
+
+        def acked_first(committer: Committer, batch: Any) -> None:
+            settle.acknowledge(self.source, [item.delivery for item in batch.items], whole_prefix=True)
+            submit(committer, batch)
+
+        Committer.submit = acked_first  # type: ignore[method-assign]
+        honest_run(self, *args, **options)
+
+    honest_run = pipeline.Pipeline.run
+    pipeline.Pipeline.run = run  # type: ignore[method-assign]
+    pipeline.acknowledge = lambda *_, **__: None
+
+
+def without_mandatory() -> None:
+    """What no queue is bound for is confirmed by the broker, and dropped."""
+    honest = pika.channel.Channel.basic_publish
+
+    def publish(self: Any, *args: Any, **options: Any) -> None:
+        honest(self, *args, **(options | {"mandatory": False}))
+
+    pika.channel.Channel.basic_publish = publish
+
+
+def without_confirms() -> None:
+    """The shim promises what it has sent, not what the broker has confirmed."""
+    honest = publisher.Publisher.publish
+
+    def publish(self: publisher.Publisher, message: Any, **options: Any) -> Any:
+        correlation_id, outcome = honest(self, message, **options)
+        if not outcome.done() and message.kind != "ping":
+            outcome.set_result(QUEUED)
+        return correlation_id, outcome
+
+    publisher.Publisher.publish = publish  # type: ignore[method-assign]
+
+
+def without_key() -> None:
+    """Every id is taken for a new one."""
+    Writer.write_one = lambda *_: None  # type: ignore[method-assign]
+    honest = Writer.__init__
+
+    def init(self: Writer, sql: Any, rule: str) -> None:
+        spoiled = "SELECT unnest(%(id)s::uuid[])::text FROM (SELECT %(recorded_at)s::timestamptz[]) t"
+        honest(self, {**sql, "insert_action_ids": spoiled}, rule)
+
+    Writer.__init__ = init  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    assert link.REPLY_TO
+    globals()[sys.argv.pop(1)]()
+    main()

@@ -1,0 +1,131 @@
+"""Bodies made to break something, and bodies too large: S25, S26."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ingest.soak.fuzz import Fuzz
+from ingest.soak.ledger import digest
+from ingest.soak.rig import children
+from ingest.soak.senders import Load, Sender
+from ingest.soak.specimens import Specimen
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+MB = 1024 * 1024
+
+
+def good_bodies() -> list[bytes]:
+    lines = (FIXTURES / "actions.jsonl").read_text(encoding="utf-8").splitlines()
+    captured = [base64.b64decode(json.loads(line)["body_base64"]) for line in lines]
+    return [*captured, (FIXTURES / "example_action.json").read_bytes()]
+
+
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("count", [3_000, pytest.param(200_000, marks=pytest.mark.slow)])
+def test_every_body_ends_in_exactly_one_place(rig, ledger, count):
+    """S25: whatever the bytes, a body becomes a row, a skip or a letter, or is refused 4xx; no worker dies, no 5xx."""
+    rig.shim()
+    supervisor = rig.consumers(2)
+    rig.ready()
+    pids = set(children(supervisor.pid))
+    good = good_bodies()
+    seen = []
+
+    def note(specimen, response):
+        seen.append((specimen, response.status, response.headers.get("location", "")))
+
+    http = [Sender("201", rig.url(), Fuzz(seed, good).scripts(count // 12), seen=note) for seed in range(8)]
+    amqp = [Sender("amqp", rig.amqp_url, Fuzz(9, good).scripts(count // 3))]
+    with Load(ledger, [*http, *amqp]) as load:
+        load.join(2700)
+    account = rig.settle(ledger)
+    assert set(children(supervisor.pid)) == pids, "no worker died"
+    supervisor.stop()
+    print(f"\n{account}")
+    answers = Counter(ledger.answers)
+    assert not [name for name in answers if not re.fullmatch(r"[24][0-9][0-9]|confirmed", name)], answers
+    with psycopg.connect(rig.database_url) as connection:
+        rows = {str(row[0]) for row in connection.execute("SELECT id FROM actions")}
+        letters = {digest(row[0]) for row in connection.execute("SELECT payload FROM dead_letters")}
+    for specimen, status, location in seen:
+        assert _ended(specimen, status, location, rows, letters), (specimen.body[:200], status, location)
+    handled = Counter()
+    for line in rig.log("consumers"):
+        if line["event"] == "batch committed":
+            handled.update({name: line[name] for name in ("created", "duplicate", "invalid", "conflict", "during_run")
+                            if name in line})  # fmt: skip
+    refused_at_the_door = sum(answers[str(status)] for status in (404, 405, 411, 414)) + _door(seen, letters)
+    assert sum(handled.values()) == sum(answers.values()) - refused_at_the_door, (handled, answers)
+    assert len(rows) == handled["created"]
+
+
+def _ended(specimen, status, location, rows, letters) -> bool:
+    row = location.rpartition("/")[2] in rows if status == 201 else False
+    letter = digest(specimen.body) in letters
+    if status == 201:
+        return row
+    if status == 200:
+        return not letter
+    # 413 and 415 may be the door's own word: then nothing was queued, and nothing kept.
+    return letter or status in (413, 415)
+
+
+def _door(seen, letters) -> int:
+    return sum(1 for specimen, status, _ in seen if status in (413, 415) and digest(specimen.body) not in letters)
+
+
+def test_what_is_too_large_is_refused_without_being_held(rig, ledger, specimens):
+    """S26: 17 MiB on the wire and 300 MB inflated are 413 or a letter, and cost no process twice the limit."""
+    shim = rig.shim()
+    supervisor = rig.consumers(1)
+    rig.ready()
+    bomb = gzip.compress(bytes(300 * MB), 9, mtime=0)
+    large = b'{"a":"' + b"x" * (17 * MB) + b'"}'
+    statuses = {}
+
+    def note(specimen, response):
+        statuses[specimen.key[1]] = response.status
+
+    warm = [Sender(door, url, specimens.actions(20)) for door, url in (("201", rig.url()), ("amqp", rig.amqp_url))]
+    with Load(ledger, warm) as load:
+        load.join(60)
+    workers = children(supervisor.pid)
+    before = [_peak(pid) for pid in (shim.pid, *workers)]
+    gzipped = {"Content-Encoding": "gzip"}
+    http = [
+        Specimen(("letter", "large"), "/messages", large, "letter"),
+        Specimen(("letter", "bomb"), "/messages", bomb, "letter", headers=gzipped),
+    ]
+    for specimen in http:
+        with Load(ledger, [Sender("201", rig.url(), iter([(specimen,)]), seen=note)]) as load:
+            load.join(60)
+    growth = [_peak(pid) - was for pid, was in zip((shim.pid, *workers), before, strict=True)]
+    print("growth of shim and workers, MB:", [each // MB for each in growth])
+    assert statuses == {"large": 413, "bomb": 413}
+    assert growth[0] < 2 * 2 * MB + 4 * MB, "the shim holds no more than its limit of the body"
+    assert max(growth[1:]) < 2 * 16 * MB + 8 * MB, "a worker inflates no more than its limit"
+    amqp = [
+        Specimen(("letter", "large, AMQP"), "", large, "letter"),
+        Specimen(("letter", "bomb, AMQP"), "", bomb, "letter", headers=gzipped),
+    ]
+    with Load(ledger, [Sender("amqp", rig.amqp_url, iter([(each,) for each in amqp]))]) as load:
+        load.join(60)
+    account = rig.settle(ledger, supervisor)
+    print(account)
+    assert account.holds
+    with psycopg.connect(rig.database_url) as connection:
+        reasons = dict(connection.execute("SELECT reason, count(*) FROM dead_letters GROUP BY reason").fetchall())
+    assert reasons == {"too_large": 3}
+
+
+def _peak(pid) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))

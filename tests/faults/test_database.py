@@ -1,0 +1,191 @@
+"""A database that stops, hangs, fills up, locks or throws us out: S6 to S9."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ingest.soak import nemesis
+from ingest.soak.rig import children, until
+from ingest.soak.senders import Load, Sender
+from schemas.topology import ACTIONS
+
+FIRST_ROW_SECONDS = 20
+"""The criterion is 10 s after the start; the machine may be busy with others."""
+
+
+def workers_memory(supervisor) -> int:
+    """The largest resident size, in bytes, that any worker has had so far."""
+    peaks = []
+    for pid in children(supervisor.pid):
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        peaks += [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")]
+    return max(peaks)
+
+
+def test_a_stopped_database_is_waited_for_with_the_batch_in_hand(rig, harmed, ledger, specimens, holds):
+    """S6: through an outage nothing is lost, dead-lettered or redelivered, and rows come again by themselves."""
+    rig.shim()
+    supervisor = rig.consumers(2)
+    rig.ready()
+    senders = [
+        Sender("amqp", rig.amqp_url, specimens.actions(), rate=600),
+        Sender("201", rig.url(), specimens.actions(), rate=20),
+        Sender("202", rig.url(), specimens.actions(), rate=50),
+    ]
+    with Load(ledger, senders) as load:
+        until(lambda: rig.stored() > 300, "rows appear")
+        harmed.postgres.stop("immediate")
+        time.sleep(10)
+        harmed.postgres.start()
+        before = rig.stored()
+        until(lambda: rig.stored() > before, "a row after the start", FIRST_ROW_SECONDS)
+        load.stop()
+    peak = workers_memory(supervisor)
+    account = holds(rig.settle(ledger, supervisor))
+    events = [each["event"] for each in rig.log("consumers")]
+    assert account.letters == 0
+    assert account.refused == 0, "the broker took what the database could not"
+    assert "commits paused" in events
+    assert "commits resumed" in events
+    assert events.count("consuming") == 3, "deliveries were held, not given back and taken again"
+    assert peak < 250 * 1024 * 1024
+
+
+@pytest.mark.slow
+def test_a_frozen_database_is_noticed_by_its_silence(make_rig, harmed, ledger, specimens, holds):
+    """S7: a database that neither answers nor closes is an outage too, and the broker's heartbeats go on."""
+    rig = make_rig(heartbeat_seconds=5, statement_timeout_seconds=5)
+    rig.shim()
+    supervisor = rig.consumers(2)
+    rig.ready()
+    with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(), rate=200)]) as load:
+        until(lambda: rig.stored() > 100, "rows appear")
+        with nemesis.postgres_frozen(harmed.postgres):
+            time.sleep(45)
+        until(lambda: rig.stored() > 300, "rows go on", 90)
+        load.stop()
+    account = holds(rig.settle(ledger, supervisor))
+    lost = [each for each in rig.log("consumers") if each["event"] == "waiting" and "RabbitMQ" in each.get("why", "")]
+    assert not lost, "the broker's connections lived"
+    assert account.letters == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "sqlstate"), [(nemesis.read_only, "25006"), (nemesis.no_connections, "too many clients")],
+    ids=["read_only", "no_connections"],
+)  # fmt: skip
+def test_a_database_that_refuses_pauses_the_workers(rig, ledger, specimens, holds, fault, sqlstate):
+    """S8: read-only or out of connections: commits pause and say why, and resume by themselves."""
+    supervisor = rig.consumers(2)
+    rig.consuming(ACTIONS, 2)
+    with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(), rate=200)]) as load:
+        until(lambda: rig.stored() > 100, "rows appear")
+        with fault(rig.database_url):
+            until(lambda: any(sqlstate in each["why"] for each in paused(rig)), "a worker says why it is paused", 60)
+            time.sleep(5)
+        before = rig.stored()
+        until(lambda: rig.stored() > before, "rows go on", 60)
+        load.stop()
+    account = holds(rig.settle(ledger, supervisor))
+    assert account.letters == 0
+    assert supervisor.poll() == 0
+
+
+@pytest.mark.slow
+def test_a_full_disk_pauses_the_workers(make_rig, harmed, tmp_path, ledger, specimens, holds):
+    """S8: without room for another row (53100) commits pause, and resume when there is room again."""
+    with small_disk(harmed, tmp_path) as (database_url, filler):
+        rig = make_rig(database_url=database_url, direct_database_url=database_url)
+        supervisor = rig.consumers(2)
+        rig.consuming(ACTIONS, 2)
+        with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(data_bytes=2000), rate=200)]) as load:
+            until(lambda: rig.stored() > 100, "rows appear")
+            fill(filler)
+            until(lambda: any("53100" in each["why"] for each in paused(rig)), "the disk is full", 60)
+            time.sleep(5)
+            filler.unlink()
+            before = rig.stored()
+            until(lambda: rig.stored() > before, "rows go on", 60)
+            load.stop()
+        account = holds(rig.settle(ledger, supervisor))
+    assert account.letters == 0
+
+
+@contextmanager
+def small_disk(harmed, tmp_path):
+    """A migrated database in a tablespace of 80 MB, and a file on the same disk (mounting one takes root)."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=80m,mode=0777", "tmpfs", disk], check=True)
+    url = harmed.postgres.url
+    try:
+        for parent in disk.parents:
+            if not parent.stat().st_mode & 0o001:
+                parent.chmod(parent.stat().st_mode | 0o011)
+        space = disk / "space"
+        space.mkdir()
+        shutil.chown(space, harmed.postgres.folder.stat().st_uid)
+        space.chmod(0o700)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"CREATE TABLESPACE small LOCATION '{space}'".encode())
+            connection.execute(b"CREATE DATABASE small TEMPLATE ingest_template TABLESPACE small STRATEGY file_copy")
+        yield url.rpartition("/")[0] + "/small", disk / "filler"
+    finally:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(b"DROP DATABASE IF EXISTS small WITH (FORCE)")
+            connection.execute(b"DROP TABLESPACE IF EXISTS small")
+        subprocess.run(["umount", disk], check=True)
+
+
+def fill(filler):
+    """Write until there is no room."""
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1024 * 1024))
+
+
+@pytest.mark.slow
+def test_locked_tables_are_waited_for(make_rig, ledger, specimens, holds):
+    """S9: while somebody holds the table, the worker's own lock timeout makes it wait outside, not inside."""
+    rig = make_rig(lock_timeout_seconds=1)
+    supervisor = rig.consumers(2)
+    rig.consuming(ACTIONS, 2)
+    with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(), rate=200)]) as load:
+        until(lambda: rig.stored() > 100, "rows appear")
+        with nemesis.locked(rig.database_url):
+            until(lambda: paused(rig), "a worker says that it is paused", 60)
+            time.sleep(20)
+        load.stop()
+    account = holds(rig.settle(ledger, supervisor))
+    assert account.letters == 0
+    assert any("55P03" in each.get("why", "") for each in paused(rig))
+
+
+@pytest.mark.slow
+def test_terminated_backends_are_replaced_without_a_storm(rig, ledger, specimens, holds):
+    """S9: thrown out every two seconds, the workers come back each time, and no process dies of it."""
+    rig.shim()
+    supervisor = rig.consumers(2)
+    rig.ready()
+    pids = set(children(supervisor.pid))
+    with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(), rate=300)]) as load:
+        for _ in range(15):
+            nemesis.terminate_backends(rig.database_url)
+            time.sleep(2)
+        load.stop()
+    assert set(children(supervisor.pid)) == pids
+    account = holds(rig.settle(ledger, supervisor))
+    assert account.letters == 0
+
+
+def paused(rig):
+    return [each for each in rig.log("consumers") if each["event"] == "commits paused"]

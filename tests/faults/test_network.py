@@ -1,0 +1,156 @@
+"""Networks that are slow, cut, silent or half-open, between the product and either server: S17, S18, S19."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from ingest.soak.proxy import Proxy
+from ingest.soak.rig import through, until
+from ingest.soak.senders import Load, Sender
+from schemas.topology import ACTIONS
+
+pytestmark = pytest.mark.slow
+
+HEARTBEAT = 3
+
+
+@pytest.fixture
+def proxied(make_rig, harmed):
+    """The product behind two proxies: (rig, the broker's proxy, the database's proxy)."""
+    with ExitStack() as undo:
+        broker = undo.enter_context(Proxy(harmed.rabbit.port))
+        plain = make_rig()
+        database = undo.enter_context(Proxy(int(harmed.postgres.url.rpartition(":")[2].partition("/")[0])))
+        yield (
+            make_rig(
+                amqp_url=through(plain.direct_amqp_url, broker.port),
+                database_url=through(plain.direct_database_url, database.port),
+                heartbeat_seconds=HEARTBEAT,
+                statement_timeout_seconds=5,
+            ),
+            broker,
+            database,
+        )
+
+
+def _cut(proxy):
+    for _ in range(10):
+        proxy.cut()
+        time.sleep(0.5)
+
+
+def _cut_in_a_frame(proxy):
+    for size in (1, 7, 8, 20, 100, 1000, 5000):
+        proxy.cut(after_bytes=size)
+        time.sleep(1.5)
+
+
+def _black_hole(proxy):
+    proxy.set(black_hole=True)
+    time.sleep(5 * HEARTBEAT)
+    proxy.set()
+
+
+def _half_open(proxy):
+    proxy.freeze()
+    time.sleep(4 * HEARTBEAT)
+
+
+def _slices(proxy):
+    proxy.set(slice=3)
+    time.sleep(5)
+    proxy.set()
+
+
+def _slow_close(proxy):
+    proxy.set(slow_close=5)
+    time.sleep(1)
+    proxy.cut()
+    time.sleep(3)
+    proxy.set()
+
+
+@pytest.mark.parametrize("leg", ["broker", "database"])
+@pytest.mark.parametrize("harm", [_cut, _cut_in_a_frame, _black_hole, _half_open, _slices, _slow_close])
+def test_a_spoiled_connection_loses_and_doubles_nothing(proxied, ledger, specimens, holds, harm, leg):
+    """S17: whatever happens to the bytes on the way, the ledger holds, and the product finds back by itself."""
+    rig, broker, database = proxied
+    rig.shim()
+    supervisor = rig.consumers(2)
+    rig.ready()
+    senders = [
+        Sender("amqp", rig.direct_amqp_url, specimens.actions(), rate=200),
+        Sender("201", rig.url(), specimens.actions(), rate=20),
+        Sender("202", rig.url(), specimens.actions(), rate=50),
+    ]
+    with Load(ledger, senders) as load:
+        until(lambda: rig.stored() > 100, "rows appear")
+        harm(broker if leg == "broker" else database)
+        rig.ready(60)
+        before = rig.stored()
+        until(lambda: rig.stored() > before, "rows go on", 60)
+        load.stop()
+    account = holds(rig.settle(ledger, supervisor))
+    assert account.letters == 0
+    assert not [name for name in account.answers if name.isdigit() and name not in ("201", "202", "503")]
+    assert supervisor.poll() == 0
+
+
+def test_a_slow_network_is_no_outage(proxied, ledger, specimens, holds):
+    """S18: with 200 ms and 64 kB/s on both legs no heartbeat is missed, and the ledger holds."""
+    rig, broker, database = proxied
+    for proxy in (broker, database):
+        proxy.set(latency=0.1, rate=64 * 1024)
+    rig.shim()
+    supervisor = rig.consumers(1)
+    rig.consuming(ACTIONS, 1)
+    senders = [
+        Sender("amqp", rig.direct_amqp_url, specimens.actions(600), rate=30),
+        Sender("202", rig.url(), specimens.actions(100), rate=5),
+    ]
+    with Load(ledger, senders) as load:
+        load.join(90)
+    account = holds(rig.settle(ledger, supervisor, seconds=180))
+    assert account.acknowledged == 700
+    assert not [each for each in rig.log("consumers") if each["event"] == "waiting"]
+
+
+@pytest.mark.timeout(400)
+def test_a_consumer_the_broker_gave_up_is_redelivered_and_deduplicated(rig, harmed, ledger, specimens, holds):
+    """S19: a broker that loses patience with a held batch takes it back; it is stored once even so."""
+    supervisor = rig.consumers(2)
+    rig.consuming(ACTIONS, 2)
+    harmed.rabbit.ctl("eval", "application:set_env(rabbit, consumer_timeout, 20000).")
+    try:
+        with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(), rate=50)]) as load:
+            until(lambda: rig.stored() > 50, "rows appear")
+            harmed.postgres.stop("immediate")
+            until(
+                lambda: any("delivery acknowledgement" in each.get("why", "") for each in rig.log("consumers")),
+                "the broker closes a channel that acks nothing", 150,
+            )  # fmt: skip
+            harmed.postgres.start()
+            load.stop()
+    finally:
+        harmed.rabbit.ctl("eval", "application:set_env(rabbit, consumer_timeout, 1800000).")
+    account = holds(rig.settle(ledger, supervisor))
+    assert account.letters == 0
+
+
+@pytest.mark.timeout(500)
+def test_after_a_long_outage_the_window_is_given_back(rig, harmed, ledger, specimens, holds):
+    """After two minutes without a database the held messages are in their queue again, for whoever can store them."""
+    supervisor = rig.consumers(1)
+    rig.consuming(ACTIONS, 1)
+    harmed.postgres.stop("immediate")
+    with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(300))]) as load:
+        load.join(60)
+    until(lambda: any(each["event"] == "commits paused" for each in rig.log("consumers")), "the worker holds a batch")
+    until(lambda: rig.waiting()[ACTIONS] == 300, "the worker gives everything back and waits outside", 200)
+    assert rig.consumer_count(ACTIONS) == 0
+    harmed.postgres.start()
+    account = holds(rig.settle(ledger, supervisor))
+    assert (account.stored, account.letters, account.repeated) == (300, 0, 0)

@@ -1,0 +1,123 @@
+"""Workers that come and go while messages flow, and a schema that changes under them: S21, S30, S32."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import ingest
+from ingest.soak.rig import children, signal_all, until
+from ingest.soak.senders import Load, Sender
+from schemas.topology import ACTIONS
+
+pytestmark = pytest.mark.slow
+
+SOURCE = Path(ingest.__file__).parent.parent
+
+
+def test_scaling_and_rolling_restarts_are_not_noticed(rig, ledger, specimens, holds):
+    """S21: a reload, five workers more, five fewer, and another reload: no 5xx, nothing lost, nothing twice."""
+    rig.shim()
+    supervisor = rig.consumers(1)
+    rig.ready()
+    senders = [
+        Sender("amqp", rig.amqp_url, specimens.actions(), rate=300),
+        Sender("201", rig.url(), specimens.actions(), rate=20),
+        Sender("202", rig.url(), specimens.actions(), rate=50),
+    ]
+    steps = [
+        (signal.SIGHUP, 1),
+        *((signal.SIGTTIN, n) for n in range(2, 7)),
+        *((signal.SIGTTOU, n) for n in (5, 4, 3, 2, 1)),
+    ]
+    steps.append((signal.SIGHUP, 1))
+    with Load(ledger, senders) as load:
+        until(lambda: rig.stored() > 100, "rows appear")
+        for number, count in steps:
+            before = set(children(supervisor.pid))
+            signal_all([supervisor.pid], number)
+            if number == signal.SIGHUP:
+                until(lambda before=before: not before & set(children(supervisor.pid)), "every worker is a new one", 90)
+            rig.consuming(ACTIONS, count, 60)
+        load.stop()
+    account = holds(rig.settle(ledger, supervisor))
+    assert supervisor.poll() == 0
+    assert account.letters == 0
+    assert set(account.answers) <= {"201", "202", "confirmed"}
+
+
+@pytest.mark.timeout(600)
+def test_a_worker_added_to_a_backlog_gets_its_share(rig, ledger, specimens, holds):
+    """S30: a second worker added to a backlog of 30,000 commits batches of it at once, prefetched or not."""
+    with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(30_000, data_bytes=50))]) as load:
+        load.join(300)
+    first = rig.worker("first")
+    until(lambda: rig.stored() > 0, "the first one works")
+    second = rig.worker("second")
+    until(lambda: any(each["event"] == "batch committed" for each in rig.log("second")), "the second one works", 20)
+    account = holds(rig.settle(ledger, first, second, seconds=240))
+    assert account.stored == 30_000
+    shares = {
+        name: sum(each["messages"] for each in rig.log(name) if each["event"] == "batch committed")
+        for name in ("first", "second")
+    }
+    print(shares)
+    assert shares["second"] > 1000
+
+
+@pytest.mark.timeout(400)
+def test_a_migration_under_load_is_not_noticed(rig, ledger, specimens, holds, tmp_path):
+    """S32: a new version's migration waits its turn without making workers wait, then old and new work together."""
+    newer = _newer(tmp_path)
+    rig.shim()
+    old = rig.consumers(1)
+    rig.ready()
+    with Load(
+        ledger,
+        [
+            Sender("amqp", rig.amqp_url, specimens.actions(), rate=300),
+            Sender("201", rig.url(), specimens.actions(), rate=20),
+        ],
+    ) as load:
+        until(lambda: rig.stored() > 100, "rows appear")
+        with psycopg.connect(rig.database_url) as reader:
+            # An analyst's transaction: ALTER TABLE has to wait for it, and nobody may have to wait for ALTER TABLE.
+            reader.execute("SELECT count(*) FROM actions")
+            migration = subprocess.Popen(
+                [sys.executable, "-m", "ingest", "migrate"], cwd=newer,
+                env={"DATABASE_URL": rig.database_url, "PYTHONPATH": str(newer), "PATH": "/usr/bin:/bin"},
+            )  # fmt: skip
+            for _ in range(6):
+                before = rig.stored()
+                until(lambda before=before: rig.stored() > before, "rows go on beside the waiting migration", 5)
+                time.sleep(1)
+            assert migration.poll() is None
+        assert migration.wait(60) == 0
+        new = rig.consumers(1, name="new", environ={"PYTHONPATH": str(newer)})
+        rig.consuming(ACTIONS, 2)
+        before = len([each for each in rig.log("new") if each["event"] == "batch committed"])
+        until(lambda: len(rig.log("new")) > before + 20, "the new version commits")
+        load.stop()
+    with psycopg.connect(rig.database_url) as connection:
+        assert connection.execute("SELECT count(tomorrow) FROM actions").fetchone() == (0,)
+    account = holds(rig.settle(ledger, old, new))
+    assert account.letters == 0
+    assert set(account.answers) <= {"201", "202", "confirmed"}
+
+
+def _newer(tmp_path) -> Path:
+    """This program with one migration more, which alters the busiest table."""
+    newer = tmp_path / "newer"
+    for floor in ("ingest", "consumers", "schemas"):
+        shutil.copytree(SOURCE / floor, newer / floor, ignore=shutil.ignore_patterns("__pycache__"))
+    (newer / "schemas" / "migrations" / "9999_tomorrow.sql").write_text(
+        "ALTER TABLE actions ADD COLUMN tomorrow text;\n"
+    )
+    return newer

@@ -1,0 +1,241 @@
+"""What the operator's tests share: a supervisor as a real process, messages to work on, a count of what is stored."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pika
+import psycopg
+from pika.adapters.blocking_connection import BlockingConnection
+
+from consumers.connect import connect
+from consumers.control import ControlError, ask
+from consumers.declare import declare
+
+ROOT = Path(__file__).parents[2]
+T = TypeVar("T")
+
+
+def until(probe: Callable[[], T], what: str, seconds: float = 30.0) -> T:
+    """The first true answer of a probe that is asked again and again; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = probe()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds:g} s: {what}")
+
+
+def environment(amqp_url: str, database_url: str, state: Path, **settings: object) -> dict[str, str]:
+    """The environment of a command of ours."""
+    named = {f"INGEST_{name.upper()}": str(value) for name, value in settings.items()}
+    urls = {"AMQP_URL": amqp_url, "DATABASE_URL": database_url, "INGEST_STATE": str(state)}
+    return os.environ | urls | {"INGEST_LOG_FORMAT": "json"} | named
+
+
+def command(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run `chef-ingest ARGUMENTS` to its end."""
+    argv = [sys.executable, "-m", "ingest", *arguments]
+    return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+class Consumers:
+    """`chef-ingest consume` as a process; what it and its workers log is kept, event by event."""
+
+    def __init__(self, env: dict[str, str], *options: str) -> None:
+        self.state = Path(env["INGEST_STATE"])
+        self.log: list[dict[str, Any]] = []
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "ingest", "consume", *options],
+            env=env,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            try:
+                self.log.append(json.loads(line))
+            except ValueError:
+                self.log.append({"event": "text", "text": line})
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The events of one name logged so far."""
+        return [each for each in self.log if each["event"] == name]
+
+    def status(self) -> dict[str, Any]:
+        """What it answers on its socket; nothing while nobody listens."""
+        try:
+            return ask(self.state, {"verb": "status"})
+        except ControlError:
+            return {}
+
+    def pids(self, lane: str = "main") -> list[int]:
+        """The workers of a lane that consume, oldest first."""
+        rows = self.status().get("workers", [])
+        return [row["pid"] for row in rows if row["lane"] == lane and row["state"] == "consuming"]
+
+    def settled(self, workers: int, seconds: float = 30.0) -> list[int]:
+        """Wait until exactly so many main workers run, and these and the quarantine lane consume."""
+
+        def probe() -> list[int]:
+            assert self.process.poll() is None, f"consume ended: {self.log}"
+            rows = self.status().get("workers", [])
+            pids = [row["pid"] for row in rows if row["lane"] == "main"]
+            return pids if len(pids) == workers and all(row["state"] == "consuming" for row in rows) else []
+
+        return until(probe, f"{workers} workers consume; {self.log[-5:]}", seconds)
+
+    def send(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def metrics_url(self) -> str:
+        """Where it answers scrapes."""
+        return str(until(lambda: self.events("metrics"), "it serves metrics")[0]["url"])
+
+    def scrape(self) -> dict[str, float]:
+        """Its metrics: `name{labels}` -> value."""
+        return scrape(self.metrics_url())
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end; the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            status = self.process.wait(40)
+        finally:
+            self.process.kill()
+        self._reader.join(5)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return status
+
+
+@contextmanager
+def consuming(env: dict[str, str], *options: str, workers: int = 1) -> Iterator[Consumers]:
+    """A supervisor whose workers consume; drained at the end."""
+    consumers = Consumers(env, *options)
+    try:
+        consumers.settled(workers)
+        yield consumers
+    finally:
+        consumers.stop()
+
+
+def scrape(url: str) -> dict[str, float]:
+    """`name{labels}` -> value, of the Prometheus text at a URL."""
+    with urllib.request.urlopen(url, timeout=10) as response:
+        text = response.read().decode()
+    samples = [line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#")]
+    return {re.sub(r",\}", "}", name): float(value) for name, _, value in samples}
+
+
+def declared(amqp_url: str) -> None:
+    """The product's own exchanges, queues and bindings."""
+    connection = connect(amqp_url, heartbeat=30, name="test")
+    declare(connection)
+    connection.close()
+
+
+def actions(count: int) -> list[dict[str, Any]]:
+    """Valid actions, each with an id of its own, of this month."""
+    pattern = json.loads((ROOT / "tests/fixtures/example_action.json").read_text())
+    return [pattern | {"id": str(uuid.uuid4()), "recorded_at": "2026-11-22T01:02:03Z"} for _ in range(count)]
+
+
+class Publisher:
+    """Publishes as the shim does, confirmed; `sent` are the ids that the broker took."""
+
+    def __init__(self, amqp_url: str) -> None:
+        self._connection = BlockingConnection(pika.URLParameters(amqp_url))
+        self._channel = self._connection.channel()
+        self._channel.confirm_delivery()
+        self.sent: set[str] = set()
+
+    def publish(self, action: dict[str, Any], timestamp: int | None = None) -> None:
+        properties = pika.BasicProperties(type="action", delivery_mode=2, timestamp=timestamp)
+        self._channel.basic_publish("ingest", "action", json.dumps(action).encode(), properties, mandatory=True)
+        self.sent.add(action["id"])
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@contextmanager
+def publishing(amqp_url: str) -> Iterator[Publisher]:
+    publisher = Publisher(amqp_url)
+    try:
+        yield publisher
+    finally:
+        publisher.close()
+
+
+def flood(amqp_url: str, count: int) -> None:
+    """Publish many actions at once, unconfirmed; they are in the queue when this returns."""
+    with BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        channel = connection.channel()
+        for action in actions(count):
+            channel.basic_publish("ingest", "action", json.dumps(action).encode())
+        # The broker answers a channel's methods in order: what came before is in.
+        channel.confirm_delivery()
+        channel.basic_publish("ingest", "ping", b"{}", pika.BasicProperties(type="ping"))
+
+
+@contextmanager
+def load(amqp_url: str) -> Iterator[Publisher]:
+    """Actions published without pause from another thread while the block runs; afterwards `sent` is complete."""
+    publisher = Publisher(amqp_url)
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.is_set():
+            for action in actions(10):
+                publisher.publish(action)
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield publisher
+    finally:
+        stop.set()
+        thread.join(20)
+        publisher.close()
+
+
+def stored(database_url: str) -> list[str]:
+    """The ids in the table, each as often as it is there."""
+    with psycopg.connect(database_url) as connection:
+        return [row[0] for row in connection.execute("SELECT id::text FROM actions")]
+
+
+def nothing_lost(database_url: str, sent: set[str], seconds: float = 40.0) -> None:
+    """Everything sent is stored, once, and nothing else."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+
+        def count() -> int:
+            row = connection.execute("SELECT count(*) FROM actions").fetchone()
+            return row[0] if row else 0
+
+        until(lambda: count() >= len(sent), "everything sent is stored", seconds)
+    rows = stored(database_url)
+    assert len(rows) == len(set(rows))
+    assert set(rows) == sent

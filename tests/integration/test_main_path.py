@@ -1,0 +1,309 @@
+"""The main path, from a POST or a publish to a committed row and a truthful answer."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from http_support import until
+from stack_support import ACTION, PUBLISHED, RUNS, Consumers, System, published_body, requests_of, running
+
+from schemas.rows import ActionRow
+
+PONYVILLE = "/organizations/ponyville/reports/nodes"
+
+
+@pytest.fixture(scope="module")
+def system(vhost_pool: Any, databases: Any) -> Iterator[System]:
+    """One running system for the tests of this module; each uses ids of its own."""
+    amqp_url, database_url = vhost_pool.take(), databases.create(migrated=True)
+    with running(amqp_url, database_url, workers=2) as system:
+        yield system
+    databases.drop(database_url)
+    vhost_pool.give_back(amqp_url)
+
+
+def action(**changes: Any) -> dict[str, Any]:
+    return ACTION | {"id": str(uuid.uuid4())} | changes
+
+
+def start_run(system: System, node: str = "web01", organization: str = "ponyville") -> str:
+    run_id = str(uuid.uuid4())
+    body = {"action": "start", "run_id": run_id, "start_time": "2026-11-21 19:32:49 -0800"}
+    answer = system.http.post(f"/organizations/{organization}/reports/nodes/{node}/runs", json=body)
+    assert answer.status_code == 201
+    return run_id
+
+
+def run_end(**changes: Any) -> dict[str, Any]:
+    times = {"start_time": "2026-11-22 03:32:49 UTC", "end_time": "2026-11-22 03:33:49 +0000"}
+    body = {"action": "end", "resources": [], "status": "success", "run_list": "[]", "total_res_count": "0", "data": {}}
+    return body | times | changes
+
+
+def test_a_valid_action_is_committed_when_its_201_arrives(system: System) -> None:
+    """No row may be missing once its sender has heard 201, and its URL answers."""
+    sent = action(entity_name="app1")
+    answer = system.http.post("/messages", json=sent)
+    assert answer.status_code == 201
+    assert answer.json() == {"uri": answer.headers["location"]}
+    assert answer.headers["location"].endswith(f"/actions/{sent['id']}")
+    assert system.rows("SELECT entity_name FROM actions WHERE id = %s", sent["id"]) == [("app1",)]
+    assert system.http.get(answer.headers["location"]).json() == sent
+
+
+def test_the_documented_example_is_read_back_as_it_was_sent(system: System) -> None:
+    """The seed's example, an id and a request id in their own spelling."""
+    system.http.post("/messages", json=ACTION)
+    assert system.http.get(f"/actions/{ACTION['id']}").json() == ACTION
+
+
+def test_the_same_action_again_is_201_and_one_row(system: System) -> None:
+    """A repeated message is the same row, however it is spelled."""
+    sent = action()
+    spellings = [json.dumps(sent), json.dumps(sent, indent=2), json.dumps(dict(reversed(sent.items())))]
+    codes = [system.http.post("/messages", content=text).status_code for text in spellings]
+    codes.append(
+        system.http.post(
+            "/messages", content=gzip.compress(spellings[0].encode()), headers={"content-encoding": "gzip"}
+        ).status_code
+    )
+    assert codes == [201] * 4
+    assert system.rows("SELECT count(*) FROM actions WHERE id = %s", sent["id"]) == [(1,)]
+
+
+@pytest.mark.parametrize("changes", [{"entity_name": "other"}, {"recorded_at": "2014-01-01T00:00:00Z"}])
+def test_another_action_under_the_same_id_is_409_and_the_first_one_stays(
+    system: System, changes: dict[str, str]
+) -> None:
+    """An id is taken once, whatever month the second one names."""
+    sent = action()
+    assert system.http.post("/messages", json=sent).status_code == 201
+    answer = system.http.post("/messages", json=sent | changes)
+    assert answer.status_code == 409
+    assert set(changes) <= set(answer.json()["details"])
+    assert system.http.get(f"/actions/{sent['id']}").json() == sent
+    assert system.rows("SELECT count(*) FROM actions WHERE id = %s", sent["id"]) == [(1,)]
+
+
+def test_an_invalid_action_is_400_with_every_fault_and_a_letter(system: System) -> None:
+    """Faults are keyed by field, a missing member by its own name; the bytes are kept."""
+    sent = action(entity_name="", task="fly")
+    del sent["user_agent"]
+    answer = system.http.post("/messages", json=sent)
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "Validation failed"
+    assert set(answer.json()["details"]) == {"entity_name", "task", "user_agent"}
+    assert answer.json()["details"]["entity_name"] == "'' is not a valid entity name"
+    letters = system.rows("SELECT stage, payload FROM dead_letters WHERE convert_from(payload, 'UTF8') LIKE %s",
+                          f"%{sent['id']}%")  # fmt: skip
+    assert [(stage, json.loads(bytes(payload))) for stage, payload in letters] == [("schema", sent)]
+
+
+def test_an_action_during_a_run_is_200_and_not_stored(system: System) -> None:
+    """The answer names the rule and the run; the run id is compared without case; another organization's is none."""
+    run_id = start_run(system)
+    sent = action(remote_request_id=run_id.upper(), organization_name="ponyville")
+    answer = system.http.post("/messages", json=sent)
+    assert answer.status_code == 200
+    assert answer.json() == {"stored": False, "rule": "run_id", "run_id": run_id}
+    assert system.http.get(f"/actions/{sent['id']}").status_code == 404
+    elsewhere = action(remote_request_id=run_id, organization_name="canterlot")
+    assert system.http.post("/messages", json=elsewhere).status_code == 201
+    counted = system.rows("SELECT sum(count) FROM tallies WHERE outcome = 'during_run' AND rule = 'run_id'")
+    assert counted[0][0] >= 1
+
+
+def test_a_repeated_start_is_201_and_another_nodes_is_409(system: System) -> None:
+    """Clients repeat a start whose answer they did not get: never 409 for that."""
+    run_id = start_run(system, "web01")
+    body = {"action": "start", "run_id": run_id, "start_time": "2026-11-21 19:32:50 -0800"}
+    assert system.http.post(f"{PONYVILLE}/web01/runs", json=body).status_code == 201
+    assert system.http.post(f"{PONYVILLE}/web02/runs", json=body).status_code == 409
+    other = system.http.post("/organizations/canterlot/reports/nodes/web01/runs", json=body)
+    assert other.status_code == 409
+
+
+def test_an_end_is_201_once_and_again_and_409_with_other_content(system: System) -> None:
+    """The first end stays; a repeated one is the same; resources are rows."""
+    run_id = start_run(system)
+    url = f"{PONYVILLE}/web01/runs/{run_id}"
+    resource = {
+        "type": "file", "name": "/a", "id": "/a", "duration": "12", "before": {"x": None}, "after": {"x": 1},
+        "delta": "", "result": "create", "cookbook_name": "app", "cookbook_version": None,
+    }  # fmt: skip
+    sent = run_end(resources=[resource], total_res_count="1")
+    answers = [system.http.post(url, json=sent) for _ in range(2)]
+    assert [(each.status_code, each.json()) for each in answers] == [(201, {})] * 2
+    assert system.http.post(url, json=run_end(status="failure")).status_code == 409
+    run = system.http.get(url).json()
+    assert (run["status"], run["updated_res_count"]) == ("success", 1)
+    assert run["resources"][0]["before"] == {"x": None}
+    assert system.rows("SELECT count(*) FROM run_resources WHERE run_id = %s", run_id) == [(1,)]
+
+
+def test_an_end_without_a_start_is_404_and_leaves_a_letter(system: System) -> None:
+    """Unknown run, or another node's or organization's: 404, and the report is not gone."""
+    run_id, unknown = start_run(system), str(uuid.uuid4())
+    assert system.http.post(f"{PONYVILLE}/web01/runs/{unknown}", json=run_end()).status_code == 404
+    assert system.http.post(f"{PONYVILLE}/web02/runs/{run_id}", json=run_end()).status_code == 404
+    elsewhere = f"/organizations/canterlot/reports/nodes/web01/runs/{run_id}"
+    assert system.http.post(elsewhere, json=run_end()).status_code == 404
+    reasons = system.rows("SELECT reason FROM dead_letters WHERE run_id = %s", unknown)
+    assert reasons == [("unknown_run",)]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_captured_client_gets_the_right_answers(system: System, name: str) -> None:
+    """Start and end, byte for byte as chef-client sent them, and once more as its retries do."""
+    run = RUNS[name]
+    requests = requests_of(run)
+    for kind in ("start", "end"):
+        path, body, headers = requests[kind]
+        for _ in range(2):
+            answer = system.http.post(path, content=body, headers=headers)
+            assert answer.status_code == run["expected"]["preferred"][kind], answer.text
+    sent = json.loads(gzip.decompress(requests["end"][1]))
+    stored = system.http.get(requests["end"][0]).json()
+    assert stored["status"] == sent["status"]
+    assert stored["data"] == sent["data"]
+    assert [each["name"] for each in stored["resources"]] == [each["name"] for each in sent["resources"]]
+
+
+def test_what_chef_servers_publish_is_stored_with_nobody_waiting(system: System) -> None:
+    """Every captured publish, bytes and properties as they were: by the wire profile all of them are stored."""
+    for captured in PUBLISHED:
+        system.publish(captured["exchange"], captured["routing_key"], published_body(captured))
+    sent = [json.loads(published_body(each)) for each in PUBLISHED]
+    for each in sent:
+        answer = until(lambda each=each: _found(system, each["id"]), f"{each['id']} is stored")
+        assert answer == each
+
+
+def _found(system: System, action_id: str) -> Any:
+    answer = system.http.get(f"/actions/{action_id}")
+    return answer.json() if answer.status_code == 200 else None
+
+
+def test_legal_times_outside_the_partitions_are_stored(system: System) -> None:
+    """1976 and 9999 are years like others: the default partition takes them."""
+    for year in ("1976", "9999", "0001"):
+        sent = action(recorded_at=f"{year}-10-02T05:00:37Z")
+        assert system.http.post("/messages", json=sent).status_code == 201
+        assert system.http.get(f"/actions/{sent['id']}").json() == sent
+
+
+def test_a_row_that_only_the_database_refuses_costs_nobody_else_anything(system: System) -> None:
+    """NUL in a name: 400 with the database's own words, and its neighbours of the same batch are stored."""
+    good = [action() for _ in range(50)]
+    bad = action(entity_name="a\x00b")
+    bodies = [json.dumps(each).encode() for each in (*good[:25], bad, *good[25:])]
+    system.publish("ingest", "action", *bodies, type="action")
+    ids = [each["id"] for each in good]
+    count = "SELECT count(*) FROM actions WHERE id = ANY(%s)"
+    until(lambda: system.rows(count, ids) == [(50,)], "the good ones are stored")
+    letter = "SELECT stage, reason, sqlstate FROM dead_letters WHERE encode(payload, 'escape') LIKE %s"
+    until(lambda: system.rows(letter, f"%{bad['id']}%"), "the bad one is a letter")
+    assert system.rows(letter, f"%{bad['id']}%") == [("database", "refused", "22021")]
+    assert system.http.post("/messages", json=action(entity_name="a\x00b")).status_code == 400
+
+
+def test_too_large_inflated_is_413_and_strange_encodings_415(system: System) -> None:
+    """A gzip bomb is refused by its inflated size."""
+    bomb = gzip.compress(b" " * (17 * 1024 * 1024))
+    assert system.http.post("/messages", content=bomb, headers={"content-encoding": "gzip"}).status_code == 413
+    assert system.http.post("/messages", content=b"{}", headers={"content-encoding": "br"}).status_code == 415
+
+
+def test_async_is_202_and_judged_all_the_same(system: System) -> None:
+    """`Prefer: respond-async` is answered at once; the row comes."""
+    sent = action()
+    answer = system.http.post("/messages", json=sent, headers={"prefer": "respond-async"})
+    assert (answer.status_code, answer.headers["preference-applied"]) == (202, "respond-async")
+    assert until(lambda: _found(system, sent["id"]), "the row") == sent
+
+
+def test_a_run_end_that_overtakes_its_start_waits_for_it(system: System) -> None:
+    """With nobody waiting the end goes through the delay queue until its start is there."""
+    run_id = str(uuid.uuid4())
+    path = f"{PONYVILLE}/web09/runs"
+    early = system.http.post(f"{path}/{run_id}", json=run_end(), headers={"prefer": "respond-async"})
+    assert early.status_code == 202
+    until(lambda: _messages(system, "ingest.delay") or None, "the end waits in the delay queue")
+    start = {"action": "start", "run_id": run_id, "start_time": "2026-11-21 19:32:49 -0800"}
+    assert system.http.post(path, json=start).status_code == 201
+    status = "SELECT status FROM runs WHERE run_id = %s"
+    until(lambda: system.rows(status, run_id) == [("success",)], "the end is stored")
+    assert system.rows("SELECT 1 FROM dead_letters WHERE run_id = %s", run_id) == []
+
+
+def _messages(system: System, queue: str) -> int:
+    import pika
+
+    connection = pika.BlockingConnection(pika.URLParameters(system.amqp_url))
+    count: int = connection.channel().queue_declare(queue, passive=True).method.message_count
+    connection.close()
+    return count
+
+
+def test_copy_and_insert_name_the_same_columns() -> None:
+    """A lone action and one of many are stored alike."""
+    from consumers import queries
+
+    sql = queries.load("consumers", "store.sql")
+    for name in ActionRow._fields:
+        assert f"%({name})s" in sql["insert_action"]
+
+
+def test_four_processes_share_one_queue_and_drain_on_sigterm(amqp_url: str, database_url: str) -> None:
+    """Every message is stored once, by more than one process; after SIGTERM nothing received is lost, exit 0."""
+    with running(amqp_url, database_url, workers=4, batch_messages=20) as system:
+        bodies = [json.dumps(action()).encode() for _ in range(3000)]
+        system.publish("ingest", "action", *bodies[:1500], type="action")
+        system.publish("ingest", "action", *bodies[1500:], type="action")
+        assert system.consumers.stop() == 0
+        stored = system.rows("SELECT count(*), count(DISTINCT id) FROM actions")[0]
+        assert stored[0] == stored[1]
+        left = _messages(system, "ingest.actions")
+        assert stored[0] + left == 3000
+        system.consumers = Consumers(amqp_url, database_url, 1)
+        until(lambda: system.rows("SELECT count(*) FROM actions") == [(3000,)], "the rest is stored", 60)
+        # A drained worker gives back only what it never began: redelivery would have counted as duplicates.
+        assert system.rows("SELECT coalesce(sum(count), 0) FROM tallies WHERE outcome = 'duplicate'") == [(0,)]
+
+
+def test_a_worker_without_its_schema_says_so_and_exits_78(amqp_url: str, empty_database_url: str) -> None:
+    """A configuration fault is no crash loop: exit 78, with the command that mends it."""
+    consumers = Consumers(amqp_url, empty_database_url)
+    assert consumers.process.wait(30) == 78
+
+
+def test_a_worker_that_can_not_make_partitions_of_the_past_still_stores(system: System) -> None:
+    """Rows that the default partition caught move into their month when it is made."""
+    sent = action(recorded_at="2020-02-03T04:05:06Z")
+    assert system.http.post("/messages", json=sent).status_code == 201
+    with psycopg.connect(system.database_url) as connection:
+        made = connection.execute("SELECT ingest_make_partitions('2020-02-01', 1)").fetchall()
+    assert ("actions_2020_02",) in made
+    assert system.rows("SELECT count(*) FROM actions_2020_02 WHERE id = %s", sent["id"]) == [(1,)]
+    assert system.http.get(f"/actions/{sent['id']}").json() == sent
+
+
+def test_migrate_is_safe_to_repeat_and_makes_partitions_ahead(empty_database_url: str) -> None:
+    """The first time applies, the second finds nothing to do; this month and the next ones have partitions."""
+    from click.testing import CliRunner
+
+    from ingest.cli import main
+
+    environ = {"DATABASE_URL": empty_database_url, "INGEST_PARTITIONS_AHEAD": "2"}
+    first, second = (CliRunner().invoke(main, ["migrate"], env=environ) for _ in range(2))
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert "applied 0001_tables" in first.output
+    assert first.output.count("actions_2") == 3
+    assert "nothing to do" in second.output
+    assert "enough ahead" in second.output

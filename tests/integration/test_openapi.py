@@ -1,0 +1,132 @@
+"""The OpenAPI document says what the shim does: its routes are the document's, and its answers conform."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from http_support import Shim, declare_topology, serving, until
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    allow_header_conformance,
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from ingest import app
+from ingest.metrics import ShimMetrics
+from ingest.openapi import document
+from schemas.settings import Settings
+
+# Left out: `positive_data_acceptance`. A message may be right by its schema and wrong in its meaning.
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    response_headers_conformance,
+    allow_header_conformance,
+    unsupported_method,
+    negative_data_rejection,
+]
+
+
+@pytest.fixture(scope="module")
+def shim(vhost_pool: Any, databases: Any) -> Iterator[Shim]:
+    """A shim with a real worker behind it."""
+    amqp_url, database_url = vhost_pool.take(), databases.create(migrated=True)
+    declare_topology(amqp_url)
+    environ = os.environ | {"AMQP_URL": amqp_url, "DATABASE_URL": database_url}
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "ingest", "consume", "-n", "1"], env=environ, stderr=subprocess.DEVNULL
+    )
+    try:
+        with serving(amqp_url, database_url, wait_seconds=20) as shim:
+            until(lambda: shim.http.get("/readyz").status_code == 200, "the worker answers")
+            yield shim
+    finally:
+        worker.terminate()
+        worker.wait(60)
+        vhost_pool.give_back(amqp_url)
+        databases.drop(database_url)
+
+
+@pytest.fixture(scope="module")
+def api(shim: Shim) -> Any:
+    return schemathesis.openapi.from_url(f"{shim.url}/openapi.json")
+
+
+def test_the_document_has_the_routes_of_the_shim() -> None:
+    """No route is missing from the document and none is made up; each operation has a name of its own."""
+    none: Any = None
+    routes = app.routes(app.Shim(Settings(), none, none, ShimMetrics("test")))
+    served = {
+        template: {method.lower() for method in methods} | ({"head"} if "GET" in methods else set())
+        for template, methods in routes.items()
+    }
+    documented = {
+        template: {method for method in item if method != "parameters"}
+        for template, item in document()["paths"].items()
+    }
+    assert documented == served
+    names = [
+        item[method]["operationId"] for template, item in document()["paths"].items() for method in served[template]
+    ]
+    assert len(set(names)) == len(names)
+
+
+def test_the_document_is_served(shim: Shim) -> None:
+    """Anybody may fetch it, and it is the one that was checked."""
+    response = shim.http.get("/openapi.json")
+    assert response.json() == document()
+    assert response.headers["content-type"] == "application/json"
+
+
+def test_the_examples_are_stored(api: Any) -> None:
+    """Each example of the document is taken, and what it made is found where the answer says."""
+    run_id = "562c4230-1569-4003-a81f-8c0100231d65"
+    node = {"organization": "acme", "node": "web1"}
+    runs, run = (f"/organizations/{{organization}}/reports/nodes/{{node}}/runs{end}" for end in ("", "/{run_id}"))
+    for template, path_parameters in (("/messages", {}), (runs, node), (run, node | {"run_id": run_id})):
+        operation = api[template]["post"]
+        example = document()["paths"][template]["post"]["requestBody"]["content"]["application/json"]["example"]
+        response = operation.Case(path_parameters=path_parameters, body=example).call_and_validate()
+        assert response.status_code == 201
+        stored = httpx.get(response.headers["location"][0], trust_env=False)
+        assert stored.status_code == 200
+    action = api["/actions/{id}"]["get"].Case(path_parameters={"id": "b576b4a2-7b2a-43b8-b385-d6281e9a139e"})
+    assert action.call_and_validate().status_code == 200
+    assert api[run]["get"].Case(path_parameters=node | {"run_id": run_id}).call_and_validate().status_code == 200
+
+
+OPERATIONS = [
+    (template, method) for template, item in document()["paths"].items() for method in item if method != "parameters"
+]
+
+
+@pytest.mark.parametrize("mode", GenerationMode)
+@pytest.mark.parametrize(("template", "method"), OPERATIONS)
+def test_answers_conform(api: Any, template: str, method: str, mode: GenerationMode) -> None:
+    """Whatever is asked, right or wrong: a documented status, form and header, never a fault of the server."""
+    operation = api[template][method]
+    if mode.is_negative and not (operation.body or operation.query or operation.headers):
+        return  # Any path is right by its schema.
+
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @settings(max_examples=6, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    def ask(case: Any) -> None:
+        case.call_and_validate(checks=CHECKS)
+
+    ask()

@@ -1,0 +1,148 @@
+"""Retention on a real database: what is dropped, what stays, and who may go on meanwhile."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+from operate_support import command, environment
+
+from consumers.errors import StoreUnavailable
+from consumers.partitions import Partitions, Refused, parse_month
+
+MAY = date(2026, 5, 1)
+
+
+def insert(connection: psycopg.Connection, recorded_at: str, count: int = 1) -> None:
+    """Actions with their ids, of one time."""
+    for _ in range(count):
+        values = (str(uuid.uuid4()), recorded_at)
+        connection.execute("INSERT INTO action_ids VALUES (%s, %s)", values)
+        connection.execute(
+            "INSERT INTO actions (id, recorded_at, entity_type, entity_name, task, requestor_type, requestor_name,"
+            " remote_hostname, request_id, service_hostname, user_agent, message_type, message_version)"
+            " VALUES (%s, %s, 'node', 'n', 'update', 'client', 'c', 'h', 'r', 's', 'u', 'action', '0.1.1')",
+            values,
+        )
+
+
+@pytest.fixture
+def url(database_url: str) -> str:
+    """Partitions from March to June 2026, three actions in each of March, April and May, one of 2019 besides."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SELECT ingest_make_partitions('2026-03-01', 4)")
+        for month in ("03", "04", "05"):
+            insert(connection, f"2026-{month}-31T23:00:00Z" if month != "04" else "2026-04-30T23:59:59Z", 3)
+        insert(connection, "2019-01-01T00:00:00Z")
+        connection.execute(
+            "INSERT INTO runs (run_id, organization, node_name, start_time) VALUES"
+            " (gen_random_uuid(), 'o', 'n', '2026-04-01T00:00:00Z'),"
+            " (gen_random_uuid(), 'o', 'n', '2026-05-01T00:00:00Z')"
+        )
+    return database_url
+
+
+def counts(url: str) -> dict[str, int]:
+    with psycopg.connect(url) as connection:
+        tables = ("actions", "action_ids", "runs")
+        return {name: connection.execute(f"SELECT count(*) FROM {name}".encode()).fetchone()[0] for name in tables}  # type: ignore[index]
+
+
+def test_a_drop_without_yes_changes_nothing(url: str, tmp_path: Path) -> None:
+    """Without --yes the command counts what would go, and everything stays."""
+    env = environment("amqp://127.0.0.1:1/x", url, tmp_path)
+    before = counts(url)
+    shown = command("partitions", "drop", "--before", "2026-05", "--output", "json", env=env)
+    assert shown.returncode == 0
+    assert '"table": "actions_2026_03"' in shown.stdout
+    assert "nothing was changed" in shown.stderr
+    assert counts(url) == before
+    done = command("partitions", "drop", "--before", "2026-05", "--yes", env=env)
+    assert done.returncode == 0, done.stderr
+    assert counts(url) == {"actions": 3, "action_ids": 3, "runs": 1}
+    listed = command("partitions", "list", env=env).stdout
+    assert "actions_2026_04" not in listed
+    assert "actions_2026_05" in listed
+    assert "nothing is older" in command("partitions", "drop", "--before", "2026-05", "--yes", env=env).stderr
+
+
+SLIPS = ("2026-13", "26-05", "2026-5", "2026-05-15", "2062-05", "1026-05", "2026", "", "2026-05\n")
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_typing_slip_is_refused(slip: str) -> None:
+    """What is no past month since Chef has actions is refused."""
+    with pytest.raises(Refused, match="--before"):
+        parse_month(slip, date(2026, 11, 22))
+
+
+def test_a_slip_is_wrong_usage(tmp_path: Path) -> None:
+    """The command ends with exit 2 before anything is dialled, --yes or not."""
+    env = environment("amqp://127.0.0.1:1/x", "postgresql://127.0.0.1:1/none", tmp_path)
+    refused = command("partitions", "drop", "--before", "2062-05", "--yes", env=env)
+    assert refused.returncode == 2
+    assert "current month or a future one" in refused.stderr
+
+
+def test_this_months_partition_is_never_dropped(url: str) -> None:
+    """Next month as a limit would drop this month's partition, and is refused in the library too."""
+    now = datetime.now(UTC)
+    following = date(now.year + now.month // 12, now.month % 12 + 1, 1)
+    with pytest.raises(Refused):
+        Partitions(url).drop(following, lambda _: None)
+
+
+def test_an_interrupted_drop_is_finished_by_the_next(url: str) -> None:
+    """Ids that an earlier drop left behind are deleted, though their partition has gone."""
+    with psycopg.connect(url) as connection:
+        connection.execute("DROP TABLE actions_2026_03, actions_2026_04")
+    Partitions(url).drop(MAY, lambda _: None)
+    assert counts(url) == {"actions": 3, "action_ids": 3, "runs": 1}
+
+
+def test_writers_go_on_while_a_reader_holds_up_a_drop(url: str) -> None:
+    """A long query on the partition makes the drop give way again and again, and writers never wait for long."""
+    with psycopg.connect(url) as reader, psycopg.connect(url, autocommit=True) as writer:
+        reader.execute("SELECT count(*) FROM actions_2026_03")
+        writer.execute("SET statement_timeout = '5s'")
+        tried = 0
+
+        def pause(_: float) -> None:
+            nonlocal tried
+            tried += 1
+            insert(writer, "2026-05-02T00:00:00Z")
+            if tried == 2:
+                reader.rollback()
+
+        assert Partitions(url, sleep=pause).drop(MAY, lambda _: None)
+        assert tried == 2
+    assert counts(url)["actions"] == 5
+
+
+def test_a_drop_that_never_gets_its_lock_says_so(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After so many tries the drop gives up, names the reason, and has dropped nothing."""
+    monkeypatch.setattr("consumers.partitions.TRIES", 2)
+    with psycopg.connect(url) as reader:
+        reader.execute("SELECT count(*) FROM actions_2026_03")
+        with pytest.raises(StoreUnavailable, match="long query"):
+            Partitions(url, sleep=lambda _: None).drop(MAY, lambda _: None)
+    assert counts(url)["actions"] == 10
+
+
+def test_partitions_are_made_ahead_once(database_url: str) -> None:
+    """`create` makes this month's and the next ones; asked again, by many at once, it makes nothing."""
+    desk = Partitions(database_url)
+    made = desk.create(2)
+    assert len(made) == 6
+    again: list[str] = []
+    threads = [threading.Thread(target=lambda: again.extend(desk.create(2))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert again == []
+    assert {row["partition"] for row in desk.listed()} >= set(made)

@@ -1,0 +1,114 @@
+"""`up` is the newcomer's first command: it demonstrates, serves, tells its addresses, and stops in order."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "ingest"]
+
+
+def environment() -> dict[str, str]:
+    """Ours, without the settings of somebody's own stack."""
+    return {name: value for name, value in os.environ.items() if name not in ("AMQP_URL", "DATABASE_URL")}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("up") / "state"
+    yield folder
+    shutil.rmtree((folder / "data").resolve(), ignore_errors=True)
+
+
+def start(folder: Path, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, "up", "--state", str(folder), *options], stdout=subprocess.PIPE, text=True, env=environment()
+    )
+
+
+def stopped(process: subprocess.Popen[str]) -> str:
+    """What it printed, after SIGINT and an exit with 0."""
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=90)[0]
+    assert process.returncode == 0
+    return output
+
+
+def test_the_demonstration_gives_every_answer_and_ctrl_c_ends_it_with_0(folder: Path) -> None:
+    """201, 200, 201, 200, 201, 400 and a stored publish; `env` tells where everything listens; exit 0."""
+    process = start(folder, "--demo", "--consumers", "1")
+    assert process.stdout is not None
+    ready = process.stdout.readline()
+    found = re.fullmatch(r"ready (http://127\.0\.0\.1:[0-9]+)\n", ready)
+    assert found is not None
+    told = subprocess.run([*COMMAND, "env", "--state", str(folder)], capture_output=True, text=True, check=True)
+    addresses = dict(line.split("=", 1) for line in told.stdout.splitlines())
+    assert list(addresses) == ["AMQP_URL", "DATABASE_URL", "INGEST_URL"]
+    assert addresses["INGEST_URL"] == found[1]
+    assert "%2Fanalytics" in addresses["AMQP_URL"]
+    assert httpx.get(f"{found[1]}/healthz", trust_env=False).status_code == 200
+    output = stopped(process)
+    codes = re.findall(r"^  ([0-9]{3})  ", output, re.MULTILINE)
+    assert codes == ["201", "200", "201", "200", "201", "400", "200"]
+    assert "every answer as it should be" in output
+    assert "stored: 2 actions, 1 runs, 3 run_resources, 1 dead_letters" in output
+    asked = subprocess.run([*COMMAND, "env", "--state", str(folder)], capture_output=True, text=True, check=False)
+    assert asked.returncode == 1
+    assert "no local stack runs" in asked.stderr
+
+
+def test_it_comes_back_with_its_data(folder: Path) -> None:
+    """Started again on the same folder, what was stored is still there, and sent again it is the same row."""
+    process = start(folder, "--demo", "--consumers", "1")
+    output = stopped_after_demo(process)
+    assert "stored: 2 actions, 1 runs, 3 run_resources, 1 dead_letters" in output
+
+
+def stopped_after_demo(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    lines = [process.stdout.readline()]
+    while lines[-1] and "listening at" not in lines[-1]:
+        lines.append(process.stdout.readline())
+    return "".join(lines) + stopped(process)
+
+
+def test_a_port_that_is_taken_is_said_and_nothing_is_left_running(folder: Path, servers: object) -> None:
+    """The address in the way is named; the servers are stopped again."""
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = subprocess.run(
+            [*COMMAND, "up", "--state", str(folder), "--listen", address],
+            capture_output=True, text=True, env=environment(), timeout=120, check=False,
+        )  # fmt: skip
+    assert done.returncode != 0
+    assert address in done.stderr
+    asked = subprocess.run([*COMMAND, "env", "--state", str(folder)], capture_output=True, text=True, check=False)
+    assert asked.returncode == 1
+
+
+def test_every_command_of_the_readme_exists() -> None:
+    """Each `chef-ingest ...` and each `make ...` that the README shows is one that can be typed."""
+    readme = (ROOT / "README.md").read_text()
+    commands = set(re.findall(r"chef-ingest ([a-z]+(?: [a-z]+)?)", readme))
+    for command in commands:
+        words = command.split()
+        done = subprocess.run([*COMMAND, *words, "--help"], capture_output=True, text=True, check=False)
+        if done.returncode:
+            done = subprocess.run([*COMMAND, words[0], "--help"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, command
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`?make ([a-z]+)", readme)) <= targets

@@ -1,0 +1,122 @@
+"""What the documentation shows can be typed, set and followed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+
+from ingest.cli import main
+from schemas.settings import RESERVED, Settings, variable
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted(ROOT.glob("SECURITY.md")),
+]
+NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
+FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.M | re.S)
+INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+ENDS = re.compile(r"[|;&)#<>]|\s-- ")
+"""Where a command of ours is over in a line of shell."""
+
+
+SUBSTITUTED = re.compile(r"\$\((?!chef-ingest)[^()]*\)")
+
+
+def typed(text: str) -> Iterator[str]:
+    """Every line of shell that a page shows, and every piece of inline code."""
+    for language, block in FENCE.findall(text):
+        lines = block.replace("\\\n", " ").splitlines()
+        if language == "console":
+            yield from (line.strip().removeprefix("$ ") for line in lines if line.strip().startswith("$ "))
+        elif language in ("sh", "bash", "shell"):
+            yield from (line.strip() for line in lines if not line.strip().startswith("#"))
+    yield from INLINE.findall(FENCE.sub("", text))
+
+
+def ours(text: str) -> Iterator[list[str]]:
+    """The words behind each `chef-ingest` that is typed."""
+    for line in typed(text):
+        while (shorter := SUBSTITUTED.sub("X", line)) != line:
+            line = shorter
+        for part in re.split(r"(?:^|[\s(/])chef-ingest(?= )", line)[1:]:
+            words = ENDS.split(part)[0].strip().rstrip("\"'`,.:")
+            yield shlex.split(words) if words.count('"') % 2 == words.count("'") % 2 == 0 else words.split()
+
+
+def fault(words: list[str]) -> str | None:
+    """What can't be typed about a command line, or None."""
+    command: click.Command = main
+    options = {name for each in main.params for name in each.opts} | {"--help", "-h"}
+    for word in words:
+        if word.startswith("-") and not re.fullmatch(r"-[0-9N]+", word):
+            if word.split("=")[0] not in options:
+                return f"{command.name} has no option {word}"
+        elif isinstance(command, click.Group):
+            if "..." in word or word.isupper():
+                continue
+            if word not in command.commands:
+                return f"{command.name} has no command {word}"
+            command = command.commands[word]
+            options |= {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
+    return None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_command_shown_can_be_typed(page: Path) -> None:
+    """Each `chef-ingest ...` names commands and options that exist."""
+    for words in ours(page.read_text()):
+        assert fault(words) is None, (words, fault(words))
+
+
+def test_the_test_sees_what_can_not_be_typed() -> None:
+    """A command or an option that does not exist is found, in a block and in the text."""
+    page = "```sh\nchef-ingest dead replya --yes\n```\nand `chef-ingest scale --now`, `chef-ingest dead list`"
+    assert [fault(words) for words in ours(page)] == ["dead has no command replya", "scale has no option --now", None]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_make_target_shown_exists(page: Path) -> None:
+    """Each `make ...` is a target of the Makefile."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    shown = {found for line in typed(page.read_text()) for found in re.findall(r"^make ([a-z-]+)", line)}
+    assert shown <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_variable_shown_is_a_setting(page: Path) -> None:
+    """Each INGEST_... is read by the program."""
+    known = {variable(each.name) for each in fields(Settings)} | RESERVED
+    shown = {name.removesuffix("_FILE") for name in re.findall(r"\bINGEST_[A-Z_]*[A-Z]\b", page.read_text())}
+    assert shown <= known | {name.removesuffix("_FILE") for name in known}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """Relative links lead to files that are there, and to headings that are in them."""
+    for link in re.findall(r"\]\((?!https?:|mailto:)([^)\s]+)\)", FENCE.sub("", page.read_text())):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_no_page_knows_a_machine(page: Path) -> None:
+    """No home folder and no scratch folder of whoever wrote it."""
+    assert not re.search(r"(?<![\w.])/(home|root|work|tmp)/", page.read_text())

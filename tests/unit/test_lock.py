@@ -1,0 +1,41 @@
+"""The lock names one tested version of everything that setup.cfg asks for, and nothing of its machine."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+LOCKED = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if line and not line.startswith("#")]
+
+
+def wanted() -> list[Requirement]:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    texts = [setup["options"]["install_requires"], setup["options.extras_require"]["dev"]]
+    return [Requirement(line) for text in texts for line in text.splitlines() if line.strip()]
+
+
+def test_the_lock_is_within_the_ranges() -> None:
+    """Every requirement is locked to a version that its range allows."""
+    versions = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in LOCKED)}
+    for requirement in wanted():
+        version = versions.get(canonicalize_name(requirement.name))
+        assert version is not None, f"{requirement.name} is not locked: run pip freeze again"
+        assert requirement.specifier.contains(version, prereleases=True), f"{requirement} is locked to {version}"
+
+
+def test_every_requirement_has_an_upper_bound() -> None:
+    """A release that breaks us is met in a test, not in an installation."""
+    for requirement in wanted():
+        assert any(each.operator in ("<", "<=", "==", "~=") for each in requirement.specifier), requirement
+
+
+def test_the_lock_holds_names_and_versions_only() -> None:
+    """No path, no host, no editable install."""
+    for line in LOCKED:
+        assert re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.+!-]+", line), line

@@ -1,0 +1,70 @@
+"""The selector language: one condition for every command, and times as people write them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.dead_letters.selector import STATES, Selector, moment
+
+NOW = datetime(2026, 11, 22, 5, 0, tzinfo=UTC)
+TEXTS = st.lists(st.text(max_size=5), max_size=3).map(tuple)
+TIMES = st.none() | st.datetimes(timezones=st.just(UTC))
+
+
+@given(TEXTS, st.lists(st.integers(1, 2**62), max_size=3).map(tuple), TIMES, TIMES, st.none() | st.integers(1, 9))
+def test_a_selector_survives_its_json(
+    reasons: tuple[str, ...], ids: tuple[int, ...], since: datetime | None, until: datetime | None, limit: int | None
+) -> None:
+    """An interrupted replay goes on with exactly the letters that were asked for."""
+    selector = Selector(reasons=reasons, ids=ids, since=since, until=until, limit=limit)
+    assert Selector.from_json(json.loads(selector.to_json())) == selector
+
+
+@given(TEXTS, TEXTS)
+def test_every_parameter_of_a_condition_is_named_in_it(reasons: tuple[str, ...], nodes: tuple[str, ...]) -> None:
+    """No value is ever part of the SQL text."""
+    where, values = Selector(reasons=reasons, nodes=nodes, since=NOW).where()
+    assert all(f"%({name})s" in where for name in values)
+    assert where.count("%(") == len(values)
+
+
+def test_an_empty_selector_is_every_letter_and_states_are_a_default_only() -> None:
+    """A command's own states hold where none are asked for."""
+    assert Selector().where() == ("true", {})
+    assert Selector().within("open").states == ("open",)
+    assert Selector(states=("parked",)).within("open").states == ("parked",)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2h", NOW - timedelta(hours=2)),
+        ("3d", NOW - timedelta(days=3)),
+        ("2026-11-22T05:00:00Z", NOW),
+        ("2026-11-22T06:00:00+01:00", NOW),
+        ("2026-11-22", NOW - timedelta(hours=5)),
+    ],
+)
+def test_times_are_read_as_people_write_them(text: str, expected: datetime) -> None:
+    """Ago, or ISO 8601, UTC where no zone is named."""
+    assert moment(text, NOW) == expected
+
+
+@pytest.mark.parametrize("text", ["", "2", "h", "2h\n", "٢h", "-2h", "2 h", "yesterday", "999999w", "2026-13-01"])
+def test_what_is_no_time_is_refused_in_words(text: str) -> None:
+    """Never a wrong time, and always what to give instead."""
+    with pytest.raises(ValueError, match="is no time: give"):
+        moment(text, NOW)
+
+
+def test_the_states_of_the_selector_are_those_of_the_table() -> None:
+    """A letter in a state that can't be asked for would be hidden."""
+    from consumers.migrations import available
+
+    listed = ", ".join(f"'{state}'" for state in STATES)
+    assert f"CHECK (state IN ({listed}))" in available()["0001_tables"]

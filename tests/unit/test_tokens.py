@@ -1,0 +1,70 @@
+"""Tokens: the file holds hashes only, every fault is told without quoting it, and scopes say what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ingest import tokens
+from schemas.settings import ConfigError
+
+
+def test_a_new_token_is_taken_and_not_in_its_line() -> None:
+    """The line lets the shim know the secret again and tells nobody else what it is."""
+    secret, line = tokens.new("automate", "actions, runs,organization=acme")
+    assert secret not in line
+    [token] = tokens.parse(f"# who\n\n{line}  # since today\n")
+    assert (token.name, token.scopes, token.organizations) == ("automate", {"actions", "runs"}, {"acme"})
+    assert tokens.find([token], secret.encode()) is token
+    assert tokens.find([token], secret.encode() + b"x") is None
+    assert tokens.find([], secret.encode()) is None
+    assert secret != tokens.new("automate", "read")[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "scopes", "secret"),
+    [
+        ("a b", "read", None), ("a\n", "read", None), ("", "read", None), ("a", "", None), ("a", "write", None),
+        ("a", "organization=acme", None), ("a", "read,organization=", None), ("a", "read", "short"),
+        ("a", "read", "x" * 31 + "\n"), ("a", "read", "x" * 31 + "é"),
+    ],
+)  # fmt: skip
+def test_no_line_is_made_that_could_not_be_read(name: str, scopes: str, secret: str | None) -> None:
+    """A name, scope or secret that the file or a header field can't hold is refused."""
+    with pytest.raises(ConfigError):
+        tokens.new(name, scopes, secret=secret)
+
+
+def test_all_faults_of_a_file_are_told_by_line_and_never_quoted() -> None:
+    """Somebody will put the token itself into the file; it must not go on into a log."""
+    good = tokens.new("one", "read")[1]
+    plain = "QuFGjdENENAT1hor4hMNje6D7DZKHAldxcufx9R_PXM"
+    lines = [good, f"two {plain} read", good, "three", f"four {'a' * 64} everything", f"five {good.split()[1]} read"]
+    with pytest.raises(ConfigError) as caught:
+        tokens.parse("\n".join(lines))
+    assert [fault.split(":")[0][-1] for fault in caught.value.faults] == ["2", "3", "4", "5", "6"]
+    assert plain not in str(caught.value)
+
+
+def test_a_file_without_a_token_is_a_fault(tmp_path: Path) -> None:
+    """An empty or missing file would refuse everybody without saying so."""
+    (tmp_path / "empty").write_text("# nothing\n")
+    (tmp_path / "binary").write_bytes(b"\xff")
+    for name in ("empty", "missing", "binary"):
+        with pytest.raises(ConfigError, match="INGEST_TOKENS_FILE"):
+            tokens.read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("fields", "secret"),
+    [
+        ({b"authorization": b"Bearer abc"}, b"abc"), ({b"authorization": b"bearer  abc"}, b"abc"),
+        ({b"x-data-collector-token": b"abc"}, b"abc"), ({b"authorization": b"Basic abc"}, None), ({}, None),
+        ({b"authorization": b"Bearer a b"}, None), ({b"authorization": b"Bearer"}, None),
+        ({b"authorization": b"Bearer a", b"x-data-collector-token": b"b"}, b"a"),
+    ],
+)  # fmt: skip
+def test_a_token_comes_in_two_ways(fields: dict[bytes, bytes], secret: bytes | None) -> None:
+    """As a bearer token, or as Chef's data collector sends it."""
+    assert tokens.presented(fields) == secret

@@ -58,6 +58,8 @@ class Ledger:
     def __init__(self) -> None:
         self.entries: dict[Key, Entry] = {}
         self.answers: Counter[str] = Counter()
+        self.promised = 0
+        """Keys acknowledged so far; may be read while senders are at work."""
         self._last: float | None = None
         self._stall = 0.0
 
@@ -81,7 +83,9 @@ class Ledger:
 
     def acknowledged(self, key: Key, answer: str, now: float) -> None:
         """The sender was promised this message: 200, 201, 202 or a publisher confirm."""
-        self.entries[key].acknowledged += 1
+        entry = self.entries[key]
+        self.promised += not entry.acknowledged
+        entry.acknowledged += 1
         self.answers[answer] += 1
         self._progress(now)
 
@@ -94,11 +98,6 @@ class Ledger:
         if self._last is not None:
             self._stall = max(self._stall, now - self._last)
             self._last = now
-
-    @property
-    def acknowledgements(self) -> int:
-        """Keys promised so far."""
-        return sum(1 for entry in self.entries.values() if entry.acknowledged)
 
     def reconcile(self, found: Found) -> Account:
         """What was acknowledged minus what is there, and the other way round."""

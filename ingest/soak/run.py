@@ -50,6 +50,8 @@ def run_soak(minutes: float, *, seed: int | None, state: Path | None, environ: M
         with ExitStack() as undo:
             soak = Soak(folder, seed, environ, say, undo)
             holds = soak.run(minutes * 60, stop)
+    except NotInTime as error:
+        say(f"the soak did not come to its end: {error}")
     finally:
         if state is None and holds:
             shutil.rmtree((folder / "data").resolve(), ignore_errors=True)
@@ -132,7 +134,7 @@ class Soak:
         except NotInTime:
             self._unhealed.append(f"{name}, at {elapsed:.0f} s")
         took = time.monotonic() - healed
-        promised = self._ledger.acknowledgements
+        promised = self._ledger.promised
         self._say(f"{elapsed:7.0f} s  {name}, {hold:.0f} s; whole again after {took:.1f} s; {promised} acknowledged")
 
     def _costs(self) -> dict[str, tuple[int, int]]:

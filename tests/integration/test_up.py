@@ -14,7 +14,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "ingest"]
 
 
@@ -98,17 +97,3 @@ def test_a_port_that_is_taken_is_said_and_nothing_is_left_running(folder: Path, 
     assert address in done.stderr
     asked = subprocess.run([*COMMAND, "env", "--state", str(folder)], capture_output=True, text=True, check=False)
     assert asked.returncode == 1
-
-
-def test_every_command_of_the_readme_exists() -> None:
-    """Each `chef-ingest ...` and each `make ...` that the README shows is one that can be typed."""
-    readme = (ROOT / "README.md").read_text()
-    commands = set(re.findall(r"chef-ingest ([a-z]+(?: [a-z]+)?)", readme))
-    for command in commands:
-        words = command.split()
-        done = subprocess.run([*COMMAND, *words, "--help"], capture_output=True, text=True, check=False)
-        if done.returncode:
-            done = subprocess.run([*COMMAND, words[0], "--help"], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, command
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"`?make ([a-z]+)", readme)) <= targets

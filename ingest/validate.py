@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from schemas.judge import Candidate, Judge
-
 from schemas.message import ACTION, RUN_END, RUN_START, Door, Message
 
 

@@ -7,6 +7,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -51,7 +52,11 @@ class Proxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.set()
         self.cut()
+        deadline = time.monotonic() + 2
+        while self._pairs and time.monotonic() < deadline:
+            time.sleep(0.02)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._listener.close()
@@ -150,11 +155,12 @@ class _Pair:
             self.cut()
 
     def cut(self) -> None:
+        self.frozen = False
         for _, writer in (self._client, self._server):
             _reset(writer)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, to_client: bool) -> None:
-        with contextlib.suppress(OSError):
+        try:
             while chunk := await reader.read(_CHUNK):
                 while self._toxics().black_hole:
                     await asyncio.sleep(0.05)
@@ -170,6 +176,9 @@ class _Pair:
                 await asyncio.sleep(0.2)
             await asyncio.sleep(self._toxics().slow_close)
             writer.close()
+        except OSError:
+            # One end was reset: so is the other.
+            self.cut()
 
     async def _pass_on(self, chunk: bytes, writer: asyncio.StreamWriter) -> None:
         toxics = self._toxics()

@@ -81,7 +81,7 @@ class Specimens:
         during = self._document(self._uuid(), 100) | {"remote_request_id": run_id}
         return (
             Specimen(("run_start", run_id), base, _json(start), mark=node, headers=PROTOCOL),
-            Specimen(("action", during["id"]), "/messages", _json(during), "skip"),
+            Specimen(("action", during["id"]), "/messages", _json(during), "skip", during["entity_name"]),
             Specimen(
                 ("run_end", run_id),
                 f"{base}/{run_id}",

@@ -18,6 +18,7 @@ import structlog
 from pika.spec import BasicProperties
 
 from ingest.link import REPLY_TO, Link, Owner
+from ingest.nacks import Nacks
 from ingest.outcome import QUEUED, Outcome, Refusal, Refused
 from schemas.message import Message
 from schemas.topology import ROUTING_KEYS
@@ -43,6 +44,7 @@ class _Pending:
     wait_until: float
     confirmed: bool = False
     ephemeral: bool = False
+    kind: str = ""
     timer: asyncio.TimerHandle | None = None
 
 
@@ -74,6 +76,7 @@ class Publisher:
         self._pending: dict[str, _Pending] = {}
         prefix = secrets.token_hex(3)
         self._ids = (f"{prefix}-{number:x}" for number in count(1))
+        self._nacks = Nacks()
         self._link: Link | None = None
         self._connecting: Link | None = None
         self._blocked = False
@@ -144,7 +147,7 @@ class Publisher:
             outcome.set_result(Refused(refusal))
             return correlation_id, outcome
         now = self._loop.time()
-        pending = _Pending(outcome, now + self._confirm_seconds, now + wait, ephemeral=ephemeral)
+        pending = _Pending(outcome, now + self._confirm_seconds, now + wait, ephemeral=ephemeral, kind=message.kind)
         self._pending[correlation_id] = pending
         self._set_timer(correlation_id, pending)
         return correlation_id, outcome
@@ -261,7 +264,11 @@ class Publisher:
             return
         if not confirmed:
             self._resolve(correlation_id, Refused(Refusal.NACKED))
+            if self._link is not None and self._nacks.nacked(pending.kind, self._loop.time()):
+                self._log.warning("broker_nacks", kind=pending.kind, remedy="look whether the queue is full")
+                self._link.close()
             return
+        self._nacks.confirmed(pending.kind)
         if not pending.confirmed:
             self._seen(pending, "confirmed")
         pending.confirmed = True

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final
 
 import pika
 
 from ingest.link import Link, parameters
+from ingest.nacks import Nacks
 from ingest.soak.specimens import Specimen
 from schemas.topology import CHEF_EXCHANGE
 
@@ -26,6 +28,7 @@ class AmqpClient:
         self._down: asyncio.Future[None] | None = None
         self._outcomes: dict[str, asyncio.Future[str]] = {}
         self._number = 0
+        self._nacks = Nacks()
 
     async def publish(self, specimen: Specimen) -> str:
         """`confirmed`, or in a word why not: it may have arrived even so."""
@@ -82,6 +85,10 @@ class AmqpClient:
 
     def settled(self, correlation_id: str, confirmed: bool) -> None:
         self._resolve(correlation_id, "confirmed" if confirmed else "nack")
+        if confirmed:
+            self._nacks.confirmed(self._exchange)
+        elif self._link is not None and self._nacks.nacked(self._exchange, time.monotonic()):
+            self._link.close()
 
     def returned(self, correlation_id: str) -> None:
         self._resolve(correlation_id, "returned")

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_quick_bench_finds_every_row_as_sent(tmp_path: Path) -> None:
     """Every contender of `python -m bench --quick` leaves exactly the rows that were sent, and every section runs."""
     told = tmp_path / "bench.json"

@@ -13,7 +13,7 @@ import pytest
 from ingest.soak import nemesis
 from ingest.soak.rig import children, until
 from ingest.soak.senders import PROMISES, Load, Sender
-from schemas.topology import ACTIONS, INGEST_EXCHANGE, RUNS
+from schemas.topology import ACTIONS, INGEST_EXCHANGE, QUARANTINE, RUNS
 
 ANSWER_SECONDS = 8.0
 """The criterion is 2 s, which the machine, busy with others, may exceed: what matters is that nobody hangs."""
@@ -114,6 +114,9 @@ def test_a_message_nobody_is_bound_for_is_never_promised(rig, ledger, specimens,
     rig.shim()
     supervisor = rig.consumers(1)
     rig.ready()
+    # Each worker declares the topology as it starts, the quarantine's too: the binding stays away once all have.
+    rig.consuming(ACTIONS, 1)
+    rig.consuming(QUARANTINE, 1)
     with pika.BlockingConnection(pika.URLParameters(rig.amqp_url)) as connection:
         channel = connection.channel()
         channel.queue_unbind(ACTIONS, INGEST_EXCHANGE, "action.#")

@@ -94,4 +94,7 @@ def _need(band: Band, backlog: int, worker_rate: float | None, current: int) -> 
         return band.least
     if not worker_rate:
         return current
-    return min(max(math.ceil(backlog / (worker_rate * band.target_seconds)), band.least), band.most)
+    drained = worker_rate * band.target_seconds
+    if backlog >= drained * band.most:
+        return band.most  # The quotient may be beyond any number.
+    return max(math.ceil(backlog / drained), band.least)

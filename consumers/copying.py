@@ -4,30 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-_SPECIAL = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
+_SPECIAL = ((b"\\", b"\\\\"), (b"\t", b"\\t"), (b"\n", b"\\n"), (b"\r", b"\\r"))
+_NULL = b"\\N"
 
 
 def copy_text(rows: Iterable[Sequence[str | int | None]]) -> bytes:
     """Lines for `COPY ... FROM STDIN`, UTF-8; None is NULL. A lone surrogate raises UnicodeEncodeError."""
-    return "".join([_line(row) for row in rows]).encode()
+    return b"".join([_line(row) for row in rows])
 
 
-def _line(row: Sequence[str | int | None]) -> str:
-    fields = ["\\N" if value is None else value if type(value) is str else str(value) for value in row]
-    joined = "\t".join(fields)
-    # Looking once at the whole line is cheaper than looking into each field, and most lines are plain but for
-    # the NULLs, whose backslash is the one that is meant.
-    plain = joined.count("\t") == len(row) - 1 and "\n" not in joined and "\r" not in joined
-    if plain and joined.count("\\") == row.count(None):
-        return joined + "\n"
-    return "\t".join([_field(value) for value in row]) + "\n"
-
-
-def _field(value: str | int | None) -> str:
-    if value is None:
-        return "\\N"
-    text = str(value)
-    for raw, escaped in _SPECIAL:
-        if raw in text:
-            text = text.replace(raw, escaped)
-    return text
+def _line(row: Sequence[str | int | None]) -> bytes:
+    fields = [_NULL if value is None else (value if type(value) is str else str(value)).encode() for value in row]
+    joined = b"\t".join(fields)
+    # Looking at the whole line is cheaper than looking into each field. Most lines are plain, but for the NULLs,
+    # whose backslash is the one that is meant; the others have JSON with escapes in it, and nothing else.
+    if joined.count(b"\t") != len(row) - 1 or b"\n" in joined or b"\r" in joined:
+        special: Sequence[tuple[bytes, bytes]] = _SPECIAL
+    elif joined.count(b"\\") == row.count(None):
+        return joined + b"\n"
+    else:
+        special = _SPECIAL[:1]
+    for at, value in enumerate(row):
+        if value is not None:
+            for raw, escaped in special:
+                fields[at] = fields[at].replace(raw, escaped)
+    return b"\t".join(fields) + b"\n"

@@ -10,7 +10,7 @@ import msgspec
 from schemas.message import HEADER_LETTER, HEADER_REPLAY, HEADER_RETRIES, Message
 
 
-class Delivery(msgspec.Struct, frozen=True):
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """One message off a queue.
 
     `tag` is the delivery tag, worth something only on the channel of `generation`. `deliveries`

@@ -9,7 +9,7 @@ from schemas.judge import Candidate
 from schemas.verdict import Conflict, Invalid, Pong, UnknownRun, Verdict
 
 
-class Item(msgspec.Struct, frozen=True):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """`judgement` is a Candidate to store, an Invalid to set aside, or a Pong to answer.
 
     `patient`: should the run it ends be unknown, it can wait in the delay queue.

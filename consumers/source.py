@@ -11,10 +11,12 @@ from typing import Any, Final
 import pika
 import pika.exceptions
 from pika.channel import Channel
+from pika.spec import BasicProperties
 
 from consumers.broker_deaths import origin
 from consumers.delivery import Delivery
 from consumers.errors import BrokerUnavailable
+from consumers.frames import Address, DeliveringConnection
 from schemas.message import HEADER_ORIGIN_EXCHANGE, HEADER_ORIGIN_ROUTING_KEY, Message
 from schemas.topology import CHEF_EXCHANGE, DEAD_EXCHANGE, KINDS_BY_ROUTING_KEY
 
@@ -25,9 +27,9 @@ OPEN_SECONDS: Final = 15.0
 class Source:
     """Consumes `queues` (name -> prefetch) on one channel of a connection of its own.
 
-    pika's SelectConnection, whose loop is turned here by hand: a third cheaper a message than its
-    BlockingConnection, and as readable to the caller. `generation` tells this channel's delivery tags from
-    an older channel's. Raises BrokerUnavailable when it can't be opened.
+    pika's SelectConnection, whose loop is turned here by hand, with deliveries put together by our own
+    `DeliveringConnection`: as readable to the caller as a BlockingConnection. `generation` tells this
+    channel's delivery tags from an older channel's. Raises BrokerUnavailable when it can't be opened.
     """
 
     def __init__(self, parameters: pika.URLParameters, queues: Mapping[str, int], generation: int) -> None:
@@ -35,14 +37,16 @@ class Source:
         self._inbox: list[Delivery] = []
         self._queues: dict[str, str] = {}
         self._lost: str = ""
-        self._connection = pika.SelectConnection(
+        self._connection = DeliveringConnection(
             parameters,
+            self._on_delivery,
             on_open_error_callback=lambda _, error: self._lose(f"can't connect to RabbitMQ: {error!r}"),
             on_close_callback=lambda _, error: self._lose(f"lost RabbitMQ: {error!r}"),
         )
         self._loop = self._connection.ioloop
         self._loop.activate_poller()
         self._turn_until(lambda: self._connection.is_open)
+        self._connection.receive_more()
         self.channel: Channel = self._connection.channel(on_open_callback=lambda _: None)
         self._turn_until(lambda: self.channel.is_open)
         self.channel.add_on_close_callback(lambda _, error: self._lose(f"the broker closed our channel: {error!r}"))
@@ -115,8 +119,12 @@ class Source:
         self._lose(f"the broker cancelled our consumer of {self._queues.get(frame.method.consumer_tag, 'a queue')}")
 
     def _on_message(self, _channel: Channel, method: Any, properties: Any, body: bytes) -> None:
+        address = Address(method.consumer_tag, method.exchange, method.routing_key)
+        self._on_delivery(address, method.delivery_tag, properties, body)
+
+    def _on_delivery(self, address: Address, tag: int, properties: BasicProperties, body: bytes) -> None:
         headers = properties.headers or {}
-        exchange, routing_key = method.exchange, method.routing_key
+        consumer_tag, exchange, routing_key = address
         if headers and HEADER_ORIGIN_EXCHANGE in headers:
             exchange = str(headers[HEADER_ORIGIN_EXCHANGE])
             routing_key = str(headers.get(HEADER_ORIGIN_ROUTING_KEY, ""))
@@ -133,9 +141,9 @@ class Source:
                     content_encoding=properties.content_encoding,
                     headers=headers,
                 ),
-                method.delivery_tag,
+                tag,
                 self.generation,
-                self._queues[method.consumer_tag],
+                self._queues[consumer_tag],
                 exchange,
                 routing_key,
                 headers.get("x-delivery-count", 0) if headers else 0,

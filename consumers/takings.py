@@ -16,17 +16,23 @@ def takings(items: Sequence[Item], verdicts: Sequence[Verdict]) -> Counter[tuple
     has left no row now, so that it may have been counted before.
     """
     counted: Counter[tuple[str, str]] = Counter()
+    stored = 0
     for item, verdict in zip(items, verdicts, strict=True):
         delivery = item.delivery
         door = delivery.message.door
-        if door == "http" and not delivery.deliveries:
+        if not delivery.deliveries and (door == "http" or type(verdict) is Created) and not delivery.headers:
+            stored += door == "chef"  # As nearly every message.
             continue
-        if isinstance(verdict, Pong) or not _settles(item, verdict) or delivery.letter_id is not None:
+        if (door == "http" and not delivery.deliveries) or isinstance(verdict, Pong):
+            continue
+        if not _settles(item, verdict) or delivery.letter_id is not None:
             continue
         if door == "chef":
             counted[door, "taken"] += 1
         if delivery.deliveries and not (isinstance(verdict, Created) and not verdict.duplicate):
             counted[door, "redelivered"] += 1
+    if stored:
+        counted["chef", "taken"] += stored
     return counted
 
 

@@ -71,9 +71,10 @@ class Writer:
             named = {run for _, row in actions if (run := named_run(row))}
             runs = {run: owner[0] for run, owner in self._known(connection, named).items()}
         first: dict[str, ActionRow] = {}
+        # By the run ids alone nothing is skipped when no action names a run.
+        ruled = runs or self.rule != "run_id"
         for i, row in actions:
-            skipped = run_rule(row, runs, self.rule)
-            if skipped is not None:
+            if ruled and (skipped := run_rule(row, runs, self.rule)):
                 verdicts[i] = skipped
             else:
                 first.setdefault(row.id, row)

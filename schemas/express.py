@@ -22,7 +22,7 @@ def compile_express(schema: Mapping[str, Any], columns: Sequence[str], opaque: f
     """A decoder made from the schema itself: it takes a body only if the schema does.
 
     `columns` are the members, in the order of the values; opaque ones come as text. Taken are compact
-    objects of the named members, each once, ASCII without escapes in any but the opaque ones. None for a
+    objects of the named members, each once, without escapes in any but the opaque ones. None for a
     schema that says more than this lane understands.
     """
     properties = schema["properties"]
@@ -60,9 +60,9 @@ def compile_express(schema: Mapping[str, Any], columns: Sequence[str], opaque: f
                     length += room
                 else:
                     values[at] = None
-            # Escapes, white space, characters of several bytes, members sent twice and empty ones take room
-            # that is not accounted for: what fills the body exactly has none of them.
-            if length != len(body):
+            # Escapes, white space, members sent twice and empty ones take room that is not accounted for: what
+            # fills the body exactly has none of them.
+            if length != len(body) and length + sum(map(_more_bytes, values)) != len(body):
                 return None
             for at in nulls:
                 values[at] = None
@@ -71,7 +71,7 @@ def compile_express(schema: Mapping[str, Any], columns: Sequence[str], opaque: f
                     values[at] = text = str(values[at], "utf-8")
                     if object_only and text[0] != "{":
                         return None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             return None
         for one, other in pairs:
             if values[one] is not None and values[other] is None:
@@ -79,6 +79,11 @@ def compile_express(schema: Mapping[str, Any], columns: Sequence[str], opaque: f
         return values
 
     return express
+
+
+def _more_bytes(value: str | msgspec.Raw | None) -> int:
+    """How many more bytes than characters text has."""
+    return len(value.encode()) - len(value) if type(value) is str and not value.isascii() else 0
 
 
 def _field(name: str, schema: Mapping[str, Any], required: bool, opaque: bool) -> tuple[Any, ...] | None:

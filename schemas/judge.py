@@ -25,7 +25,7 @@ from schemas.wording import first, shorten
 _DOORS: Final = {"http": "http_profile", "chef": "chef_profile"}
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class Candidate(msgspec.Struct, frozen=True, gc=False):
     """A message that can be stored, as far as the message alone can tell: its kind's name and its row."""
 
     kind: str

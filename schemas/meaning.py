@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from schemas.wording import shorten
@@ -12,6 +13,7 @@ from schemas.wording import shorten
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _STORED_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _STORED_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_STORED_TIME_LENGTH: Final = 20
 _ZONED_TIME: Final = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]{1,9})?"
     r"(?:Z| UTC| ?(?P<sign>[+-])(?P<hours>[01][0-9]|2[0-3]):?(?P<minutes>[0-5][0-9]))"
@@ -61,14 +63,18 @@ def zoned_time(value: str) -> str | None:
 
 def chef_time(value: str) -> str | None:
     """UTC as `YYYY-MM-DDTHH:MM:SSZ` from a recorded_at, which may be unpadded and without Z [protocol.md 1.6]."""
-    if _STORED_TIME.fullmatch(value):
-        try:
-            datetime.fromisoformat(value)
-        except ValueError:
-            pass  # Not a time, or a leap second.
-        else:
-            return value
+    if len(value) == _STORED_TIME_LENGTH and _is_stored_time(value):
+        return value
     return _read(_CHEF_TIME, value)
+
+
+@lru_cache(maxsize=4096)
+def _is_stored_time(value: str) -> bool:
+    """Whether text is a time as we store them. Remembered: messages of one second have the same."""
+    try:
+        return _STORED_TIME.fullmatch(value) is not None and bool(datetime.fromisoformat(value))
+    except ValueError:
+        return False  # Not a time, or a leap second.
 
 
 def time_fault(value: object, read: Callable[[str], str | None]) -> Fault | None:

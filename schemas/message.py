@@ -26,7 +26,7 @@ HEADER_REPLAY: Final = "x-replay"
 """Set beside it: the number of the replay, so that a second copy is told from a second replay."""
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """What a consumer judges. (A msgspec Struct: one is made for every message, and it is made ten times faster.)
 
     `payload` is the bytes as the sender sent them, still encoded by `content_encoding`

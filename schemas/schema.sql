@@ -30,8 +30,8 @@ CREATE TABLE actions (
     user_agent        text        NOT NULL,
     message_type      text        NOT NULL,
     message_version   text        NOT NULL,
-    data              json,
-    extra             json,
+    data              json COMPRESSION lz4,
+    extra             json COMPRESSION lz4,
     stored_at         timestamptz NOT NULL DEFAULT now()
 ) PARTITION BY RANGE (recorded_at);
 CREATE TABLE actions_default PARTITION OF actions DEFAULT;
@@ -49,10 +49,10 @@ CREATE TABLE runs (
     expanded_run_list text,
     total_res_count   integer,
     updated_res_count integer,
-    data              json,
+    data              json COMPRESSION lz4,
     -- Members that the columns don't hold, of the start and of the end.
-    start_extra       json,
-    end_extra         json,
+    start_extra       json COMPRESSION lz4,
+    end_extra         json COMPRESSION lz4,
     -- The end's own start_time, kept to tell a repeated end from another one.
     end_start_time    timestamptz,
     stored_at         timestamptz NOT NULL DEFAULT now(),
@@ -71,11 +71,11 @@ CREATE TABLE run_resources (
     cookbook_name    text,
     cookbook_version text,
     duration_ms      bigint      NOT NULL,
-    before           json,
-    after            json,
-    delta            text,
+    before           json COMPRESSION lz4,
+    after            json COMPRESSION lz4,
+    delta            text COMPRESSION lz4,
     result           text        NOT NULL,
-    extra            json
+    extra            json COMPRESSION lz4
 ) PARTITION BY RANGE (start_time);
 CREATE TABLE run_resources_default PARTITION OF run_resources DEFAULT;
 CREATE INDEX run_resources_start_time_run_id ON run_resources (start_time, run_id, position);
@@ -101,7 +101,7 @@ CREATE TABLE dead_letters (
     routing_key      text        NOT NULL,
     content_encoding text,
     properties       json        NOT NULL,
-    payload          bytea       NOT NULL,
+    payload          bytea COMPRESSION lz4 NOT NULL,
     -- How often it could not be stored, failed replays included.
     attempts         integer     NOT NULL DEFAULT 1,
     first_seen       timestamptz NOT NULL DEFAULT now(),
@@ -111,7 +111,7 @@ CREATE TABLE dead_letters (
     resolution       json,
 
     -- An operator's correction; it is sent instead of the payload, which stays.
-    edited_payload   bytea,
+    edited_payload   bytea COMPRESSION lz4,
     edited_encoding  text,
 
     -- Replays are numbered: `replays` is the latest number given out, `settled_replay` the latest whose outcome

@@ -10,7 +10,7 @@ import msgspec
 Stage = Literal["decode", "schema", "meaning", "database", "crash", "broker"]
 
 
-class Created(msgspec.Struct, frozen=True):
+class Created(msgspec.Struct, frozen=True, gc=False):
     """The message is committed. `path` is the resource's path, e.g. `/actions/<id>`.
 
     `duplicate` says that the same message had been committed before; the answer is the same.
@@ -21,7 +21,7 @@ class Created(msgspec.Struct, frozen=True):
     duplicate: bool = False
 
 
-class DuringRun(msgspec.Struct, frozen=True):
+class DuringRun(msgspec.Struct, frozen=True, gc=False):
     """An action posted during a chef-client run: not stored (the seed's 200).
 
     `rule` is the rule that said so (`run_id` or `self_node_update`); `run_id` the run, if known.

@@ -18,6 +18,7 @@ LIBRARIES = {
         "consumers/connect.py",
         "consumers/dead_letters/publishing.py",
         "consumers/declare.py",
+        "consumers/frames.py",
         "consumers/outbox.py",
         "consumers/outlook.py",
         "consumers/settle.py",

@@ -51,7 +51,7 @@ sights = st.builds(
 )
 memories = st.builds(
     Memory,
-    worker_rate=st.none() | st.floats(0.01, 1e6),
+    worker_rate=st.none() | st.floats(0, 1e6, exclude_min=True),
     more_since=st.none() | st.floats(0, 1e6),
     fewer_since=st.none() | st.floats(0, 1e6),
 )

@@ -22,12 +22,15 @@ class Batch(Generic[T]):
 class Batcher(Generic[T]):
     """At most `max_items` items or `max_bytes` bytes (one item may exceed it alone), none older than `max_age`.
 
-    Times are seconds on any one clock.
+    A batch is due as soon as the inbox runs dry, unless the last one was larger: then more is about to come, as
+    a rule, and it waits for that, `linger` at most. Times are seconds on any one clock.
     """
 
     max_items: int
     max_bytes: int
     max_age: float
+    linger: float = 0.0
+    _last: int = 0
     _items: list[T] = field(default_factory=list)
     _sizes: list[int] = field(default_factory=list)
     _since: float = 0.0
@@ -56,7 +59,12 @@ class Batcher(Generic[T]):
         items = tuple(self._items[:count])
         del self._items[:count], self._sizes[:count]
         self.bytes -= size
+        self._last = count
         return Batch(items, size, trigger)
+
+    def patience(self, now: float) -> float:
+        """How long what is here may still wait for more."""
+        return max(0.0, self._since + self.linger - now) if len(self._items) < self._last else 0.0
 
     def drop(self) -> None:
         """Forget everything: the channel that delivered it is gone, and the broker delivers it again."""
@@ -81,7 +89,7 @@ class Batcher(Generic[T]):
             return "bytes"
         if drain:
             return "drain"
-        if idle:
+        if idle and not self.patience(now):
             return "idle"
         if now - self._since >= self.max_age:
             return "age"

@@ -1,4 +1,4 @@
-"""A connection that puts deliveries together itself, straight from the broker's bytes; the rest is pika's."""
+"""Connections that read deliveries and confirms straight from the broker's bytes; the rest is pika's."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ _HEAD: Final = struct.Struct(">BHL").unpack_from
 _TAG: Final = struct.Struct(">Q").unpack_from
 _AROUND: Final = FRAME_HEADER_SIZE + FRAME_END_SIZE
 _DELIVER: Final = struct.pack(">I", Basic.Deliver.INDEX)
+_ACK: Final = struct.pack(">I", Basic.Ack.INDEX)
 _PROTOCOL: Final = b"AMQP"
 _KNOWN: Final = 256
 """Different addresses and properties that are remembered. Chef servers send all their messages with the same."""
@@ -44,16 +45,21 @@ OnDelivery = Callable[[Address, int, BasicProperties, bytes], None]
 """Told of a delivery: address, delivery tag, properties (shared between deliveries: not to be changed), body."""
 
 
-class DeliveringConnection(pika.SelectConnection):  # type: ignore[misc]
-    """A SelectConnection whose deliveries, those of every consumer, go to `on_delivery`.
+OnConfirm = Callable[[int, bool], None]
+"""Told that the broker confirmed a delivery tag; with True, all up to it as well."""
+
+
+class Frames:
+    """Put before a connection class of pika's: what `hear` names is told straight, everything else goes pika's way.
 
     By pika alone a delivery costs three objects, a dozen callback look-ups and three copies of what has been
-    received but not read yet: most of what a worker would do. Should pika rename what is overridden here,
-    deliveries come through pika, to the callback given to `basic_consume`: slower, and the same.
+    received but not read yet: most of what a worker would do. Should pika rename what is overridden here, all
+    comes through pika, to the callbacks that its own methods were given: slower, and the same.
     """
 
-    def __init__(self, parameters: pika.URLParameters, on_delivery: OnDelivery, **callbacks: Any) -> None:
-        self._on_delivery = on_delivery
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._on_delivery: OnDelivery | None = None
+        self._on_confirm: OnConfirm | None = None
         self._chunks: list[bytes] = []
         self._held = 0
         self._wanted = 0
@@ -66,16 +72,18 @@ class DeliveringConnection(pika.SelectConnection):  # type: ignore[misc]
         self._pieces: list[bytes] = []
         self._addresses: dict[bytes, Address] = {}
         self._known: dict[bytes, BasicProperties] = {}
-        super().__init__(parameters, **callbacks)
+        super().__init__(*args, **kwargs)
 
-    def receive_more(self) -> None:
-        """Ask the socket for larger pieces; once the connection is open."""
+    def hear(self, on_delivery: OnDelivery, on_confirm: OnConfirm | None = None) -> None:
+        """Tell of every consumer's deliveries, and of confirms (not of nacks): once the connection is open, before
+        anything is consumed or published, and on one channel only."""
+        self._on_delivery, self._on_confirm = on_delivery, on_confirm
         transport = getattr(self, "_transport", None)
         if transport is not None:
             transport._MAX_RECV_BYTES = RECEIVE_BYTES
 
     def _on_data_available(self, data_in: bytes) -> None:
-        self.bytes_received += len(data_in)
+        self.bytes_received += len(data_in)  # type: ignore[attr-defined]
         self._chunks.append(data_in)
         self._held += len(data_in)
         if self._held < self._wanted:
@@ -97,21 +105,27 @@ class DeliveringConnection(pika.SelectConnection):  # type: ignore[misc]
             if stop > end:
                 self._wanted = stop - at
                 return at
-            if not self._read_delivery(data, at, stop, frame_type, number):
+            if self._on_delivery is None or not self._told(data, at, stop, frame_type, number):
                 _, frame = decode_frame(data[at:stop])
-                self._process_frame(frame)
+                self._process_frame(frame)  # type: ignore[attr-defined]
             at = stop
         self._wanted = 0
         return at
 
-    def _read_delivery(self, data: bytes, at: int, stop: int, frame_type: int, number: int) -> bool:
-        """Take a frame in if it is part of a delivery. Raises as pika does for what breaks the protocol."""
+    def _told(self, data: bytes, at: int, stop: int, frame_type: int, number: int) -> bool:
+        """Take in a confirm or part of a delivery. Raises as pika does for what breaks the protocol."""
         start, last = at + FRAME_HEADER_SIZE, stop - FRAME_END_SIZE
         if frame_type == FRAME_METHOD:
-            if not data.startswith(_DELIVER, start) or data[last] != FRAME_END:
+            if data[last] != FRAME_END:
                 return False
-            self._begin(data, start + 4, last)
-            self._channel_number = number
+            if data.startswith(_DELIVER, start):
+                self._begin(data, start + 4, last)
+                self._channel_number = number
+            elif self._on_confirm is not None and data.startswith(_ACK, start):
+                # Delivery tag (8 bytes), multiple (1).
+                self._on_confirm(_TAG(data, start + 4)[0], bool(data[start + 12] & 1))
+            else:
+                return False
         elif self._address is None or number != self._channel_number or data[last] != FRAME_END:
             return False
         elif frame_type == FRAME_HEADER:
@@ -124,7 +138,7 @@ class DeliveringConnection(pika.SelectConnection):  # type: ignore[misc]
             self._gather(data[start:last])
         else:
             return False
-        self.frames_received += 1
+        self.frames_received += 1  # type: ignore[attr-defined]
         return True
 
     def _begin(self, data: bytes, at: int, last: int) -> None:
@@ -163,8 +177,13 @@ class DeliveringConnection(pika.SelectConnection):  # type: ignore[misc]
         address, properties = self._address, self._properties
         assert address is not None
         assert properties is not None
+        assert self._on_delivery is not None
         self._address, self._properties, self._pieces = None, None, []
         self._on_delivery(address, self._delivery_tag, properties, body)
+
+
+class DeliveringConnection(Frames, pika.SelectConnection):  # type: ignore[misc]
+    """A SelectConnection that can be heard."""
 
 
 def _remember(known: dict[bytes, Any], key: bytes, value: Any) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 import pika
 import pika.exceptions
@@ -18,6 +19,8 @@ from consumers.letters import DEATH_HEADERS, sendable
 from schemas.message import HEADER_ORIGIN_EXCHANGE, HEADER_ORIGIN_ROUTING_KEY, HEADER_RETRIES, RUN_END
 from schemas.topology import DELAY_EXCHANGE, QUARANTINE, ROUTING_KEYS
 from schemas.verdict import Verdict, to_wire
+
+TICK_SECONDS: Final = 0.5
 
 
 class Outbox:
@@ -32,6 +35,7 @@ class Outbox:
         self._blocked = False
         self._replies: BlockingChannel | None = None
         self._moves: BlockingChannel | None = None
+        self._heard = 0.0
 
     def reply(self, verdicts: Iterable[tuple[Delivery, Verdict]]) -> None:
         """One message per waiting shim: `[[correlation id, verdict], ...]`.
@@ -73,6 +77,8 @@ class Outbox:
             app_id=old.app_id,
         )
         try:
+            # A confirm that a blocked broker does not send would be waited for: hear first.
+            self._heard = 0.0
             self._ready()
             if self._blocked or self._moves is None:
                 raise BrokerUnavailable("the broker blocks publishers (memory or disk alarm)")
@@ -94,9 +100,10 @@ class Outbox:
         self.move(delivery, DELAY_EXCHANGE, ROUTING_KEYS[RUN_END], headers)
 
     def tick(self) -> None:
-        """Answer heartbeats and hear of alarms; call it every second or so."""
-        if self._connection is None:
+        """Answer heartbeats and hear of alarms; call it often, it does so every half a second."""
+        if self._connection is None or time.monotonic() - self._heard < TICK_SECONDS:
             return
+        self._heard = time.monotonic()
         try:
             self._connection.process_data_events(0)
         except (pika.exceptions.AMQPError, OSError):
@@ -110,8 +117,8 @@ class Outbox:
         self._lost()
 
     def _ready(self) -> None:
+        self.tick()
         if self._connection is not None and self._connection.is_open:
-            self._connection.process_data_events(0)
             return
         self._connection = self._connect()
         self._blocked = False

@@ -118,7 +118,9 @@ class Pipeline:
     def _timeout(self, draining: bool) -> float:
         if self.committer.busy:
             return TICK_SECONDS  # The end of the commit wakes us.
-        return 0 if len(self.batcher) or draining else TICK_SECONDS
+        if draining:
+            return 0
+        return self.batcher.patience(self.clock()) if len(self.batcher) else TICK_SECONDS
 
     def _take_in(self, delivery: Delivery) -> None:
         if delivery.deliveries >= SUSPECT_AT and delivery.queue in (ACTIONS, RUNS):

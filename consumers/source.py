@@ -39,14 +39,13 @@ class Source:
         self._lost: str = ""
         self._connection = DeliveringConnection(
             parameters,
-            self._on_delivery,
             on_open_error_callback=lambda _, error: self._lose(f"can't connect to RabbitMQ: {error!r}"),
             on_close_callback=lambda _, error: self._lose(f"lost RabbitMQ: {error!r}"),
         )
         self._loop = self._connection.ioloop
         self._loop.activate_poller()
         self._turn_until(lambda: self._connection.is_open)
-        self._connection.receive_more()
+        self._connection.hear(self._on_delivery)
         self.channel: Channel = self._connection.channel(on_open_callback=lambda _: None)
         self._turn_until(lambda: self.channel.is_open)
         self.channel.add_on_close_callback(lambda _, error: self._lose(f"the broker closed our channel: {error!r}"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import random
 import signal
@@ -24,6 +23,7 @@ from consumers.declare import declare
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from consumers.failpoints import Failpoint
 from consumers.item import Item
+from consumers.long_life import collect_rarely
 from consumers.outbox import Outbox
 from consumers.pipeline import Pipeline
 from consumers.reporter import Reporter
@@ -61,6 +61,10 @@ def quarantine_lane(_settings: Settings) -> Lane:
 
 
 LANES: Mapping[str, Callable[[Settings], Lane]] = {"main": main_lane, "quarantine": quarantine_lane}
+
+
+LINGER_SECONDS = 0.008
+"""How long a batch waits for as many messages as the last one had."""
 
 
 class Worker:
@@ -161,7 +165,9 @@ class Worker:
         return Pipeline(
             source=source,
             judge=self._judge,
-            batcher=Batcher[Item](self._lane.batch_messages, settings.batch_bytes, settings.batch_age_seconds),
+            batcher=Batcher[Item](
+                self._lane.batch_messages, settings.batch_bytes, settings.batch_age_seconds, LINGER_SECONDS
+            ),
             committer=committer,
             outbox=outbox,
             failpoint=self._failpoint,
@@ -226,15 +232,7 @@ def run_worker(
         signal.signal(number, lambda *_: worker.hurry())
     # A closing terminal tells the whole group; our supervisor decides what it means.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    _settle_in()
-    return worker.run()
-
-
-def _settle_in() -> None:
-    """What a process that lives long and has two busy threads wants of Python."""
-    # What has been loaded is never garbage, and a batch of messages makes no cycles.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    collect_rarely()
     # The commit thread waits for the network dozens of times a batch, and each time for its turn after that.
     sys.setswitchinterval(0.001)
+    return worker.run()

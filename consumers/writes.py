@@ -113,21 +113,18 @@ class Writer:
         return Created(f"/actions/{row.id}", duplicate)
 
     def write_one(self, connection: Connection, row: ActionRow) -> Verdict | None:
-        """A lone action in a transaction of its own, in as few round trips as that takes: somebody waits.
+        """A lone action in a transaction of its own, in one round trip: somebody waits.
 
-        None: it was not new, and nothing was done.
+        None: it was not new, or is skipped by another rule than the run's, and nothing was done.
         """
-        with connection.pipeline(), connection.transaction():
-            runs = {}
-            if self.rule in ("run_id", "both") and (named := named_run(row)):
-                runs = {run: owner[0] for run, owner in self._known(connection, [named]).items()}
-            skipped = run_rule(row, runs, self.rule)
-            if skipped is not None:
-                values = {"outcome": "during_run", "rule": skipped.rule, "count": 1}
-                connection.execute(self.sql["insert_tally"], values)
-                return skipped
-            inserted = connection.execute(self.sql["insert_action"], row._asdict())
-        return Created(f"/actions/{row.id}") if inserted.rowcount == 1 else None
+        if run_rule(row, {}, self.rule) is not None:
+            return None
+        run = named_run(row) if self.rule in ("run_id", "both") else None
+        found = connection.execute(self.sql["insert_action"], row._asdict() | {"run_id": run}).fetchone()
+        during, stored = found or (False, False)
+        if during:
+            return DuringRun("run_id", run)
+        return Created(f"/actions/{row.id}") if stored else None
 
     def _ends(self, connection: Connection, ends: list[tuple[int, RunEndRow]]) -> dict[int, Verdict]:
         ids = sorted({row.run_id for _, row in ends})

@@ -12,6 +12,7 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.spec import Basic, BasicProperties
 
 from consumers.connect import read_url
+from consumers.frames import Address, Frames
 from schemas.topology import INGEST_EXCHANGE
 
 REPLY_TO: Final = "amq.rabbitmq.reply-to"
@@ -59,7 +60,7 @@ def _parameters(url: str, heartbeat: int) -> pika.URLParameters:
     return found
 
 
-class _Connection(AsyncioConnection):  # type: ignore[misc]
+class _Connection(Frames, AsyncioConnection):  # type: ignore[misc]
     """Sends what is published in one turn of the loop together.
 
     By pika alone each message is three segments and three system calls, here and in the broker.
@@ -134,6 +135,7 @@ class Link:
             self._fail(_words(result))
             return
         self._connection = result
+        result.hear(self._on_reply, self._on_confirmed)
         result.add_on_close_callback(lambda _, error: self._fail(_words(error)))
         result.add_on_connection_blocked_callback(lambda _, frame: self._owner.blocked(self, str(frame.method.reason)))
         result.add_on_connection_unblocked_callback(lambda *_: self._owner.blocked(self, None))
@@ -151,7 +153,7 @@ class Link:
 
     def _on_confirming(self) -> None:
         self._channel.basic_consume(
-            REPLY_TO, self._on_reply, auto_ack=True, callback=lambda _: self._owner.link_up(self)
+            REPLY_TO, self._on_message, auto_ack=True, callback=lambda _: self._owner.link_up(self)
         )
 
     def _on_channel_closed(self, _: Any, error: BaseException) -> None:
@@ -168,10 +170,13 @@ class Link:
 
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
-        confirmed = isinstance(method, Basic.Ack)
-        tags = [method.delivery_tag]
-        if method.multiple:
-            tags = list(takewhile(lambda tag: tag <= method.delivery_tag, self._unconfirmed))
+        self._settle(method.delivery_tag, method.multiple, confirmed=isinstance(method, Basic.Ack))
+
+    def _on_confirmed(self, tag: int, multiple: bool) -> None:
+        self._settle(tag, multiple, confirmed=True)
+
+    def _settle(self, last: int, multiple: bool, *, confirmed: bool) -> None:
+        tags = list(takewhile(lambda tag: tag <= last, self._unconfirmed)) if multiple else [last]
         for tag in tags:
             correlation_id, size = self._unconfirmed.pop(tag, ("", 0))
             self.unconfirmed_bytes -= size
@@ -182,7 +187,11 @@ class Link:
         if not self._down:
             self._owner.returned(str(properties.correlation_id))
 
-    def _on_reply(self, _: Any, __: Any, ___: BasicProperties, body: bytes) -> None:
+    def _on_message(self, _: Any, __: Any, ___: BasicProperties, body: bytes) -> None:
+        if not self._down:
+            self._owner.replied(body)
+
+    def _on_reply(self, _: Address, __: int, ___: BasicProperties, body: bytes) -> None:
         if not self._down:
             self._owner.replied(body)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, MutableMapping
+from functools import lru_cache
 from typing import Any, Final
 
 import structlog
@@ -32,15 +33,20 @@ def mask_secrets(_logger: Any, _method: str, event: Event) -> Event:
     return event
 
 
+@lru_cache(maxsize=256)
+def _is_secret(name: str) -> bool:
+    # Names are ours; one such as `token_name` says which one, not what it is.
+    return _SECRET_NAME.fullmatch(name) is not None
+
+
 def _named_or_looks(name: str, text: str) -> str:
-    # `event` is ours; a name such as `token_name` says which one, not what it is.
-    if _SECRET_NAME.fullmatch(name):
+    if _is_secret(name):
         return "***"
     if "://" in text:
         text = _URL_PASSWORD.sub(r"\1***", text)
     if "assword=" in text or "ASSWORD=" in text:
         text = _PARAMETER.sub(r"\1***", text)
-    if "earer " in text or "asic " in text or "EARER " in text:
+    if " " in text and ("earer " in text or "asic " in text or "EARER " in text):
         text = _BEARER.sub(r"\1 ***", text)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
 

@@ -43,8 +43,9 @@ class ShimMetrics:
             buckets=_SECONDS,
             registry=here,
         )
-        for result in RESULTS:
-            self._published.labels(result)
+        self._results = {result: self._published.labels(result) for result in RESULTS}
+        # Looking a labelled child up takes longer than counting; of these there are few.
+        self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     def watch(self, publisher: Publisher) -> None:
         """Read the publisher's state at each scrape."""
@@ -61,12 +62,18 @@ class ShimMetrics:
 
     def answered(self, route: str, code: int, seconds: float) -> None:
         """Count a request. `route` is a template, never a path: there are few of them."""
-        self._requests.labels(route or "none", code).inc()
-        self._request_seconds.labels(route or "none").observe(seconds)
+        found = self._answered.get((route, code))
+        if found is None:
+            name = route or "none"
+            found = self._requests.labels(name, code), self._request_seconds.labels(name)
+            self._answered[route, code] = found
+        requests, request_seconds = found
+        requests.inc()
+        request_seconds.observe(seconds)
 
     def published(self, result: str, seconds: float) -> None:
         """Count a publish; `seconds` is how long the broker took, of a confirmed one."""
-        self._published.labels(result).inc()
+        (self._results.get(result) or self._published.labels(result)).inc()
         if result == "confirmed":
             self._confirm_seconds.observe(seconds)
 

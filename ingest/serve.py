@@ -16,6 +16,7 @@ import structlog
 import uvicorn
 import uvloop
 
+from consumers.long_life import collect_rarely
 from consumers.notify import Notifier
 from ingest import app, logs
 from ingest.acknowledged import Acknowledged
@@ -89,6 +90,7 @@ async def _serve(settings: Settings, hosts: list[pika.URLParameters], listener: 
     config.load()
     config.ssl = None if gate.tls is None else gate.tls.context
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gate.reload)
+    collect_rarely()
     async with acknowledged.kept(), notifying(Notifier(os.environ)):
         await _Server(config).serve(sockets=[listener])
 

@@ -26,20 +26,28 @@ SELECT * FROM unnest(%(id)s::uuid[], %(recorded_at)s::timestamptz[])
 ON CONFLICT (id) DO NOTHING;
 
 -- name: insert_action
--- One action and its id, in one statement; a row if the id was free.
-WITH free AS (
-    INSERT INTO action_ids (id, recorded_at) VALUES (%(id)s, %(recorded_at)s)
+-- One action and its id, unless the run it names is known, which is counted instead; all in one statement.
+WITH during AS (
+    SELECT FROM runs WHERE run_id = %(run_id)s::uuid AND organization = %(organization_name)s
+), counted AS (
+    INSERT INTO tallies (outcome, rule, count) SELECT 'during_run', 'run_id', 1 FROM during
+), free AS (
+    INSERT INTO action_ids (id, recorded_at)
+    SELECT %(id)s::uuid, %(recorded_at)s::timestamptz WHERE NOT EXISTS (SELECT FROM during)
     ON CONFLICT (id) DO NOTHING
+    RETURNING id, recorded_at
+), stored AS (
+    INSERT INTO actions (id, recorded_at, organization_name, entity_type, entity_name, parent_type, parent_name,
+                         task, requestor_type, requestor_name, remote_hostname, remote_request_id, request_id,
+                         service_hostname, user_agent, message_type, message_version, data, extra)
+    SELECT id, recorded_at, %(organization_name)s, %(entity_type)s, %(entity_name)s, %(parent_type)s,
+           %(parent_name)s, %(task)s, %(requestor_type)s, %(requestor_name)s, %(remote_hostname)s,
+           %(remote_request_id)s, %(request_id)s, %(service_hostname)s, %(user_agent)s, %(message_type)s,
+           %(message_version)s, %(data)s::json, %(extra)s::json
+    FROM free
     RETURNING id
 )
-INSERT INTO actions (id, recorded_at, organization_name, entity_type, entity_name, parent_type, parent_name,
-                     task, requestor_type, requestor_name, remote_hostname, remote_request_id, request_id,
-                     service_hostname, user_agent, message_type, message_version, data, extra)
-SELECT %(id)s, %(recorded_at)s, %(organization_name)s, %(entity_type)s, %(entity_name)s, %(parent_type)s,
-       %(parent_name)s, %(task)s, %(requestor_type)s, %(requestor_name)s, %(remote_hostname)s,
-       %(remote_request_id)s, %(request_id)s, %(service_hostname)s, %(user_agent)s, %(message_type)s,
-       %(message_version)s, %(data)s::json, %(extra)s::json
-FROM free;
+SELECT EXISTS (SELECT FROM during), EXISTS (SELECT FROM stored);
 
 -- name: copy_actions
 COPY actions (id, recorded_at, organization_name, entity_type, entity_name, parent_type, parent_name,

@@ -31,9 +31,9 @@ disk_free_limit.absolute = 50MB
 collect_statistics_interval = 60000
 """
 
-# Sleeping and waking threads is what a boot costs: with RabbitMQ's own `+sbwt none` it measures
-# 10 to 19 s here, with short busy waiting 6 s. An idle node stays below 1 % of a core.
-ERL_ARGS: Final = "+S 2:2 +SDio 1 +sbwt short +sbwtdio long"
+# RabbitMQ's own `+sbwt none` makes a boot a third slower on two cores, since threads fall asleep all the time;
+# longer waiting than this costs a busy node, which shares the cores with us, half as much again for each message.
+ERL_ARGS: Final = "+S 2:2 +SDio 2 +sbwt very_short +sbwtdio none"
 LOOPBACK: Final = "-kernel inet_dist_use_interface {127,0,0,1}"
 
 

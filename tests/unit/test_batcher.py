@@ -88,3 +88,20 @@ def test_dropping_forgets_items_and_bytes() -> None:
     batcher.drop()
     assert batcher.take(now=0, drain=True) is None
     assert batcher.bytes == 0
+
+
+def test_after_a_crowd_a_batch_waits_for_another_crowd_but_not_long() -> None:
+    """Smaller than the last one, an idle batch waits for `linger` seconds after its first item; as large, it goes."""
+    batcher = Batcher[str](10, 1000, 60, linger=0.5)
+    for item in "ab":
+        batcher.add(item, 1, now=0)
+    assert batcher.take(now=0, idle=True) is not None
+    batcher.add("c", 1, now=1.0)
+    assert batcher.patience(now=1.25) == 0.25
+    assert batcher.take(now=1.25, idle=True) is None
+    batch = batcher.take(now=1.5, idle=True)
+    assert batch is not None
+    assert batch.trigger == "idle"
+    batcher.add("d", 1, now=2.0)
+    assert batcher.patience(now=2.0) == 0
+    assert batcher.take(now=2.0, idle=True) is not None, "a lone item after a lone item waits for nothing"

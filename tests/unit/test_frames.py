@@ -1,4 +1,4 @@
-"""Deliveries are put together from any pieces as pika would, and every other frame is left to pika."""
+"""Deliveries and confirms are read from any pieces as pika would, and every other frame is left to pika."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ class Heard(DeliveringConnection):
 
     def __init__(self) -> None:
         self.told: list[Any] = []
-        super().__init__(pika.ConnectionParameters(), self._told, internal_connection_workflow=False)
+        super().__init__(pika.ConnectionParameters(), internal_connection_workflow=False)
+        self.hear(self._delivered, lambda tag, multiple: self.told.append((tag, multiple)))
 
-    def _told(self, address: Address, tag: int, properties: BasicProperties, body: bytes) -> None:
+    def _delivered(self, address: Address, tag: int, properties: BasicProperties, body: bytes) -> None:
         self.told.append((*address, tag, properties, body))
 
     def _process_frame(self, frame_value: Any) -> None:
         self.told.append(frame_value.marshal())
 
-    def hear(self, data: bytes, cuts: list[int]) -> None:
+    def receive(self, data: bytes, cuts: list[int]) -> None:
         places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
         for start, end in pairwise(places):
             self._on_data_available(data[start:end])
@@ -50,6 +51,8 @@ def as_pika(data: bytes) -> list[Any]:
                 method, header, body = done[0].method, done[1], done[2]
                 address = (method.consumer_tag, method.exchange, method.routing_key)
                 told.append((*address, method.delivery_tag, header.properties, body))
+        elif isinstance(frame, pika.frame.Method) and isinstance(frame.method, Basic.Ack):
+            told.append((frame.method.delivery_tag, frame.method.multiple))
         else:
             told.append(frame.marshal())
     return told
@@ -77,6 +80,9 @@ others = st.sampled_from(
         pika.frame.Method(1, Basic.ConsumeOk("consumer")).marshal(),
         pika.frame.Method(0, pika.spec.Connection.Blocked("low on memory")).marshal(),
         pika.frame.Method(1, Basic.Cancel("consumer")).marshal(),
+        pika.frame.Method(1, Basic.Ack(2**40, True)).marshal(),
+        pika.frame.Method(1, Basic.Ack(7, False)).marshal(),
+        pika.frame.Method(1, Basic.Nack(7, True)).marshal(),
     ]
 )
 
@@ -86,7 +92,7 @@ def test_any_stream_cut_anywhere_is_read_as_pika_reads_it(stream: list[bytes], c
     """The same deliveries, properties and bodies, and the same other frames, in the same order."""
     data = b"".join(stream)
     heard = Heard()
-    heard.hear(data, cuts)
+    heard.receive(data, cuts)
     assert heard.told == as_pika(data)
     assert heard.bytes_received == len(data)
 
@@ -98,7 +104,7 @@ def test_a_heartbeat_in_the_middle_of_a_delivery_disturbs_nothing() -> None:
     lengths = [pika.frame.decode_frame(whole)[0]]
     at = lengths[0]
     heard = Heard()
-    heard.hear(whole[:at] + beat + whole[at:], [])
+    heard.receive(whole[:at] + beat + whole[at:], [])
     assert [each if isinstance(each, bytes) else each[-1] for each in heard.told] == [beat, b"x" * 40]
 
 
@@ -107,7 +113,7 @@ def test_a_large_body_in_many_pieces_arrives_whole() -> None:
     body = bytes(range(256)) * 4096
     data = delivery(7, body, BasicProperties(), "e", 131_064)
     heard = Heard()
-    heard.hear(data, list(range(0, len(data), 4096)))
+    heard.receive(data, list(range(0, len(data), 4096)))
     assert [each[-1] for each in heard.told] == [body]
 
 
@@ -122,12 +128,12 @@ def test_what_breaks_the_protocol_raises_as_pika_does(damage: Any, error: type[E
     """A frame without its end, a body longer than was said."""
     data = delivery(1, b"1234", BasicProperties(), "e", 16)
     with pytest.raises(error):
-        Heard().hear(damage(data), [])
+        Heard().receive(damage(data), [])
 
 
 def test_properties_of_one_message_are_not_those_of_another() -> None:
     """What is remembered is found by all of its bytes."""
     sent = [BasicProperties(type=kind, app_id=app) for kind in ("a", "b") for app in ("c", None)] * 2
     heard = Heard()
-    heard.hear(b"".join(delivery(1, b"x", each, "e", 16) for each in sent), [])
+    heard.receive(b"".join(delivery(1, b"x", each, "e", 16) for each in sent), [])
     assert [each[4] for each in heard.told] == sent

@@ -23,7 +23,8 @@ class Batcher(Generic[T]):
     """At most `max_items` items or `max_bytes` bytes (one item may exceed it alone), none older than `max_age`.
 
     A batch is due as soon as the inbox runs dry, unless the last one was larger: then more is about to come, as
-    a rule, and it waits for that, `linger` at most. Times are seconds on any one clock.
+    a rule, and it waits for that, `linger` at most. A lone item after a lone item is due at once. Times are
+    seconds on any one clock.
     """
 
     max_items: int
@@ -66,6 +67,11 @@ class Batcher(Generic[T]):
         """How long what is here may still wait for more."""
         return max(0.0, self._since + self.linger - now) if len(self._items) < self._last else 0.0
 
+    @property
+    def _lone(self) -> bool:
+        """One item after one item: there is no crowd to look for."""
+        return len(self._items) == 1 == self._last
+
     def drop(self) -> None:
         """Forget everything: the channel that delivered it is gone, and the broker delivers it again."""
         self._items.clear()
@@ -89,7 +95,7 @@ class Batcher(Generic[T]):
             return "bytes"
         if drain:
             return "drain"
-        if idle and not self.patience(now):
+        if self._lone or (idle and not self.patience(now)):
             return "idle"
         if now - self._since >= self.max_age:
             return "age"

@@ -89,6 +89,17 @@ class Committer:
 
     def _commit(self, batch: Batch[Item]) -> Committed:
         began = self._clock()
+        try:
+            verdicts = self._store.commit(batch.items)
+        except StoreUnavailable as error:
+            self._on_outage(error)
+            verdicts = self._held(batch)
+        if self.paused:
+            structlog.get_logger().info("commits resumed", seconds=round(self._clock() - began, 1))
+        self.paused = ""
+        return Committed(batch, verdicts, self._clock() - began)
+
+    def _held(self, batch: Batch[Item]) -> list[Verdict]:
         retry = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(StoreUnavailable),
             wait=tenacity.wait_random_exponential(multiplier=0.1, max=10),
@@ -96,17 +107,12 @@ class Committer:
             stop=tenacity.stop_any(
                 tenacity.stop_when_event_set(self._give_up), tenacity.stop_after_delay(HOLD_SECONDS)
             ),
-            before_sleep=self._on_outage,
+            before_sleep=lambda state: self._on_outage(state.outcome.exception() if state.outcome else None),
             reraise=True,
         )
-        verdicts = retry(self._store.commit, batch.items)
-        if self.paused:
-            structlog.get_logger().info("commits resumed", seconds=round(self._clock() - began, 1))
-        self.paused = ""
-        return Committed(batch, verdicts, self._clock() - began)
+        return retry(self._store.commit, batch.items)
 
-    def _on_outage(self, state: tenacity.RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
+    def _on_outage(self, error: BaseException | None) -> None:
         if error is not None:
             self._on_error(error)
         why = str(error or "")

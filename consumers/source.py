@@ -63,11 +63,7 @@ class Source:
         Raises BrokerUnavailable when the connection, the channel or a consumer is gone.
         """
         if not self._inbox and not self._lost:
-            # One turn reads what the socket holds; a wake-up from another thread ends it too.
-            timer = self._loop.call_later(timeout, lambda: None)
-            self._loop.poll()
-            self._loop.process_timeouts()
-            self._loop.remove_timeout(timer)
+            self._turn(timeout)
         if self._lost:
             raise BrokerUnavailable(self._lost)
         deliveries, self._inbox = self._inbox, []
@@ -106,10 +102,14 @@ class Source:
                 raise BrokerUnavailable(self._lost)
             if time.monotonic() > deadline:
                 raise BrokerUnavailable(f"RabbitMQ did not answer within {OPEN_SECONDS:g} s")
-            timer = self._loop.call_later(0.1, lambda: None)
-            self._loop.poll()
-            self._loop.process_timeouts()
-            self._loop.remove_timeout(timer)
+            self._turn(0.1)
+
+    def _turn(self, timeout: float) -> None:
+        """One turn reads what the socket holds; a wake-up from another thread ends it too."""
+        timer = self._loop.call_later(timeout, lambda: None)
+        self._loop.poll()
+        self._loop.process_timeouts()
+        self._loop.remove_timeout(timer)
 
     def _lose(self, why: str) -> None:
         self._lost = self._lost or why

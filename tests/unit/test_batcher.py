@@ -105,3 +105,16 @@ def test_after_a_crowd_a_batch_waits_for_another_crowd_but_not_long() -> None:
     batcher.add("d", 1, now=2.0)
     assert batcher.patience(now=2.0) == 0
     assert batcher.take(now=2.0, idle=True) is not None, "a lone item after a lone item waits for nothing"
+
+
+def test_a_lone_item_after_a_lone_item_does_not_wait_for_the_inbox_to_run_dry() -> None:
+    """Somebody waits for it, and the look for more costs more than it finds; after a crowd one looks."""
+    batcher = Batcher[str](10, 1000, 60, linger=0.5)
+    batcher.add("a", 1, now=0)
+    assert batcher.take(now=0) is None
+    assert batcher.take(now=0, idle=True) is not None
+    batcher.add("b", 1, now=1)
+    assert batcher.take(now=1) is not None
+    for item in "cd":
+        batcher.add(item, 1, now=2)
+    assert batcher.take(now=2) is None

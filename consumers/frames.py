@@ -31,6 +31,8 @@ _ACK: Final = struct.pack(">I", Basic.Ack.INDEX)
 _PROTOCOL: Final = b"AMQP"
 _KNOWN: Final = 256
 """Different addresses and properties that are remembered. Chef servers send all their messages with the same."""
+_SHORT: Final = 512
+"""Bytes of properties that are worth remembering."""
 
 
 class Address(NamedTuple):
@@ -43,7 +45,6 @@ class Address(NamedTuple):
 
 OnDelivery = Callable[[Address, int, BasicProperties, bytes], None]
 """Told of a delivery: address, delivery tag, properties (shared between deliveries: not to be changed), body."""
-
 
 OnConfirm = Callable[[int, bool], None]
 """Told that the broker confirmed a delivery tag; with True, all up to it as well."""
@@ -157,8 +158,8 @@ class Frames:
         properties = self._known.get(encoded)
         if properties is None:
             properties = BasicProperties().decode(encoded)
-            if properties.correlation_id is None and properties.message_id is None:
-                # Those two make every message another one.
+            if len(encoded) <= _SHORT and properties.correlation_id is None and properties.message_id is None:
+                # Those two ids make every message another one.
                 _remember(self._known, encoded, properties)
         return properties
 

@@ -1,0 +1,87 @@
+"""Worker and shim work the same whether frames are read straight or come by way of pika's own callbacks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pika
+import pytest
+from http_support import broker_channel, declare_topology
+from pika.adapters.blocking_connection import BlockingChannel
+
+from consumers.connect import parameters as worker_parameters
+from consumers.delivery import Delivery
+from consumers.frames import Frames
+from consumers.source import Source
+from ingest.link import parameters
+from ingest.outcome import QUEUED, Outcome
+from ingest.publisher import Publisher
+from schemas.message import Message
+from schemas.topology import ACTIONS, CHEF_EXCHANGE
+from schemas.verdict import Created
+
+BODIES = [b"", b"{}", b'{"a": "' + b"x" * 300_000 + b'"}']
+
+
+@pytest.fixture(params=["straight", "by pika"])
+def channel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, amqp_url: str) -> Iterator[BlockingChannel]:
+    """A channel of the test's own, to the broker whose URL it carries."""
+    if request.param == "by pika":
+        monkeypatch.setattr(Frames, "hear", lambda *_: None)
+    declare_topology(amqp_url)
+    with broker_channel(amqp_url) as channel:
+        channel.confirm_delivery()
+        yield channel
+
+
+def received(source: Source, count: int) -> list[Delivery]:
+    found: list[Delivery] = []
+    for _ in range(100):
+        found += source.poll(0.1)
+        if len(found) >= count:
+            break
+    return found
+
+
+def test_a_source_gives_the_same_deliveries(channel: BlockingChannel, amqp_url: str) -> None:
+    """Body, tag, exchange, routing key, properties and headers, for bodies of no, one and three frames."""
+    properties = pika.BasicProperties(type="action", headers={"x-node": "n"}, correlation_id="c", delivery_mode=2)
+    for body in BODIES:
+        channel.basic_publish(CHEF_EXCHANGE, "erchef.action", body, properties)
+    (host,) = worker_parameters(amqp_url, heartbeat=30, name="test")
+    source = Source(host, {ACTIONS: 10}, 1)
+    try:
+        found = received(source, len(BODIES))
+    finally:
+        source.close()
+    assert [each.message.payload for each in found] == BODIES
+    assert [each.tag for each in found] == [1, 2, 3]
+    for each in found:
+        assert (each.exchange, each.routing_key, each.queue) == (CHEF_EXCHANGE, "erchef.action", ACTIONS)
+        assert (each.correlation_id, each.headers, each.message.door) == ("c", {"x-node": "n"}, "chef")
+
+
+def test_a_publisher_hears_the_same_confirms_and_replies(channel: BlockingChannel, amqp_url: str) -> None:
+    """One that does not wait is confirmed; one that waits has the verdict of whoever answers."""
+    verdict = Created("/actions/x")
+
+    async def publish() -> list[Outcome]:
+        publisher = Publisher(parameters(amqp_url, heartbeat=30), confirm_seconds=10, max_outstanding=10)
+        publisher.start()
+        async with asyncio.timeout(20):
+            while not publisher.connected:
+                await asyncio.sleep(0.01)
+        outcomes = [await publisher.publish(Message("action", body, "http"), wait=0)[1] for body in BODIES]
+        correlation_id, outcome = publisher.publish(Message("action", b"{}", "http"), wait=10)
+        answered = False
+        while not answered:
+            method, properties, _ = await asyncio.to_thread(channel.basic_get, ACTIONS, True)
+            answered = properties is not None and properties.correlation_id == correlation_id
+        reply = f'[["{correlation_id}", {{"code": "created", "path": "/actions/x"}}]]'
+        channel.basic_publish("", properties.reply_to, reply.encode())
+        outcomes.append(await outcome)
+        await publisher.close()
+        return outcomes
+
+    assert asyncio.run(publish()) == [QUEUED, QUEUED, QUEUED, verdict]

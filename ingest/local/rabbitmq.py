@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -50,7 +50,8 @@ class RabbitMQ:
     """The node whose data is in `folder`. `scripts` holds RabbitMQ's own `rabbitmq-server` and `rabbitmqctl`,
     not the wrappers of Debian's /usr/sbin, which insist on the user rabbitmq and the system's node.
 
-    Nodes of one cluster share a `cookie` and the port mapper's port; `config` is further lines of rabbitmq.conf.
+    Nodes of one cluster share a `cookie` and the port mapper's port; `config` is further lines of rabbitmq.conf,
+    `plugins` the names of what is enabled.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class RabbitMQ:
         path: str,
         cookie: str = "",
         config: str = "",
+        plugins: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.name = f"{node}@localhost"
@@ -78,6 +80,7 @@ class RabbitMQ:
         self._account = account
         self._cookie = cookie or secrets.token_hex(20)
         self._config = config
+        self._plugins = plugins
         self.env: Mapping[str, str] = self._environment(ports, self.name, path)
         shared = {"env": self.env, "account": account, "ledger": ledger}
         # Its own port mapper, in the foreground: the machine's, or one that RabbitMQ starts by itself,
@@ -203,7 +206,7 @@ class RabbitMQ:
             self._put(".erlang.cookie", self._cookie, 0o400)
         self._put("rabbitmq.conf", CONFIG.format(port=self.port, folder=self.folder) + self._config)
         self._put("advanced.config", "[].\n")
-        self._put("enabled_plugins", "[].\n")
+        self._put("enabled_plugins", f"[{','.join(self._plugins)}].\n")
         # The node's name is @localhost; no resolver is asked what that means.
         self._put("inetrc", '{lookup, [file, native]}.\n{host, {127,0,0,1}, ["localhost"]}.\n')
         user = {

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.local.rabbitmq import RabbitMQ
-from ingest.local.stack import LocalStack
+from ingest.local.install import Places, find
+from ingest.local.processes import Ledger
+from ingest.local.rabbitmq import RabbitMQ, RabbitMQPorts
+from ingest.local.stack import LocalStack, _account
+
+FRESH = "collect_statistics_interval = 1000\n"
+"""The API shows a node's alarms as old as this."""
 
 
 def free_port() -> int:
@@ -29,3 +36,45 @@ def private_broker() -> Iterator[RabbitMQ]:
         with stack:
             assert stack.rabbit is not None
             yield stack.rabbit
+
+
+@dataclass(frozen=True)
+class ManagedBroker:
+    """A node, and where its management API answers."""
+
+    rabbit: RabbitMQ
+    management_url: str
+
+
+@contextmanager
+def managed_broker() -> Iterator[ManagedBroker]:
+    """A started node with RabbitMQ's management plugin, which looks at itself every second; gone at the end."""
+    programs, account = find(os.environ, Places()), _account("rabbitmq")
+    assert programs.rabbitmq is not None
+    assert programs.epmd is not None
+    with ExitStack() as held:
+        listeners = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(4)]
+        amqp, distribution, epmd, http = (int(each.getsockname()[1]) for each in listeners)
+    with tempfile.TemporaryDirectory(prefix="managed-broker-") as name:
+        home = Path(name)
+        if account is not None:
+            os.chown(home, account.uid, account.gid)
+        rabbit = RabbitMQ(
+            scripts=programs.rabbitmq,
+            epmd=programs.epmd,
+            folder=home / "data",
+            log=home / "rabbitmq.log",
+            ports=RabbitMQPorts(amqp=amqp, distribution=distribution, epmd=epmd),
+            node=f"chef-ingest-managed-{secrets.token_hex(3)}",
+            password=secrets.token_hex(16),
+            account=account,
+            ledger=Ledger(home / "processes.json"),
+            path=os.environ["PATH"],
+            config=f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {http}\n{FRESH}",
+            plugins=("rabbitmq_management",),
+        )
+        try:
+            rabbit.start()
+            yield ManagedBroker(rabbit, f"http://127.0.0.1:{http}")
+        finally:
+            rabbit.stop()

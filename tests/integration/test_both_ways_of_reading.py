@@ -25,7 +25,9 @@ BODIES = [b"", b"{}", b'{"a": "' + b"x" * 300_000 + b'"}']
 
 
 @pytest.fixture(params=["straight", "by pika"])
-def channel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, amqp_url: str) -> Iterator[BlockingChannel]:
+def channel(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, amqp_url: str
+) -> Iterator[BlockingChannel]:
     """A channel of the test's own, to the broker whose URL it carries."""
     if request.param == "by pika":
         monkeypatch.setattr(Frames, "hear", lambda *_: None)
@@ -76,7 +78,7 @@ def test_a_publisher_hears_the_same_confirms_and_replies(channel: BlockingChanne
         correlation_id, outcome = publisher.publish(Message("action", b"{}", "http"), wait=10)
         answered = False
         while not answered:
-            method, properties, _ = await asyncio.to_thread(channel.basic_get, ACTIONS, True)
+            _, properties, _ = await asyncio.to_thread(channel.basic_get, ACTIONS, True)
             answered = properties is not None and properties.correlation_id == correlation_id
         reply = f'[["{correlation_id}", {{"code": "created", "path": "/actions/x"}}]]'
         channel.basic_publish("", properties.reply_to, reply.encode())

@@ -23,11 +23,15 @@ NOTHING: Final = "pika nothing"
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A consumer program. `argv` may hold `{python}` (the peers' own), `{index}` and `{count}`."""
+    """A consumer program. `argv` may hold `{python}` (the peers' own), `{index}` and `{count}`.
+
+    `share` of the messages is what it gets in a drain: a slow one shows its rate with fewer.
+    """
 
     name: str
     argv: Sequence[str]
     queue: str = ACTIONS
+    share: float = 1.0
 
     def commands(self, home: Path, processes: int, count: int) -> dict[str, list[str]]:
         """Process name -> its command line."""
@@ -65,10 +69,10 @@ CONTENDERS: Final = {
     each.name: each
     for each in (
         Contender(OURS, [sys.executable, "-m", "ingest", "worker", "--lane", "main"]),
-        Contender("naive", _python("naive.py")),
+        Contender("naive", _python("naive.py"), share=0.25),
         Contender("faststream", _python("faststream_peer.py")),
         Contender("aio-pika+asyncpg", _python("aio_pika_asyncpg.py")),
-        Contender("celery", _CELERY, CELERY_QUEUE),
+        Contender("celery", _CELERY, CELERY_QUEUE, share=0.5),
         Contender("node", ["node", str(PEERS / "node_peer.mjs")]),
         Contender(NOTHING, _python("pika_nothing.py", "{count}")),
     )

@@ -42,16 +42,17 @@ def section(rig: Rig, rounds: int, count: int) -> None:
     for _ in range(rounds):
         for name, processes in LINE_UP:
             label = f"{name} x{processes}"
+            number = count if name == COPY else int(count * CONTENDERS[name].share)
             if name == COPY:
-                seconds = copy_only(rig, corpus, count, processes)
+                seconds = copy_only(rig, corpus, number, processes)
             else:
-                drained = measure(rig, CONTENDERS[name], corpus, 0, count, processes)
+                drained = measure(rig, CONTENDERS[name], corpus, 0, number, processes)
                 seconds = drained.seconds
                 if drained.peak_mb:
                     rig.results.add("peak", label, drained.peak_mb, "MB")
-            rig.results.add(SECTION, label, count / seconds, "msg/s")
+            rig.results.add(SECTION, label, number / seconds, "msg/s")
             if name != NOTHING:
-                rig.results.fault(SECTION, label, tables.faults(rig.database_url, corpus, 0, count))
+                rig.results.fault(SECTION, label, tables.faults(rig.database_url, corpus, 0, number))
 
 
 def measure(rig: Rig, contender: Contender, corpus: Corpus, start: int, count: int, processes: int = 1) -> Drained:

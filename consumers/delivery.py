@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.message import HEADER_LETTER, HEADER_REPLAY, HEADER_RETRIES, Message
+from schemas.message import HEADER_ANSWER_BY, HEADER_LETTER, HEADER_REPLAY, HEADER_RETRIES, Message
 
 
 class Delivery(msgspec.Struct, frozen=True, gc=False):
@@ -39,6 +39,11 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     def replay(self) -> int | None:
         """Which replay of that letter this is, counted from 1."""
         return _count(self.headers.get(HEADER_REPLAY), 2**31)
+
+    @property
+    def answer_by(self) -> int | None:
+        """The UNIX time after which nobody waits for its answer; None: whoever waits, waits."""
+        return _count(self.headers.get(HEADER_ANSWER_BY), 2**63)
 
     @property
     def retries(self) -> int:

@@ -6,21 +6,24 @@ import msgspec
 
 from consumers.delivery import Delivery
 from schemas.judge import Candidate
-from schemas.verdict import Conflict, Invalid, Pong, UnknownRun, Verdict
+from schemas.topology import DELAY_SECONDS
+from schemas.verdict import Conflict, Invalid, Pong, UnknownRun, Verdict, WaitsForRun
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
-    """`judgement` is a Candidate to store, an Invalid to set aside, or a Pong to answer.
-
-    `patient`: should the run it ends be unknown, it can wait in the delay queue.
-    """
+    """`judgement` is a Candidate to store, an Invalid to set aside, or a Pong to answer."""
 
     delivery: Delivery
     judgement: Candidate | Invalid | Pong
-    patient: bool = False
 
-    def becomes_letter(self, verdict: Verdict) -> bool:
-        """Whether a message with this verdict is kept as a dead letter."""
-        if isinstance(verdict, UnknownRun):
-            return not self.patient
-        return isinstance(verdict, Invalid | Conflict)
+
+def becomes_letter(verdict: Verdict) -> bool:
+    """Whether a message with this verdict is kept as a dead letter."""
+    return isinstance(verdict, Invalid | Conflict | UnknownRun) and not isinstance(verdict, WaitsForRun)
+
+
+def is_patient(delivery: Delivery, now: float, patience_seconds: int) -> bool:
+    """Whether a run end may wait in the delay queue, at `now` of UNIX time: nobody waits for its answer, or no longer,
+    and it has not been there for `patience_seconds`."""
+    late = delivery.answer_by is not None and now > delivery.answer_by
+    return (late or not delivery.reply_to) and delivery.retries * DELAY_SECONDS < patience_seconds

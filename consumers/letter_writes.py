@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from consumers.delivery import Delivery
-from consumers.item import Item
+from consumers.item import Item, becomes_letter
 from consumers.letters import Reason, letter, message_key
 from schemas.verdict import Created, DuringRun, Verdict, to_wire
 
@@ -46,7 +46,7 @@ class LetterWriter:
         fresh, failed, resolved = [], [], []
         for item, verdict in pairs:
             known = _named(replayed, item.delivery) if replayed else None
-            if item.becomes_letter(verdict):
+            if becomes_letter(verdict):
                 if known is None:
                     fresh.append(self._letter(item.delivery, verdict))
                 elif (number := item.delivery.replay or 0) > known.settled:

@@ -19,8 +19,8 @@ from consumers.settle import acknowledge
 from consumers.source import Source
 from schemas.judge import Candidate
 from schemas.message import PING, Message
-from schemas.topology import ACTIONS, DEAD, DELAY_SECONDS, RUNS
-from schemas.verdict import Invalid, Pong, UnknownRun
+from schemas.topology import ACTIONS, DEAD, RUNS
+from schemas.verdict import Invalid, Pong, WaitsForRun
 
 Judge = Callable[[Message], Candidate | Invalid]
 
@@ -45,7 +45,6 @@ class Pipeline:
     outbox: Outbox
     failpoint: Failpoint
     clock: Callable[[], float]
-    patience_seconds: int
     max_bytes: int
     """Payload bytes in hand at most; beyond them the broker's socket is left unread, but for heartbeats."""
     heartbeat: float
@@ -126,7 +125,7 @@ class Pipeline:
         if delivery.deliveries >= SUSPECT_AT and delivery.queue in (ACTIONS, RUNS):
             self._quarantine(delivery)
             return
-        item = Item(delivery, self._judged(delivery), self._patient(delivery))
+        item = Item(delivery, self._judged(delivery))
         self.batcher.add(item, len(delivery.message.payload), self.clock())
 
     def _judged(self, delivery: Delivery) -> Candidate | Invalid | Pong:
@@ -138,10 +137,6 @@ class Pipeline:
         self.failpoint.reach("judge", message.payload)
         return self.judge(message)
 
-    def _patient(self, delivery: Delivery) -> bool:
-        nobody_waits = not delivery.reply_to
-        return nobody_waits and delivery.retries * DELAY_SECONDS < self.patience_seconds
-
     def _quarantine(self, delivery: Delivery) -> None:
         self.outbox.quarantine(delivery)
         self.failpoint.reach("after_move", delivery.message.payload)
@@ -150,12 +145,10 @@ class Pipeline:
 
     def _settle(self, committed: Committed) -> None:
         pairs = list(zip(committed.batch.items, committed.verdicts, strict=True))
-        waits = [
-            item for item, verdict in pairs if isinstance(verdict, UnknownRun) and not item.becomes_letter(verdict)
-        ]
-        self.outbox.reply((item.delivery, verdict) for item, verdict in pairs)
-        for item in waits:
-            self.outbox.delay(item.delivery)
+        waits = [item.delivery for item, verdict in pairs if isinstance(verdict, WaitsForRun)]
+        self.outbox.reply((item.delivery, verdict) for item, verdict in pairs if not isinstance(verdict, WaitsForRun))
+        for delivery in waits:
+            self.outbox.delay(delivery)
         acknowledge(self.source, [item.delivery for item in committed.batch.items], whole_prefix=True)
         self.failpoint.reach("after_ack")
         structlog.get_logger().info("batch committed", **_line(committed))

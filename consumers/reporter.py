@@ -11,12 +11,12 @@ from typing import Final
 from consumers.committer import Committed
 from consumers.item import Item
 from consumers.reports import MOST_BATCHES, BatchSeen, Report
-from schemas.verdict import Conflict, Created, DuringRun, Pong, UnknownRun, Verdict
+from schemas.verdict import Conflict, Created, DuringRun, Pong, Verdict, WaitsForRun
 
 REPORT_SECONDS: Final = 1.0
 
 
-def outcome(item: Item, verdict: Verdict) -> str | None:
+def outcome(verdict: Verdict) -> str | None:
     """stored, duplicate, during_run, conflict, dead or delayed; None for a ping."""
     match verdict:
         case Created():
@@ -27,7 +27,7 @@ def outcome(item: Item, verdict: Verdict) -> str | None:
             return "conflict"
         case Pong():
             return None
-        case UnknownRun() if not item.becomes_letter(verdict):
+        case WaitsForRun():
             return "delayed"
         case _:
             return "dead"
@@ -76,8 +76,8 @@ class Reporter:
         """Count a batch that is committed."""
         now = self._now()
         batch = committed.batch
-        for item, verdict in zip(batch.items, committed.verdicts, strict=True):
-            word = outcome(item, verdict)
+        for verdict in committed.verdicts:
+            word = outcome(verdict)
             if word is not None:
                 self._outcomes[word] += 1
             sqlstate = getattr(verdict, "sqlstate", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import psycopg
@@ -10,7 +11,7 @@ import psycopg.conninfo
 from consumers import queries
 from consumers.errors import Misconfigured, StoreUnavailable, blame
 from consumers.failpoints import Failpoint
-from consumers.item import Item
+from consumers.item import Item, is_patient
 from consumers.letter_writes import LetterWriter
 from consumers.migrations import require_current
 from consumers.silence import Silence
@@ -19,7 +20,7 @@ from consumers.writes import Connection, Writer, tallies
 from schemas.judge import Candidate
 from schemas.rows import ActionRow
 from schemas.settings import Settings, mask_url
-from schemas.verdict import Invalid, Pong, Verdict
+from schemas.verdict import Invalid, Pong, UnknownRun, Verdict, WaitsForRun
 
 
 class Store:
@@ -138,10 +139,18 @@ class Store:
             if isinstance(item.judgement, Pong):
                 self._require_writable(connection)
             if isinstance(item.judgement, Candidate):
-                verdicts.append(by_item[id(item)])
+                verdicts.append(self._told(item, by_item[id(item)]))
             else:
                 verdicts.append(item.judgement)
         return verdicts
+
+    def _told(self, item: Item, verdict: Verdict) -> Verdict:
+        # Asked this late on purpose: after an outage, or behind a lock, nobody waits any more.
+        if isinstance(verdict, UnknownRun) and is_patient(
+            item.delivery, time.time(), self._settings.run_end_patience_seconds
+        ):
+            return WaitsForRun(verdict.run_id, verdict.text)
+        return verdict
 
     def _isolated(self, connection: Connection, items: Sequence[Item]) -> list[Verdict]:
         """Halve until the refused rows stand alone: about 2 k log2(n) tries for k of n rows."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from consumers.item import Item
-from schemas.verdict import Created, Pong, Verdict
+from schemas.verdict import Created, Pong, Verdict, WaitsForRun
 
 
 def takings(items: Sequence[Item], verdicts: Sequence[Verdict]) -> Counter[tuple[str, str]]:
@@ -23,9 +23,10 @@ def takings(items: Sequence[Item], verdicts: Sequence[Verdict]) -> Counter[tuple
         if not delivery.deliveries and (door == "http" or type(verdict) is Created) and not delivery.headers:
             stored += door == "chef"  # As nearly every message.
             continue
-        if (door == "http" and not delivery.deliveries) or isinstance(verdict, Pong):
+        if door == "http" and not delivery.deliveries:
             continue
-        if not _settles(item, verdict) or delivery.letter_id is not None:
+        # One that only goes to wait for its run's start is not settled.
+        if isinstance(verdict, Pong | WaitsForRun) or delivery.letter_id is not None:
             continue
         if door == "chef":
             counted[door, "taken"] += 1
@@ -34,8 +35,3 @@ def takings(items: Sequence[Item], verdicts: Sequence[Verdict]) -> Counter[tuple
     if stored:
         counted["chef", "taken"] += stored
     return counted
-
-
-def _settles(item: Item, verdict: Verdict) -> bool:
-    """Not one that only goes to wait for its run's start."""
-    return item.becomes_letter(verdict) or verdict.code != "unknown_run"

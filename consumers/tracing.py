@@ -67,7 +67,7 @@ def _attributes(item: Item, verdict: Verdict) -> dict[str, Any]:
         "messaging.operation.type": "process",
         "messaging.rabbitmq.destination.routing_key": delivery.routing_key,
         "messaging.message.body.size": len(delivery.message.payload),
-        "chef_ingest.outcome": outcome(item, verdict) or "ping",
+        "chef_ingest.outcome": outcome(verdict) or "ping",
     }
     if delivery.correlation_id:
         found["messaging.message.conversation_id"] = delivery.correlation_id

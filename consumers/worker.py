@@ -172,7 +172,6 @@ class Worker:
             outbox=outbox,
             failpoint=self._failpoint,
             clock=time.monotonic,
-            patience_seconds=settings.run_end_patience_seconds,
             max_bytes=MAX_INFLIGHT_BYTES,
             heartbeat=settings.heartbeat_seconds,
             drain_seconds=settings.drain_seconds,

@@ -86,7 +86,8 @@ class _Connection(Frames, AsyncioConnection):  # type: ignore[misc]
             self._send_gathered()
 
     def _send_gathered(self) -> None:
-        if self._gathered:
+        # After a loss there is nothing to send with, and the owner has been told.
+        if self._gathered and getattr(self, "_transport", None) is not None:
             frames, self._gathered, self._gathered_bytes = self._gathered, [], 0
             super()._output_marshaled_frames([b"".join(frames)])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import secrets
 import time
@@ -20,7 +21,7 @@ from pika.spec import BasicProperties
 from ingest.link import REPLY_TO, Link, Owner
 from ingest.nacks import Nacks
 from ingest.outcome import QUEUED, Outcome, Refusal, Refused
-from schemas.message import Message
+from schemas.message import HEADER_ANSWER_BY, RUN_END, Message
 from schemas.topology import ROUTING_KEYS
 from schemas.verdict import from_wire
 
@@ -139,7 +140,7 @@ class Publisher:
         outcome: asyncio.Future[Outcome] = self._loop.create_future()
         correlation_id = next(self._ids)
         refusal = self.refusal()
-        if refusal is None and not self._send(correlation_id, message, bool(wait), ephemeral, traceparent):
+        if refusal is None and not self._send(correlation_id, message, wait, ephemeral, traceparent):
             refusal = Refusal.NOT_CONNECTED
         if refusal is not None:
             if not ephemeral:
@@ -153,16 +154,18 @@ class Publisher:
         return correlation_id, outcome
 
     def _send(
-        self, correlation_id: str, message: Message, reply: bool, ephemeral: bool, traceparent: str | None
+        self, correlation_id: str, message: Message, wait: float, ephemeral: bool, traceparent: str | None
     ) -> bool:
-        headers = message.headers()
+        headers: dict[str, str | int] = {**message.headers()}
+        if wait and message.kind == RUN_END:
+            headers[HEADER_ANSWER_BY] = math.ceil(self._now() + wait)
         if traceparent is not None:
             headers["traceparent"] = traceparent
         properties = BasicProperties(
             type=message.kind,
             content_encoding=message.content_encoding,
             correlation_id=correlation_id,
-            reply_to=REPLY_TO if reply else None,
+            reply_to=REPLY_TO if wait else None,
             timestamp=int(self._now()),
             app_id=APP_ID,
             headers=headers or None,

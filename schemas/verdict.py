@@ -54,6 +54,10 @@ class UnknownRun(msgspec.Struct, frozen=True):
     text: str
 
 
+class WaitsForRun(UnknownRun, frozen=True):
+    """An UnknownRun that nobody waits for: it is tried again later, and never an answer."""
+
+
 class Conflict(msgspec.Struct, frozen=True):
     """The same id with other content; the first one stays (409). `details` names what differs."""
 

@@ -101,8 +101,16 @@ class Ledger:
 
     def reconcile(self, found: Found) -> Account:
         """What was acknowledged minus what is there, and the other way round."""
-        known = {each: key for key, entry in self.entries.items() for each in entry.digests}
-        in_letters = {known[each] for each in found.letters if each in known}
+        known: dict[bytes, list[Key]] = {}
+        for key, entry in self.entries.items():
+            for each in entry.digests:
+                known.setdefault(each, []).append(key)
+        # Messages that have one body share its letters: they belong to those that are nowhere else.
+        in_letters = {
+            key
+            for each, count in found.letters.items()
+            for key in sorted(known.get(each, ()), key=found.rows.__contains__)[:count]
+        }
         missing = [
             key
             for key, entry in self.entries.items()

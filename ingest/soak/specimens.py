@@ -72,7 +72,8 @@ class Specimens:
             "action": "end",
             "resources": [_resource(number) for number in range(resources)],
             "status": "success",
-            "run_list": '["recipe[app::default]"]',
+            # No two alike: a letter is known by its body.
+            "run_list": f'["recipe[app::{run_id}]"]',
             "total_res_count": str(resources),
             "data": {},
             "start_time": began,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -234,6 +235,24 @@ def test_a_run_end_that_overtakes_its_start_waits_for_it(system: System) -> None
     path = f"{PONYVILLE}/web09/runs"
     early = system.http.post(f"{path}/{run_id}", json=run_end(), headers={"prefer": "respond-async"})
     assert early.status_code == 202
+    until(lambda: _messages(system, "ingest.delay") or None, "the end waits in the delay queue")
+    start = {"action": "start", "run_id": run_id, "start_time": "2026-11-21 19:32:49 -0800"}
+    assert system.http.post(path, json=start).status_code == 201
+    status = "SELECT status FROM runs WHERE run_id = %s"
+    until(lambda: system.rows(status, run_id) == [("success",)], "the end is stored")
+    assert system.rows("SELECT 1 FROM dead_letters WHERE run_id = %s", run_id) == []
+
+
+def test_a_run_end_whose_client_no_longer_waits_is_no_letter(system: System) -> None:
+    """Behind a lock the client hears 202 in the end: its run's start may still be on its way, and is waited for."""
+    run_id = str(uuid.uuid4())
+    path = f"{PONYVILLE}/web10/runs"
+    with psycopg.connect(system.database_url) as connection:
+        connection.execute("LOCK TABLE runs IN ACCESS EXCLUSIVE MODE")
+        early = system.http.post(f"{path}/{run_id}", json=run_end(), headers={"prefer": "wait=1"})
+        assert early.status_code == 202
+        # The time by which it was to be answered is a whole second.
+        time.sleep(1.1)
     until(lambda: _messages(system, "ingest.delay") or None, "the end waits in the delay queue")
     start = {"action": "start", "run_id": run_id, "start_time": "2026-11-21 19:32:49 -0800"}
     assert system.http.post(path, json=start).status_code == 201

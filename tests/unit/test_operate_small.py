@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,11 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.autoscale import DOWN_SECONDS, UP_SECONDS, Band, Memory, Sight, decide
+from consumers.autoscale import DOWN_SECONDS, SPARE, UP_SECONDS, Band, Memory, Sight, decide, within_room
 from consumers.batcher import Batch
 from consumers.committer import Committed
 from consumers.control import ControlError, ControlSocket, ask, state_folder
 from consumers.errors import StoreUnavailable
+from consumers.fleet import Fleet
 from consumers.item import Item
 from consumers.ledger import balance, window
 from consumers.meter import Meter
@@ -26,10 +28,10 @@ from consumers.notify import Notifier
 from consumers.reporter import Reporter
 from consumers.reports import Line, Report, Reports
 from consumers.signals import SignalInbox
-from consumers.slot import Slot
+from consumers.slot import SILENT_SECONDS, Slot
 from ingest.audit import judge as judge_ledger
-from ingest.management import _policies
-from schemas.verdict import Conflict, Created, DuringRun, Invalid, Pong, UnknownRun
+from ingest.management_findings import nodes, policies
+from schemas.verdict import Conflict, Created, DuringRun, Invalid, Pong, UnknownRun, WaitsForRun
 
 BAND = Band(1, 8, 60.0)
 few = st.integers(0, 99)
@@ -107,6 +109,15 @@ def test_a_backlog_brings_workers_soon_and_its_end_takes_them_slowly() -> None:
     assert numbers[-1] == 6
 
 
+@given(st.integers(1, 300), st.integers(1, 300), st.none() | st.integers(0, 300))
+def test_workers_are_added_only_with_a_connection_for_each(wanted: int, current: int, room: int | None) -> None:
+    """More than now only as far as there is room beside the spare ones; taking away is never hindered."""
+    allowed = within_room(wanted, current, room)
+    assert min(wanted, current) <= allowed <= wanted
+    if room is not None and allowed > current:
+        assert allowed - current + SPARE <= room
+
+
 @pytest.mark.parametrize("text", ["", "1", "0..3", "3..2", "1...3", "1..3\n", "٣..٤", "1..99999", "-1..2"])
 def test_a_band_is_min_to_max(text: str) -> None:
     """Anything but MIN..MAX with 1 <= MIN <= MAX is refused."""
@@ -114,21 +125,21 @@ def test_a_band_is_min_to_max(text: str) -> None:
         Band.parse(text, 60)
 
 
-def item(timestamp: int | None = None, *, patient: bool = False) -> Item:
+def item(timestamp: int | None = None) -> Item:
     properties = SimpleNamespace(timestamp=timestamp)
     delivery = SimpleNamespace(properties=properties)
-    return Item(delivery, Pong(), patient)  # type: ignore[arg-type]
+    return Item(delivery, Pong())  # type: ignore[arg-type]
 
 
 def test_each_verdict_is_one_outcome() -> None:
     """Stored, duplicate, during_run, conflict, dead or delayed; a ping is none of them; errors go by class."""
     told: list[Report] = []
     reporter = Reporter("main", lambda report: told.append(report) is None, monotonic=lambda: 0.0, now=lambda: 100.0)
-    items = (item(90), item(90), item(70), item(), item(), item(patient=True), item(), item())
+    items = (item(90), item(90), item(70), item(), item(), item(), item(), item())
     verdicts = (
         Created("/a"), Created("/a", True), DuringRun("run_id"), Conflict({}),
         Invalid("database", "refused", {}, "22P05"),
-        UnknownRun("r", "t"), UnknownRun("r", "t"), Pong(),
+        WaitsForRun("r", "t"), UnknownRun("r", "t"), Pong(),
     )  # fmt: skip
     reporter.observe(Committed(Batch(items, 10, "idle"), verdicts, 0.5))
     (report,) = told
@@ -303,14 +314,71 @@ def test_a_surplus_is_explained_as_far_as_it_can_be() -> None:
     assert judge_ledger(balance({}, [{}, {}, {}], 0))[0] == "empty"
 
 
+def policy(pattern: str, priority: int = 0, kind: str = "all", **definition: object) -> dict[str, object]:
+    found = {"name": f"p{priority}", "vhost": "v", "pattern": pattern, "priority": priority, "apply-to": kind}
+    return found | {"definition": {name.replace("_", "-"): value for name, value in definition.items()}}
+
+
 def test_a_policy_that_caps_our_queues_is_a_warning() -> None:
-    """Only one whose pattern hits a queue of ours, and that limits length or time."""
+    """Only one that is in force on a queue of ours, and that limits length or time."""
+    cap = policy(r"^ingest\.actions$", max_length=5)
+    for harmless in (
+        [policy("^other", max_length=5), policy("ingest", ha_mode="all")],
+        [policy("ingest", kind="exchanges", max_length=5), policy("ingest", kind="classic_queues", expires=5)],
+        [cap, policy("ingest", 1, delivery_limit=99)],
+    ):
+        assert [each.level for each in policies(harmless, harmless)] == ["ok"]
+    for users, operators in (([cap], []), ([cap, policy("other", 1)], []), ([policy(".*", 1)], [cap])):
+        (capping,) = policies(users, operators)
+        assert capping.level == "warning"
+        assert "max-length = 5 on ingest.actions" in capping.finding
+        assert ("clear_operator_policy" if operators else "clear_policy") in capping.remedy
 
-    def policy(pattern: str, **definition: object) -> dict[str, object]:
-        return {"name": "p", "vhost": "v", "pattern": pattern, "definition": definition}
 
-    harmless = [policy("^other", **{"max-length": 5}), policy("ingest", **{"ha-mode": "all"})]
-    assert [each.level for each in _policies(harmless)] == ["ok"]
-    (capping,) = _policies([policy("^ingest\\.actions$", **{"max-length": 5})])
+def test_a_pattern_that_only_erlang_can_read_is_taken_to_match() -> None:
+    """Better warned of one policy too many than of one too few."""
+    (capping,) = policies([policy(r"\Qingest\E", message_ttl=5)], [])
     assert capping.level == "warning"
-    assert "ingest.actions" in capping.finding
+
+
+def test_a_node_in_trouble_is_a_finding() -> None:
+    """Alarms and partitions are broken, a node that is down or short of disk is a warning, and else all is well."""
+    fine = {"name": "n", "running": True, "partitions": [], "mem_alarm": False, "disk_free": 10, "disk_free_limit": 2}
+    worse = (
+        {"partitions": ["m"]},
+        {"mem_alarm": True},
+        {"disk_free_alarm": True},
+        {"running": False},
+        {"disk_free": 3},
+    )
+    levels = ["ok", "broken", "broken", "broken", "warning", "warning"]
+    assert [found.level for each in ({}, *worse) for found in nodes([fine | each])] == levels
+
+
+def test_a_worker_whose_loop_hangs_is_killed_and_replaced() -> None:
+    """Silent for longer than a loop may be, a worker that is deaf to signals is dead, and another one runs."""
+    now = [0.0]
+    reader, writer = os.pipe()
+    deaf = [sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"]
+    died: list[str] = []
+    fleet = Fleet(lambda lane, fd: deaf, writer, 1, 0.0, died.append, clock=lambda: now[0])
+    try:
+        fleet.reconcile()
+        before = [slot.process for slot in fleet.slots]
+        now[0] = SILENT_SECONDS + 1
+        assert not fleet.progressing
+        fleet.reconcile()
+        assert [process.wait(10) for process in before if process] == [-signal.SIGKILL] * 2
+        fleet.reconcile()
+        assert sorted(died) == ["main", "quarantine"]
+        now[0] += 1
+        fleet.reconcile()
+        assert {slot.process.poll() if slot.process else 0 for slot in fleet.slots} == {None}
+        assert not {slot.process for slot in fleet.slots} & set(before)
+    finally:
+        for slot in fleet.slots:
+            slot.kill()
+            if slot.process:
+                slot.process.wait(10)
+        os.close(reader)
+        os.close(writer)

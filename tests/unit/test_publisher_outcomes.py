@@ -321,7 +321,8 @@ def test_what_is_published() -> None:
         correlation_id, _ = desk.publisher.publish(message, wait=1)
         sent_id, key, sent, properties = wire.sent[0]
         assert (sent_id, key, sent) == (correlation_id, "run.end", body)
-        assert properties.headers == {"x-organization": "acme", "x-node": "wéb/1", "x-run-id": "r"}
+        envelope = {"x-organization": "acme", "x-node": "wéb/1", "x-run-id": "r"}
+        assert properties.headers == {**envelope, "x-answer-by": 1_000_000_002}
         assert (properties.type, properties.content_encoding, properties.content_type) == ("run_end", "gzip", None)
         assert (properties.delivery_mode, properties.timestamp) == (2, 1_000_000_000)
         assert (properties.app_id, properties.reply_to) == ("chef-ingest", "amq.rabbitmq.reply-to")

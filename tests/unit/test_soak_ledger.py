@@ -42,6 +42,18 @@ def test_the_account_is_set_arithmetic(history, rows, letters):
     assert account.holds == (not account.lost and not account.unexpected and not account.duplicated)
 
 
+def test_a_letter_stands_for_one_of_the_messages_that_have_its_body():
+    """Of two messages with one body, one stored and one a letter, none is lost; both missing but for a letter, one."""
+    ledger = Ledger()
+    for number in range(2):
+        ledger.sent(("run_end", str(number)), b"same")
+        ledger.acknowledged(("run_end", str(number)), "202", 0.0)
+    letter = {digest(b"same"): 1}
+    for stored in range(2):
+        assert ledger.reconcile(Found(rows={("run_end", str(stored)): 1}, marks={}, letters=letter)).holds
+    assert len(ledger.reconcile(Found(rows={}, marks={}, letters=letter)).lost) == 1
+
+
 @given(st.integers(0, 5), st.integers(0, 5))
 def test_skipped_messages_are_lost_by_number(sent, counted):
     """A message that a rule skips leaves a count and no name: as many are lost as the count is short."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 
-from consumers.autoscale import Band, Memory, Sight, decide
+from consumers.autoscale import Band, Memory, Sight, decide, within_room
 from consumers.fleet import Fleet
 from consumers.meter import Meter
 from consumers.outlook import LOOK_SECONDS, Outlook
+
+CONNECT_SECONDS: Final = 3.0
+"""How long a worker may take from its start to its connection."""
 
 
 @dataclass(slots=True)
@@ -20,6 +24,8 @@ class Autopilot:
     engaged: bool
     _memory: Memory = field(default_factory=Memory)
     _looked_at: float = float("-inf")
+    _grew_at: float = float("-inf")
+    _short: bool = False
 
     def steer(self, fleet: Fleet, meter: Meter, outlook: Outlook, now: float) -> None:
         """Set the fleet's size, should a new look say so. An old look, or none, changes nothing."""
@@ -28,9 +34,12 @@ class Autopilot:
         self._looked_at = now
         if outlook.broker_fault or now - outlook.seen_at > 3 * LOOK_SECONDS:
             return
+        if self._grew_at == float("-inf"):
+            self._grew_at = now
         held_up = any(row["state"] in ("paused", "waiting") for row in fleet.described())
         sight = Sight(now, outlook.backlog, meter.rate(now), fleet.consuming(), held_up)
         wanted, self._memory = decide(self.band, sight, fleet.wanted, self._memory)
+        wanted = self._allowed(wanted, fleet.wanted, outlook)
         if wanted != fleet.wanted:
             structlog.get_logger().info(
                 "scaled",
@@ -41,3 +50,24 @@ class Autopilot:
                 target_seconds=self.band.target_seconds,
             )
             fleet.wanted = wanted
+            self._grew_at = now
+
+    def _allowed(self, wanted: int, current: int, outlook: Outlook) -> int:
+        """No more than the database has connections for; said once, until all that is wanted is allowed again."""
+        if wanted <= current:
+            return wanted
+        if outlook.room is not None and outlook.room_seen_at < self._grew_at + CONNECT_SECONDS:
+            # The workers added last may not have been connected yet when the database was looked at.
+            return current
+        allowed = within_room(wanted, current, outlook.room)
+        if allowed < wanted and not self._short:
+            structlog.get_logger().warning(
+                "not scaled as wanted",
+                why=outlook.database_fault or "the database has no connections left for more workers",
+                wanted=wanted,
+                workers=allowed,
+                room=outlook.room,
+                remedy="raise max_connections (or the limit of the database or the user), or end other sessions",
+            )
+        self._short = allowed < wanted
+        return allowed

@@ -15,6 +15,9 @@ MARGIN = 0.7
 SMOOTHING = 0.3
 """Weight of the newest measurement of the drain rate."""
 
+SPARE = 2
+"""Connections left for short work: what makes partitions, a worker that takes another one's place."""
+
 
 @dataclass(frozen=True, slots=True)
 class Band:
@@ -79,6 +82,13 @@ def decide(band: Band, sight: Sight, wanted: int, memory: Memory) -> tuple[int, 
             return current, replace(memory, more_since=None, fewer_since=since)
         return current - 1, replace(memory, more_since=None, fewer_since=None)
     return current, replace(memory, more_since=None, fewer_since=None)
+
+
+def within_room(wanted: int, current: int, room: int | None) -> int:
+    """`wanted`, or as many more than `current` as the database has connections for, less `SPARE`; never fewer."""
+    if room is None or wanted <= current:
+        return wanted
+    return min(wanted, current + max(0, room - SPARE))
 
 
 def _measured(sight: Sight, before: float | None) -> float | None:

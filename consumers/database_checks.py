@@ -98,7 +98,8 @@ def _settings(connection: Connection) -> Iterator[Finding]:
 
 def _connections(connection: Connection, consumers: int) -> Iterator[Finding]:
     most = int(_one(connection, b"SELECT current_setting('max_connections')"))
-    used = int(_one(connection, b"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"))
+    # pg_stat_activity would hide other users' sessions from a user without pg_read_all_stats.
+    used = int(_one(connection, b"SELECT sum(numbackends) FROM pg_stat_database"))
     words = f"{used} of {most} connections in use"
     if most - used < consumers + 5:
         yield Finding("connections", "warning", words, "raise max_connections, or run fewer consumers")

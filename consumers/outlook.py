@@ -20,7 +20,7 @@ from schemas.settings import Settings, mask_url
 from schemas.topology import ACTIONS, DELAY, QUARANTINE, RUNS, TOPOLOGY
 
 LOOK_SECONDS: Final = 2.0
-LETTERS_SECONDS: Final = 5.0
+DATABASE_SECONDS: Final = 5.0
 WORK: Final = (ACTIONS, RUNS)
 """The queues whose length is the backlog that more workers can do something about."""
 UNDERWAY: Final = (ACTIONS, RUNS, QUARANTINE, DELAY)
@@ -37,6 +37,9 @@ class Outlook:
     database_fault: str = ""
     seen_at: float = 0.0
     """Of the queues, on the monotonic clock."""
+    room: int | None = None
+    """Connections that the database can still take, 0 when it can't be asked; None: not looked at yet."""
+    room_seen_at: float = 0.0
 
     @property
     def backlog(self) -> int:
@@ -66,10 +69,41 @@ def look_at_queues(connection: BlockingConnection) -> dict[str, tuple[int, int]]
 
 def look_at_letters(database_url: str) -> dict[str, int]:
     """Letter state -> letters, on a connection of its own. Raises psycopg.Error."""
-    options: dict[str, Any] = {"connect_timeout": 5, "options": "-c statement_timeout=10000"}
-    with psycopg.connect(database_url, **options) as connection:
-        found = connection.execute("SELECT state, count(*) FROM dead_letters GROUP BY state").fetchall()
+    with _connected(database_url) as connection:
+        return _letters(connection)
+
+
+def look_at_database(database_url: str) -> tuple[dict[str, int], int]:
+    """Letters as above, and how many more connections the database takes from our user before a limit is reached.
+
+    Raises psycopg.Error.
+    """
+    with _connected(database_url) as connection:
+        letters = _letters(connection)
+        row = connection.execute(_ROOM).fetchone()
+    return letters, max(0, int(row[0])) if row else 0
+
+
+def _connected(database_url: str) -> psycopg.Connection[tuple[Any, ...]]:
+    return psycopg.connect(database_url, connect_timeout=5, options="-c statement_timeout=10000")
+
+
+def _letters(connection: psycopg.Connection[tuple[Any, ...]]) -> dict[str, int]:
+    found = connection.execute("SELECT state, count(*) FROM dead_letters GROUP BY state").fetchall()
     return {"open": 0, "parked": 0} | {str(state): int(count) for state, count in found}
+
+
+# All may read pg_stat_database; pg_stat_activity hides others' sessions from a plain user.
+_ROOM: Final = b"""
+SELECT least(
+    current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+        - coalesce(current_setting('reserved_connections', true)::int, 0)
+        - (SELECT sum(numbackends) FROM pg_stat_database),
+    (SELECT datconnlimit - numbackends FROM pg_database JOIN pg_stat_database USING (datname)
+        WHERE datname = current_database() AND datconnlimit >= 0),
+    (SELECT rolconnlimit - (SELECT count(*) FROM pg_stat_activity WHERE usename = current_user)
+        FROM pg_roles WHERE rolname = current_user AND rolconnlimit >= 0)
+)"""
 
 
 class Lookout:
@@ -79,7 +113,7 @@ class Lookout:
         self._settings = settings
         self._connection: BlockingConnection | None = None
         self._stop = threading.Event()
-        self._letters_at = float("-inf")
+        self._database_at = float("-inf")
         self._thread = threading.Thread(target=self._run, name="lookout", daemon=True)
         self.latest = Outlook()
         """Replaced as a whole at each look."""
@@ -93,7 +127,7 @@ class Lookout:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self.latest = self._letters(self._queues(self.latest))
+            self.latest = self._database(self._queues(self.latest))
             self._stop.wait(LOOK_SECONDS)
         if self._connection is not None and self._connection.is_open:
             self._connection.close()
@@ -109,12 +143,14 @@ class Lookout:
             return replace(before, queues={}, broker_fault=str(error), seen_at=time.monotonic())
         return replace(before, queues=queues, broker_fault="", seen_at=time.monotonic())
 
-    def _letters(self, before: Outlook) -> Outlook:
-        if time.monotonic() - self._letters_at < LETTERS_SECONDS:
+    def _database(self, before: Outlook) -> Outlook:
+        if time.monotonic() - self._database_at < DATABASE_SECONDS:
             return before
-        self._letters_at = time.monotonic()
+        self._database_at = now = time.monotonic()
+        url = self._settings.database_url
         try:
-            return replace(before, letters=look_at_letters(self._settings.database_url), database_fault="")
+            letters, room = look_at_database(url)
+            return replace(before, letters=letters, room=room, room_seen_at=now, database_fault="")
         except psycopg.Error as error:
-            fault = f"DATABASE_URL {mask_url(self._settings.database_url)}: {error}"
-            return replace(before, letters={}, database_fault=fault)
+            fault = f"DATABASE_URL {mask_url(url)}: {error}"
+            return replace(before, letters={}, database_fault=fault, room=0)

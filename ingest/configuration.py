@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
@@ -9,6 +10,9 @@ from pathlib import Path
 
 from consumers.urls import check_urls
 from schemas.settings import ConfigError, Loaded, Settings, load, mask_url, variable
+
+_URL = re.compile(r"[a-z]+://|[a-z_]+ *=")
+"""What begins a URL or libpq's other kind of connection string."""
 
 
 def configure(environ: Mapping[str, str]) -> Loaded:
@@ -29,6 +33,11 @@ def _read_file(path: Path) -> dict[str, object]:
         raise ConfigError([f"INGEST_CONFIG: {path}: no TOML: {error}"]) from None
 
 
+def masked(value: str) -> str:
+    """A secret to show: a URL without its passwords, anything else not at all."""
+    return mask_url(value) if not value or _URL.match(value) else "***"
+
+
 def described(loaded: Loaded) -> list[dict[str, str]]:
     """Every setting as text: variable, value (secrets masked), unit, where it came from, what it is for."""
     rows = []
@@ -38,7 +47,7 @@ def described(loaded: Loaded) -> list[dict[str, str]]:
             {
                 "setting": each.name,
                 "variable": variable(each.name),
-                "value": mask_url(value) if each.metadata["secret"] else str(value),
+                "value": masked(value) if each.metadata["secret"] else str(value),
                 "unit": each.metadata["unit"],
                 "origin": loaded.origins[each.name],
                 "help": each.metadata["help"],

@@ -5,22 +5,41 @@ from __future__ import annotations
 import base64
 import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from importlib import resources
+from pathlib import Path
 from typing import Any, Final
 
 from consumers.connect import connect
 from consumers.declare import publish_once
 from consumers.reading import count_rows
+from ingest import tokens
+from ingest.shim_client import ShimClient
+from schemas.settings import ConfigError, Settings
 
 ARRIVAL_SECONDS: Final = 10.0
 
 Say = Callable[[str], None]
 
 
-def demonstrate(say: Say, *, ingest_url: str, amqp_url: str, database_url: str) -> bool:
+def credentials(settings: Settings) -> Mapping[str, str]:
+    """The headers that say who demonstrates. Raises ConfigError where the shim would not let the demonstration in."""
+    if settings.tls_client_ca:
+        raise ConfigError(["--demo shows no client certificate, and INGEST_TLS_CLIENT_CA wants one: leave one out"])
+    if settings.auth == "none":
+        return {}
+    if not settings.tokens_file:
+        fault = f"--demo can't sign as a Chef client, and INGEST_AUTH is {settings.auth}: leave --demo out, or"
+        raise ConfigError([f"{fault} set INGEST_AUTH to any, INGEST_TOKENS_FILE and INGEST_DEMO_TOKEN"])
+    token = tokens.find(tokens.read(Path(settings.tokens_file)), settings.demo_token.encode())
+    if token is None or token.scopes < frozenset(tokens.SCOPES) or token.organizations:
+        why = "is in no line of INGEST_TOKENS_FILE" if token is None else f"({token.name}) may not do all that is shown"
+        remedy = f"give it a secret made by `chef-ingest token new demo --scope {','.join(tokens.SCOPES)}`"
+        raise ConfigError([f"--demo: INGEST_DEMO_TOKEN {why if settings.demo_token else 'is not set'}: {remedy}"])
+    return {"Authorization": f"Bearer {settings.demo_token}"}
+
+
+def demonstrate(say: Say, *, shim: ShimClient, amqp_url: str, database_url: str) -> bool:
     """Post, publish and read back; one line each through `say`. True when every answer was the right one."""
     action = json.loads(_file("action.json"))
     run = json.loads(_file("run.json"))
@@ -49,16 +68,16 @@ def demonstrate(say: Say, *, ingest_url: str, amqp_url: str, database_url: str) 
     )
     right = True
     for what, method, path, body, headers, expected in steps:
-        status, answer = _request(f"{ingest_url}{path}", method, body, headers)
+        status, answer = shim.send(path, method, body, headers)
         right &= status == expected
         say(f"  {status}  {what}\n       {method} {path}\n       {_shortened(answer)}")
-    right &= _publish(say, amqp_url, ingest_url)
+    right &= _publish(say, amqp_url, shim)
     counts = count_rows(database_url)
     say("stored: " + ", ".join(f"{count} {table}" for table, count in counts.items()))
     return right
 
 
-def _publish(say: Say, amqp_url: str, ingest_url: str) -> bool:
+def _publish(say: Say, amqp_url: str, shim: ShimClient) -> bool:
     captured = json.loads(_file("publish.json"))
     body = base64.b64decode(captured["body_base64"])
     connection = connect(amqp_url, heartbeat=30, name="chef-ingest demonstration")
@@ -66,10 +85,10 @@ def _publish(say: Say, amqp_url: str, ingest_url: str) -> bool:
     connection.close()
     path = f"/actions/{json.loads(body)['id']}"
     deadline = time.monotonic() + ARRIVAL_SECONDS
-    status, answer = _request(ingest_url + path, "GET", None, {})
+    status, answer = shim.send(path, "GET", None, {})
     while status != 200 and time.monotonic() < deadline:
         time.sleep(0.05)
-        status, answer = _request(ingest_url + path, "GET", None, {})
+        status, answer = shim.send(path, "GET", None, {})
     where = f"exchange {captured['exchange']!r}, key {captured['routing_key']!r}"
     say(f"  {status}  a Chef server's own publish ({where})\n       GET {path}\n       {_shortened(answer)}")
     return status == 200
@@ -79,16 +98,6 @@ def _sent(request: Mapping[str, Any]) -> tuple[bytes, dict[str, str]]:
     ours = {"host", "content-length", "connection"}
     headers = {name: value for name, value in request["headers"] if name.lower() not in ours}
     return base64.b64decode(request["body_base64"]), headers
-
-
-def _request(url: str, method: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, str]:
-    request = urllib.request.Request(url, data=body, method=method, headers=dict(headers))
-    try:
-        with urllib.request.urlopen(request, timeout=30) as response:
-            return response.status, response.read().decode("utf-8", "replace")
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode("utf-8", "replace")
 
 
 def _shortened(text: str) -> str:

@@ -21,7 +21,7 @@ def examine(settings: Settings, management_url: str | None = None) -> list[Findi
     found = [
         *check_program(),
         *check_broker(settings),
-        *check_management(settings.amqp_url, management_url),
+        *check_management(settings, management_url),
         *check_database(settings),
     ]
     order = {"broken": 0, "warning": 1, "note": 2, "ok": 3}

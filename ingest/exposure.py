@@ -1,4 +1,4 @@
-"""Whether the shim may listen where it is told to: beyond this machine, only when it asks who is there."""
+"""Whether we may listen where we are told to: beyond this machine, only when we ask who is there."""
 
 from __future__ import annotations
 
@@ -16,6 +16,19 @@ def check_exposure(settings: Settings) -> None:
         f"INGEST_LISTEN: {settings.listen} can be reached from other machines, and anybody could post there: "
         "set INGEST_AUTH to token, signature or any (or INGEST_TLS_CLIENT_CA), or listen on 127.0.0.1, "
         "or accept it with --insecure-no-auth"
+    )
+    raise ConfigError([text])
+
+
+def check_metrics_exposure(settings: Settings) -> None:
+    """Raises ConfigError for metrics of `consume` that others can read: it never asks who they are."""
+    listen = settings.metrics_listen
+    # What is no HOST:PORT at all, `consume` says itself.
+    if settings.insecure_no_auth or not listen.rpartition(":")[0] or is_loopback(listen):
+        return
+    text = (
+        f"INGEST_METRICS_LISTEN: {listen} can be reached from other machines, and anybody could read metrics there: "
+        "listen on 127.0.0.1 behind a proxy that asks who they are, or accept it with --insecure-no-auth"
     )
     raise ConfigError([text])
 

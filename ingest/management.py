@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from consumers.broker_tls import split_tls
-from consumers.finding import Finding
+from consumers.finding import Finding, Level
 from ingest.management_findings import bindings, nodes, policies
 from schemas.settings import ConfigError, Settings
 
@@ -23,7 +23,7 @@ _PORTS: Final = {"http": 15672, "https": 15671}
 _NODES: Final = "nodes?columns=name,running,partitions,mem_alarm,disk_free_alarm,disk_free,disk_free_limit"
 
 
-def check_management(settings: Settings, named: str | None) -> Iterator[Finding]:
+def check_management(settings: Settings, named: str | None = None) -> Iterator[Finding]:
     """Findings from the API that `named`, or else INGEST_MANAGEMENT_URL, tells; or where it usually is.
 
     An API that is named and can't be asked is a warning; where none was named, there may be none: a note.
@@ -31,10 +31,10 @@ def check_management(settings: Settings, named: str | None) -> Iterator[Finding]
     """
     if named and "@" in named:
         raise ConfigError(["--management: a password does not belong on a command line: use INGEST_MANAGEMENT_URL"])
-    level = "warning" if named or settings.management_url else "note"
+    level: Level = "warning" if named or settings.management_url else "note"
     api = _api(settings, named or settings.management_url)
     try:
-        yield from policies([*api.get(f"policies/{api.vhost}"), *api.get(f"operator-policies/{api.vhost}")])
+        yield from policies(api.get(f"policies/{api.vhost}"), api.get(f"operator-policies/{api.vhost}"))
         yield from bindings(api.get(f"bindings/{api.vhost}"))
         yield from nodes(api.get(_NODES))
     except urllib.error.HTTPError as error:
@@ -104,7 +104,7 @@ def _read(url: str) -> tuple[str, str, tuple[str, str] | None]:
     return parts.scheme, parts.netloc.rpartition("@")[2] + parts.path.rstrip("/"), own
 
 
-def _refused(api: _Api, error: urllib.error.HTTPError, level: str) -> Finding:
+def _refused(api: _Api, error: urllib.error.HTTPError, level: Level) -> Finding:
     if error.code in (401, 403):
         why = _reason(error)
         remedy = f"rabbitmqctl set_user_tags {api.user} monitoring; or name another user in INGEST_MANAGEMENT_URL"
@@ -119,6 +119,6 @@ def _reason(error: urllib.error.HTTPError) -> str:
         return str(error.code)
 
 
-def _unseen(api: _Api, level: str, why: str, remedy: str) -> Finding:
+def _unseen(api: _Api, level: Level, why: str, remedy: str) -> Finding:
     text = f"policies, bindings and nodes are not all looked at: {why}"
     return Finding("management", level, text, f"{remedy}; or look: rabbitmqctl list_policies -p {unquote(api.vhost)}")

@@ -12,7 +12,7 @@ import click
 
 from ingest.local.state import StateError, read_environment
 from ingest.output import print_rows
-from ingest.usage import EXIT_FAILED, output_option, says_what_is_wrong, settings_from, version
+from ingest.usage import EXIT_FAILED, insecure_option, output_option, says_what_is_wrong, settings_from, version
 from schemas.settings import Settings
 
 control_option = click.option(
@@ -45,10 +45,16 @@ def _settings_at(folder: Path) -> Settings:
     help="How soon a backlog should be gone, for --auto.",
 )
 @click.option("--metrics", metavar="HOST:PORT", help="Answer Prometheus here; overrides INGEST_METRICS_LISTEN.")
+@insecure_option
 @control_option
 @says_what_is_wrong
 def consume(
-    workers: int | None, auto: str | None, drain_target: str | None, metrics: str | None, state: Path | None
+    workers: int | None,
+    auto: str | None,
+    drain_target: str | None,
+    metrics: str | None,
+    insecure_no_auth: bool,
+    state: Path | None,
 ) -> None:
     """Run consumer processes: they judge what is queued and store it.
 
@@ -61,6 +67,7 @@ def consume(
     from consumers.notify import Notifier
     from consumers.supervisor import Supervisor, worker_command
     from ingest import logs
+    from ingest.exposure import check_metrics_exposure
 
     given = {
         "INGEST_CONSUMERS": workers,
@@ -68,8 +75,10 @@ def consume(
         "INGEST_SCALE_AUTO": "" if workers and not auto else auto,
         "INGEST_DRAIN_TARGET_SECONDS": None if drain_target is None else drain_target.removesuffix("s"),
         "INGEST_METRICS_LISTEN": metrics,
+        "INGEST_INSECURE_NO_AUTH": insecure_no_auth or None,
     }
     settings = settings_from(**given)
+    check_metrics_exposure(settings)
     logs.configure(settings)
     supervisor = Supervisor(
         settings,
@@ -133,7 +142,7 @@ def status(state: Path | None, watch: bool, output: str) -> None:
 
 
 @click.command()
-@click.option("--management", metavar="URL", help="RabbitMQ's management API. Default: port 15672 of AMQP_URL's host.")
+@click.option("--management", metavar="URL", help="RabbitMQ's management API; overrides INGEST_MANAGEMENT_URL.")
 @output_option
 @says_what_is_wrong
 def doctor(management: str | None, output: str) -> None:

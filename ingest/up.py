@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import signal
-import ssl
 import sys
 import threading
-import urllib.error
-import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from consumers.connect import connect
-from consumers.declare import declare
+from consumers.declare import counts, declare
 from consumers.migrations import migrate
 from ingest.configuration import configure
-from ingest.demonstration import demonstrate
+from ingest.demonstration import credentials, demonstrate
+from ingest.exposure import check_metrics_exposure
 from ingest.gate import Gate
 from ingest.local.processes import Process
 from ingest.local.stack import LocalStack, Urls
+from ingest.shim_client import ShimClient
 from schemas.settings import variable
+from schemas.topology import PINGS
 
 READY_SECONDS: Final = 60.0
 WATCH_SECONDS: Final = 0.5
@@ -37,8 +37,10 @@ def run_up(state: Path, environ: Mapping[str, str], *, listen: str | None, consu
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     loaded = configure(environ)
-    # Before anything is started: serve would refuse the same, a minute later.
+    # Before anything is started: serve, consume and the demonstration would refuse the same, a minute later.
     gate = Gate.from_settings(replace(loaded.settings, listen=listen or loaded.settings.listen))
+    check_metrics_exposure(loaded.settings)
+    headers = credentials(loaded.settings) if demo else {}
     stack = LocalStack(
         state,
         amqp_url=environ.get("AMQP_URL"),
@@ -59,14 +61,15 @@ def run_up(state: Path, environ: Mapping[str, str], *, listen: str | None, consu
         for child in children:
             undo.callback(child.stop)
             child.spawn()
-        ingest_url = f"http://{listen}" if gate.tls is None else f"https://{listen}"
-        children[-1].wait_ready(lambda: stop.is_set() or _is_ready(ingest_url), READY_SECONDS)
+        shim = ShimClient(f"http://{listen}" if gate.tls is None else f"https://{listen}", headers)
+        is_ready = _working(shim, urls.amqp_url) if loaded.settings.tls_client_ca else shim.is_ready
+        children[-1].wait_ready(lambda: stop.is_set() or is_ready(), READY_SECONDS)
         if stop.is_set():
             return 0
-        stack.state.publish(ingest_url=ingest_url)
-        print(f"ready {ingest_url}", flush=True)
+        stack.state.publish(ingest_url=shim.url)
+        print(f"ready {shim.url}", flush=True)
         if demo:
-            _demonstrate(ingest_url, urls, state)
+            _demonstrate(shim, urls, state)
         return _watch(children, stop)
 
 
@@ -92,21 +95,25 @@ def _declare(amqp_url: str) -> None:
     connection.close()
 
 
-def _is_ready(ingest_url: str) -> bool:
-    try:
-        # Our own child: whom its certificate is for, and by whom, is not in question.
-        context = ssl._create_unverified_context()
-        with urllib.request.urlopen(f"{ingest_url}/readyz", timeout=5, context=context) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+def _working(shim: ShimClient, amqp_url: str) -> Callable[[], bool]:
+    """Ready without a client's certificate, hence without HTTP: the shim answers TLS, and workers consume."""
+
+    def is_ready() -> bool:
+        if not shim.shakes_hands():
+            return False
+        connection = connect(amqp_url, heartbeat=30, name="chef-ingest up")
+        consuming = counts(connection.channel(), PINGS)[1]
+        connection.close()
+        return consuming > 0
+
+    return is_ready
 
 
-def _demonstrate(ingest_url: str, urls: Urls, state: Path) -> None:
+def _demonstrate(shim: ShimClient, urls: Urls, state: Path) -> None:
     _tell("\nthe demonstration:")
-    right = demonstrate(_tell, ingest_url=ingest_url, amqp_url=urls.amqp_url, database_url=urls.database_url)
+    right = demonstrate(_tell, shim=shim, amqp_url=urls.amqp_url, database_url=urls.database_url)
     _tell("every answer as it should be" if right else "NOT every answer was the right one: see above")
-    _tell(f"\nlistening at {ingest_url}; Ctrl-C stops everything.\nservers' addresses: chef-ingest env --state {state}")
+    _tell(f"\nlistening at {shim.url}; Ctrl-C stops everything.\nservers' addresses: chef-ingest env --state {state}")
 
 
 def _watch(children: list[Process], stop: threading.Event) -> int:

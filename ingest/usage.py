@@ -36,7 +36,7 @@ state_option = click.option(
     help="Folder of the private local stack.",
 )
 insecure_option = click.option(
-    "--insecure-no-auth", is_flag=True, help="Listen beyond loopback though anybody could then post."
+    "--insecure-no-auth", is_flag=True, help="Listen beyond loopback though anybody could then post, or read metrics."
 )
 
 

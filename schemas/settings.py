@@ -55,9 +55,15 @@ class Settings:
         env="DATABASE_URL",
         secret=True,
     )
+    management_url: str = _setting(
+        "",
+        "RabbitMQ's management API for `doctor`, http://USER:PASSWORD@HOST:15672; empty: where AMQP_URL's host has it",
+        secret=True,
+    )
     listen: str = _setting("127.0.0.1:8080", "where the HTTP shim listens, HOST:PORT")
     insecure_no_auth: bool = _setting(
-        False, "listen beyond loopback though nobody is asked who they are; also `--insecure-no-auth`"
+        False,
+        "listen beyond loopback, metrics included, though nobody is asked who they are; also `--insecure-no-auth`",
     )
     auth: str = _setting(
         "none",
@@ -65,6 +71,9 @@ class Settings:
         choices=("none", "token", "signature", "any"),
     )
     tokens_file: str = _setting("", "file of hashed tokens; `chef-ingest token new` makes its lines")
+    demo_token: str = _setting(
+        "", "token with which `up --demo` posts and reads, where INGEST_AUTH asks for one", secret=True
+    )
     client_keys: str = _setting("", "folder of public keys: ORGANIZATION/CLIENT.pem, and USER.pem for users")
     signature_skew_seconds: int = _setting(900, "how far a signature's time may be from ours", unit="s", minimum=1)
     tls_certificate: str = _setting("", "PEM file of the shim's certificate chain; empty: plain HTTP")

@@ -156,7 +156,7 @@ def test_a_paused_worker_says_why(env: dict[str, str], consumers: Consumers, amq
 def test_the_doctor_finds_a_healthy_stack_healthy(env: dict[str, str], consumers: Consumers) -> None:
     """Exit 0 and no finding that is a warning or worse."""
     assert command("partitions", "create", env=env).returncode == 0
-    found = command("doctor", "--management", "http://127.0.0.1:1", "--output", "json", env=env)
+    found = command("doctor", "--output", "json", env=env)
     bad = [row for row in rows_of(found.stdout) if row["level"] in ("warning", "broken")]
     assert found.returncode == 0, bad
     checks = {row["check"] for row in rows_of(found.stdout)}
@@ -173,7 +173,7 @@ def test_the_doctor_names_what_is_broken_and_the_remedy(
         channel.queue_declare(ACTIONS, durable=True)
         channel.queue_delete("ingest.quarantine")
     broken = env | {"DATABASE_URL": empty_database_url}
-    found = command("doctor", "--management", "http://127.0.0.1:1", "--output", "json", env=broken)
+    found = command("doctor", "--output", "json", env=broken)
     assert found.returncode == 1
     bad = {row["check"]: row for row in rows_of(found.stdout) if row["level"] == "broken"}
     assert "x-queue-type" in bad["queue arguments"]["finding"] or "type" in bad["queue arguments"]["finding"]
@@ -200,7 +200,7 @@ def test_the_doctor_warns_of_what_costs_durability(
     assert command("partitions", "create", env=env).returncode == 0
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(f"ALTER DATABASE {name} SET synchronous_commit = off".encode())
-    found = command("doctor", "--management", "http://127.0.0.1:1", env=env)
+    found = command("doctor", env=env)
     assert found.returncode == 2
     assert "a 201 may be lost" in found.stdout
 

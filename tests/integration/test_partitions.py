@@ -53,13 +53,17 @@ def counts(url: str) -> dict[str, int]:
 
 
 def test_a_drop_without_yes_changes_nothing(url: str, tmp_path: Path) -> None:
-    """Without --yes the command counts what would go, and everything stays."""
+    """Without --yes, and with --dry-run, the command counts what would go, and everything stays."""
     env = environment("amqp://127.0.0.1:1/x", url, tmp_path)
     before = counts(url)
-    shown = command("partitions", "drop", "--before", "2026-05", "--output", "json", env=env)
-    assert shown.returncode == 0
-    assert '"table": "actions_2026_03"' in shown.stdout
-    assert "nothing was changed" in shown.stderr
+    for dry in ((), ("--dry-run",)):
+        shown = command("partitions", "drop", "--before", "2026-05", "--output", "json", *dry, env=env)
+        assert shown.returncode == 0
+        assert '"table": "actions_2026_03"' in shown.stdout
+        assert "nothing was changed" in shown.stderr
+        assert counts(url) == before
+    both = command("partitions", "drop", "--before", "2026-05", "--yes", "--dry-run", env=env)
+    assert both.returncode == 2
     assert counts(url) == before
     done = command("partitions", "drop", "--before", "2026-05", "--yes", env=env)
     assert done.returncode == 0, done.stderr

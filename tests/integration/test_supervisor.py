@@ -194,6 +194,30 @@ def test_auto_adds_workers_for_a_backlog(env: dict[str, str], amqp_url: str) -> 
         assert consumers.stop(signal.SIGQUIT) == 0
 
 
+def test_auto_leaves_the_database_its_connections(env: dict[str, str], amqp_url: str, database_url: str) -> None:
+    """However long the backlog, no worker is added that the database has no connection for, and that is said once."""
+    import psycopg
+
+    # Two workers begin; with the quarantine lane, the one that looks and two spare, a third one fits.
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {connection.info.dbname} CONNECTION LIMIT 7".encode())
+    slow = env | {"INGEST_BATCH_MESSAGES": "1", "INGEST_DRAIN_TARGET_SECONDS": "1"}
+    flood(amqp_url, 20000)
+    consumers = Consumers(slow, "--auto", "1..6")
+    try:
+        (said,) = until(lambda: consumers.events("not scaled as wanted"), "the limit is reached", 40)
+        assert "connections" in said["why"]
+        assert "max_connections" in said["remedy"]
+        looks = time.monotonic() + 7
+        while time.monotonic() < looks:
+            assert consumers.status()["wanted"] <= 3
+            time.sleep(0.5)
+        assert len(consumers.events("not scaled as wanted")) == 1
+        assert [event["workers"] for event in consumers.events("scaled")] == [3]
+    finally:
+        assert consumers.stop(signal.SIGQUIT) == 0
+
+
 def test_systemd_hears_ready_alive_and_stopping(env: dict[str, str], tmp_path: Path) -> None:
     """READY comes when a worker consumes, WATCHDOG while no worker hangs, STOPPING when told to stop."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
@@ -214,3 +238,12 @@ def test_systemd_hears_ready_alive_and_stopping(env: dict[str, str], tmp_path: P
         consumers.send(signal.SIGTERM)
         assert hear("STOPPING=1")
         assert consumers.stop() == 0
+
+
+def test_metrics_are_shown_to_everybody_only_when_told_so(env: dict[str, str]) -> None:
+    """With --insecure-no-auth, or the setting behind it, scrapes beyond loopback are answered."""
+    with consuming(env, "-n", "1", "--metrics", "0.0.0.0:0", "--insecure-no-auth") as consumers:
+        assert consumers.scrape()["chef_ingest_workers_wanted"] == 1
+    accepted = env | {"INGEST_METRICS_LISTEN": "0.0.0.0:0", "INGEST_INSECURE_NO_AUTH": "true"}
+    with consuming(accepted, "-n", "1") as consumers:
+        assert consumers.scrape()["chef_ingest_workers_wanted"] == 1

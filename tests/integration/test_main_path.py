@@ -221,6 +221,16 @@ def test_too_large_inflated_is_413_and_strange_encodings_415(system: System) -> 
     assert system.http.post("/messages", content=b"{}", headers={"content-encoding": "br"}).status_code == 415
 
 
+def test_what_nests_too_deep_is_400_and_does_nobody_harm(system: System) -> None:
+    """Deeper than `max_depth`, in or beside `data`: refused by name; a good deal less, stored."""
+    for depth, status in ((900, 201), (1_100, 400), (1_000_000, 400)):
+        nested = "[" * depth + "]" * depth
+        body = json.dumps(action())[:-1] + f', "beside": {nested}}}'
+        answer = system.http.post("/messages", content=body.encode(), headers={"content-type": "application/json"})
+        assert answer.status_code == status, answer.text
+        assert ("nested deeper" in answer.text) == (status == 400)
+
+
 def test_async_is_202_and_judged_all_the_same(system: System) -> None:
     """`Prefer: respond-async` is answered at once; the row comes."""
     sent = action()

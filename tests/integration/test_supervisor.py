@@ -13,6 +13,7 @@ import pytest
 from conftest import Databases, VhostPool
 from operate_support import (
     Consumers,
+    Publisher,
     actions,
     command,
     consuming,
@@ -53,6 +54,21 @@ def test_scaling_under_load_loses_nothing(env: dict[str, str], amqp_url: str, da
 def nothing_lost_after_stop(env: dict[str, str], database_url: str, sent: set[str]) -> None:
     with consuming(env, "-n", "1"):
         nothing_lost(database_url, sent)
+
+
+def test_each_batch_leaves_one_line_and_no_body(env: dict[str, str], amqp_url: str, database_url: str) -> None:
+    """The lines of all batches add up to what was sent; nothing of a message's content is in the log."""
+    publisher = Publisher(amqp_url)
+    for action in actions(30):
+        publisher.publish(action | {"data": {"note": "only for the table"}})
+    with consuming(env, "-n", "1") as consumers:
+        nothing_lost(database_url, publisher.sent)
+        until(lambda: sum(each["created"] for each in consumers.events("batch committed")) == 30, "the lines")
+    lines = consumers.events("batch committed")
+    assert all(line.keys() >= {"messages", "bytes", "trigger", "seconds"} for line in lines)
+    assert sum(line["messages"] for line in lines) == 30
+    assert "only for the table" not in str(consumers.log)
+    assert not any(each in str(consumers.log) for each in publisher.sent)
 
 
 def test_hangup_rolls_every_worker_and_loses_nothing(env: dict[str, str], amqp_url: str, database_url: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pika
 import pika.exceptions
 from pika.adapters.blocking_connection import BlockingConnection
@@ -10,14 +12,12 @@ from consumers.broker_tls import split_tls
 from consumers.errors import BrokerUnavailable, Misconfigured
 from schemas.settings import mask_url
 
-_REFUSALS = (
-    pika.exceptions.ProbableAuthenticationError,
-    pika.exceptions.ProbableAccessDeniedError,
-    pika.exceptions.AuthenticationError,
-)
-
 _REFUSED_CODES = (403, 530)
 """Access refused; no such vhost [AMQP 0-9-1, 1.2 constants]."""
+
+_SAID = re.compile(r"ConnectionClosedByBroker: \((?:403|530)\)")
+"""How pika tells, in an error of its own, that the broker has said so. Where the wire was cut while we said who we
+are it only guesses the same, and such a guess must not stop a worker for good."""
 
 
 def connect(amqp_url: str, *, heartbeat: int, name: str) -> BlockingConnection:
@@ -27,14 +27,15 @@ def connect(amqp_url: str, *, heartbeat: int, name: str) -> BlockingConnection:
     """
     try:
         return BlockingConnection(parameters(amqp_url, heartbeat=heartbeat, name=name))
-    except _REFUSALS as error:
+    except pika.exceptions.AuthenticationError as error:
         raise Misconfigured(f"AMQP_URL {mask_url(amqp_url)}: {_words(error)}") from error
     except pika.exceptions.ConnectionClosedByBroker as error:
         refused = error.reply_code in _REFUSED_CODES
         kind = Misconfigured if refused else BrokerUnavailable
         raise kind(f"AMQP_URL {mask_url(amqp_url)}: {error.reply_text}") from error
     except (pika.exceptions.AMQPError, OSError) as error:
-        raise BrokerUnavailable(f"AMQP_URL {mask_url(amqp_url)}: {_words(error)}") from error
+        kind = Misconfigured if _SAID.search(_words(error)) else BrokerUnavailable
+        raise kind(f"AMQP_URL {mask_url(amqp_url)}: {_words(error)}") from error
 
 
 def parameters(amqp_url: str, *, heartbeat: int, name: str) -> list[pika.URLParameters]:

@@ -13,8 +13,7 @@ from schemas.message import HEADER_ANSWER_BY, HEADER_LETTER, HEADER_REPLAY, HEAD
 class Delivery(msgspec.Struct, frozen=True, gc=False):
     """One message off a queue.
 
-    `tag` is the delivery tag, worth something only on the channel of `generation`. `deliveries`
-    counts earlier deliveries that were neither acked nor given up (quorum queues count them).
+    `tag` is the delivery tag, worth something only on the channel of `generation`.
     `exchange` and `routing_key` are where the sender published it, whatever way it took since.
     """
 
@@ -24,11 +23,15 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     queue: str
     exchange: str
     routing_key: str
-    deliveries: int = 0
     reply_to: str | None = None
     correlation_id: str | None = None
     headers: Mapping[str, Any] = {}
     properties: Any = None
+
+    @property
+    def deliveries(self) -> int:
+        """Earlier deliveries that were neither acked nor given up (quorum queues count them)."""
+        return _count(self.headers.get("x-delivery-count"), 2**63) or 0 if self.headers else 0
 
     @property
     def letter_id(self) -> int | None:
@@ -52,5 +55,8 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
 
 
 def _count(value: object, limit: int) -> int | None:
-    # Anybody may set a header: the database's integers end before Python's.
-    return value if type(value) is int and 0 <= value < limit else None
+    # Anybody may set a header: the database's integers end before Python's. What is wide on the wire pika makes
+    # an integer of its own kind.
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < limit:
+        return int(value)
+    return None

@@ -145,7 +145,6 @@ class Source:
                 self._queues[consumer_tag],
                 exchange,
                 routing_key,
-                headers.get("x-delivery-count", 0) if headers else 0,
                 properties.reply_to,
                 properties.correlation_id,
                 headers,

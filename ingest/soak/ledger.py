@@ -105,11 +105,13 @@ class Ledger:
         for key, entry in self.entries.items():
             for each in entry.digests:
                 known.setdefault(each, []).append(key)
-        # Messages that have one body share its letters: they belong to those that are nowhere else.
+        # Messages that have one body share its letters: they belong to the promised that are nowhere else.
         in_letters = {
             key
             for each, count in found.letters.items()
-            for key in sorted(known.get(each, ()), key=found.rows.__contains__)[:count]
+            for key in sorted(
+                known.get(each, ()), key=lambda key: (key in found.rows, not self.entries[key].acknowledged)
+            )[:count]
         }
         missing = [
             key

@@ -52,6 +52,11 @@ def test_a_letter_stands_for_one_of_the_messages_that_have_its_body():
     for stored in range(2):
         assert ledger.reconcile(Found(rows={("run_end", str(stored)): 1}, marks={}, letters=letter)).holds
     assert len(ledger.reconcile(Found(rows={}, marks={}, letters=letter)).lost) == 1
+    other = Ledger()
+    for key, outcome in ((("letter", "refused"), other.refused), (("letter", "promised"), other.acknowledged)):
+        other.sent(key, b"same")
+        outcome(key, *(("413",) if outcome == other.refused else ("202", 0.0)))
+    assert other.reconcile(Found(rows={}, marks={}, letters=letter)).holds
 
 
 @given(st.integers(0, 5), st.integers(0, 5))

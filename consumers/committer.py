@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Sequence
 from concurrent import futures
@@ -20,6 +21,9 @@ from schemas.verdict import Verdict
 HOLD_SECONDS = 120
 """How long an outage is sat out with the batch in hand. After that the deliveries go back to their queues,
 where any worker can have them, and we wait outside for the database."""
+
+FIRST_SECONDS = 0.1
+"""The longest pause before the first new try; the later ones grow from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +104,11 @@ class Committer:
         return Committed(batch, verdicts, self._clock() - began)
 
     def _held(self, batch: Batch[Item]) -> list[Verdict]:
+        # A fleet that was thrown out together must not come back as one.
+        self._give_up.wait(random.uniform(0.0, FIRST_SECONDS))
         retry = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(StoreUnavailable),
-            wait=tenacity.wait_random_exponential(multiplier=0.1, max=10),
+            wait=tenacity.wait_random_exponential(multiplier=FIRST_SECONDS, max=10),
             sleep=tenacity.sleep_using_event(self._give_up),
             stop=tenacity.stop_any(
                 tenacity.stop_when_event_set(self._give_up), tenacity.stop_after_delay(HOLD_SECONDS)

@@ -121,10 +121,11 @@ def test_a_slow_network_is_no_outage(proxied, ledger, specimens, holds):
 @pytest.mark.timeout(400)
 def test_a_consumer_the_broker_gave_up_is_redelivered_and_deduplicated(rig, harmed, ledger, specimens, holds):
     """S19: a broker that loses patience with a held batch takes it back; it is stored once even so."""
-    supervisor = rig.consumers(2)
-    rig.consuming(ACTIONS, 2)
+    # A channel keeps the timeout that it was opened with.
     harmed.rabbit.ctl("eval", "application:set_env(rabbit, consumer_timeout, 20000).")
     try:
+        supervisor = rig.consumers(2)
+        rig.consuming(ACTIONS, 2)
         with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(), rate=50)]) as load:
             until(lambda: rig.stored() > 50, "rows appear")
             harmed.postgres.stop("immediate")
@@ -136,6 +137,8 @@ def test_a_consumer_the_broker_gave_up_is_redelivered_and_deduplicated(rig, harm
             load.stop()
     finally:
         harmed.rabbit.ctl("eval", "application:set_env(rabbit, consumer_timeout, 1800000).")
+    # The broker takes a moment to take the deliveries of a closed channel back, and nobody sees them meanwhile.
+    until(lambda: rig.stored() == ledger.promised, "everything is stored", 120)
     account = holds(rig.settle(ledger, supervisor))
     assert account.letters == 0
 

@@ -107,6 +107,8 @@ def test_envelope(shim: Shim, broker: str) -> None:
         response = shim.http.post(path, content=b"z", headers={"Content-Encoding": "gzip", **PROTOCOL})
     assert response.status_code == 201
     [(properties, body)] = worker.seen
+    answer_by = properties.headers.pop("x-answer-by")
+    assert answer_by >= properties.timestamp, "nobody waits after that"
     assert properties.headers == {"x-organization": "ac me", "x-node": "a/bé", "x-run-id": "x"}
     assert (properties.type, properties.content_encoding) == ("run_end", "gzip")
     assert (properties.delivery_mode, properties.app_id, body) == (2, "chef-ingest", b"z")

@@ -70,7 +70,7 @@ CONTENDERS: Final = {
     for each in (
         Contender(OURS, [sys.executable, "-m", "ingest", "worker", "--lane", "main"]),
         Contender("naive", _python("naive.py"), share=0.25),
-        Contender("faststream", _python("faststream_peer.py")),
+        Contender("faststream", _python("faststream_peer.py"), share=0.5),
         Contender("aio-pika+asyncpg", _python("aio_pika_asyncpg.py")),
         Contender("celery", _CELERY, CELERY_QUEUE, share=0.5),
         Contender("node", ["node", str(PEERS / "node_peer.mjs")]),

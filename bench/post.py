@@ -17,6 +17,7 @@ from bench.contenders import CONTENDERS, OURS, PEERS, environment
 from bench.corpus import Corpus
 from bench.load import LENGTH
 from bench.rig import Rig
+from ingest.soak.ports import free_port
 
 SECTION = "post"
 CONSTANT = "constant"
@@ -107,7 +108,7 @@ class Posts:
 @contextlib.contextmanager
 def _servers(rig: Rig) -> Iterator[dict[str, int]]:
     python = str(rig.home / "venv" / "bin" / "python")
-    ports = {name: _free_port() for name in (CONSTANT, OURS_201, FASTAPI)}
+    ports = {name: free_port() for name in (CONSTANT, OURS_201, FASTAPI)}
     ports[OURS_202] = ports[OURS_201]
     commands = {
         CONSTANT: [sys.executable, str(PEERS / "constant.py"), str(ports[CONSTANT])],
@@ -173,9 +174,3 @@ def _insert(database: tables.Connection, row: Sequence[str | None]) -> float:
     began = time.perf_counter()
     database.execute(f"INSERT INTO actions ({', '.join(tables.NAMES)}) VALUES ({_BARE})".encode(), values)
     return time.perf_counter() - began
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

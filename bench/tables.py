@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from bench.corpus import NAMES, SERVER, Corpus
+from bench.corpus import EPOCH, NAMES, SERVER, Corpus
 from consumers.migrations import migrate
 
 FIRST_MONTH = "2025-12-01"
@@ -19,7 +19,7 @@ _CELLS = ", ".join(f"coalesce({_TIME if name == 'recorded_at' else f'{name}::tex
 _DIGEST = f"""
 SELECT count(*), coalesce(sum(('x' || left(md5(concat_ws(E'\\x1f', {_CELLS})), 15))::bit(60)::bigint), 0),
        count(extra)
-FROM actions WHERE service_hostname = %s
+FROM actions WHERE service_hostname = %s AND recorded_at >= %s
 """
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -67,7 +67,7 @@ def missing(database: Connection, ids: list[str]) -> list[str]:
 def faults(url: str, corpus: Corpus, start: int, count: int) -> list[str]:
     """What is wrong with the stored rows: how many, what is in them, anything refused. Empty when nothing is."""
     with open_database(url) as database:
-        row = database.execute(_DIGEST, [SERVER]).fetchone()
+        row = database.execute(_DIGEST, [SERVER, EPOCH]).fetchone()
         assert row is not None
         stored, digest, extra = row
         letters = _one(database, "SELECT count(*) FROM dead_letters")

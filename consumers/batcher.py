@@ -72,12 +72,6 @@ class Batcher(Generic[T]):
         """One item after one item: there is no crowd to look for."""
         return len(self._items) == 1 == self._last
 
-    def drop(self) -> None:
-        """Forget everything: the channel that delivered it is gone, and the broker delivers it again."""
-        self._items.clear()
-        self._sizes.clear()
-        self.bytes = 0
-
     def _fitting(self) -> tuple[int, int]:
         if len(self._items) <= self.max_items and self.bytes <= self.max_bytes:
             return len(self._items), self.bytes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pika
@@ -32,12 +33,14 @@ def check_broker(settings: Settings) -> Iterator[Finding]:
         return
     try:
         yield _version(connection)
-        missing = list(_missing(connection))
-        yield from missing
-        if not missing:
+        refused = _refused(connection)
+        yield from map(_missing, refused)
+        if not refused:
             yield Finding("topology", "ok", "every exchange and queue is there")
-        yield from _arguments(connection)
-        yield from _queues(connection)
+        absent = {each.name for each in refused if each.what == "queue"}
+        present = [queue for queue in TOPOLOGY.queues if queue.name not in absent]
+        yield from _arguments(connection, present)
+        yield from _queues(connection, present)
         alarm = _alarm(connection)
         yield alarm
         # The broker does not read from whom it blocks: a goodbye would wait for an answer that does not come.
@@ -57,22 +60,24 @@ def _version(connection: BlockingConnection) -> Finding:
     return Finding("broker version", "ok", words)
 
 
-def _missing(connection: BlockingConnection) -> Iterator[Finding]:
-    for what, name in (
-        *(("exchange", each.name) for each in TOPOLOGY.exchanges),
-        *(("queue", each.name) for each in TOPOLOGY.queues),
-    ):
-        refused = _refusal(connection, what, name)
-        if refused is None:
-            continue
-        code, text = refused
-        if code == 403:
-            yield Finding("permission", "broken", f"{what} {name}: {text}", _grant())
-        else:
-            yield Finding("topology", "broken", f"{what} {name} is missing: {text}", _DECLARE)
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """An exchange or a queue that we may not see, or that is not there, and the broker's words for it."""
+
+    what: str
+    name: str
+    code: int
+    text: str
 
 
-def _refusal(connection: BlockingConnection, what: str, name: str) -> tuple[int, str] | None:
+def _refused(connection: BlockingConnection) -> list[_Refusal]:
+    return [
+        *(each for exchange in TOPOLOGY.exchanges for each in _refusal(connection, "exchange", exchange.name)),
+        *(each for queue in TOPOLOGY.queues for each in _refusal(connection, "queue", queue.name)),
+    ]
+
+
+def _refusal(connection: BlockingConnection, what: str, name: str) -> Iterator[_Refusal]:
     channel = connection.channel()
     try:
         if what == "exchange":
@@ -80,13 +85,19 @@ def _refusal(connection: BlockingConnection, what: str, name: str) -> tuple[int,
         else:
             channel.queue_declare(name, passive=True)
     except pika.exceptions.ChannelClosedByBroker as error:
-        return error.reply_code, error.reply_text
-    channel.close()
-    return None
+        yield _Refusal(what, name, error.reply_code, error.reply_text)
+    else:
+        channel.close()
 
 
-def _arguments(connection: BlockingConnection) -> Iterator[Finding]:
-    differing = [each for queue in TOPOLOGY.queues for each in _argument(connection, queue)]
+def _missing(refusal: _Refusal) -> Finding:
+    if refusal.code == 403:
+        return Finding("permission", "broken", f"{refusal.what} {refusal.name}: {refusal.text}", _grant())
+    return Finding("topology", "broken", f"{refusal.what} {refusal.name} is missing: {refusal.text}", _DECLARE)
+
+
+def _arguments(connection: BlockingConnection, present: Sequence[Queue]) -> Iterator[Finding]:
+    differing = [each for queue in present for each in _argument(connection, queue)]
     yield from differing
     if not differing:
         yield Finding("queue arguments", "ok", "as declared")
@@ -95,8 +106,6 @@ def _arguments(connection: BlockingConnection) -> Iterator[Finding]:
 def _argument(connection: BlockingConnection, queue: Queue) -> Iterator[Finding]:
     # Declaring again what is there with what it has changes nothing; the broker compares for us. What is
     # missing is not declared: a doctor looks.
-    if _refusal(connection, "queue", queue.name) is not None:
-        return
     channel = connection.channel()
     try:
         channel.queue_declare(queue.name, durable=True, arguments=dict(queue.arguments))
@@ -107,10 +116,8 @@ def _argument(connection: BlockingConnection, queue: Queue) -> Iterator[Finding]
         channel.close()
 
 
-def _queues(connection: BlockingConnection) -> Iterator[Finding]:
-    for queue in TOPOLOGY.queues:
-        if _refusal(connection, "queue", queue.name) is not None:
-            continue
+def _queues(connection: BlockingConnection, present: Sequence[Queue]) -> Iterator[Finding]:
+    for queue in present:
         channel = connection.channel()
         ready, consumers = counts(channel, queue.name)
         channel.close()

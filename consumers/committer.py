@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 from collections.abc import Callable, Sequence
 from concurrent import futures
@@ -55,6 +54,17 @@ class Committer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._future: Future[Committed] | None = None
         self._give_up = threading.Event()
+        self._held = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(StoreUnavailable),
+            # Jittered from the first: a fleet that was thrown out together must not come back as one.
+            wait=tenacity.wait_random_exponential(multiplier=FIRST_SECONDS, max=10),
+            sleep=tenacity.sleep_using_event(self._give_up),
+            stop=tenacity.stop_any(
+                tenacity.stop_when_event_set(self._give_up), tenacity.stop_after_delay(HOLD_SECONDS)
+            ),
+            after=lambda state: self._on_outage(state.outcome.exception() if state.outcome else None),
+            reraise=True,
+        )
         self.paused = ""
         """Why commits wait, while they do."""
 
@@ -93,30 +103,11 @@ class Committer:
 
     def _commit(self, batch: Batch[Item]) -> Committed:
         began = self._clock()
-        try:
-            verdicts = self._store.commit(batch.items)
-        except StoreUnavailable as error:
-            self._on_outage(error)
-            verdicts = self._held(batch)
+        verdicts = self._held(self._store.commit, batch.items)
         if self.paused:
             structlog.get_logger().info("commits resumed", seconds=round(self._clock() - began, 1))
         self.paused = ""
         return Committed(batch, verdicts, self._clock() - began)
-
-    def _held(self, batch: Batch[Item]) -> list[Verdict]:
-        # A fleet that was thrown out together must not come back as one.
-        self._give_up.wait(random.uniform(0.0, FIRST_SECONDS))
-        retry = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(StoreUnavailable),
-            wait=tenacity.wait_random_exponential(multiplier=FIRST_SECONDS, max=10),
-            sleep=tenacity.sleep_using_event(self._give_up),
-            stop=tenacity.stop_any(
-                tenacity.stop_when_event_set(self._give_up), tenacity.stop_after_delay(HOLD_SECONDS)
-            ),
-            before_sleep=lambda state: self._on_outage(state.outcome.exception() if state.outcome else None),
-            reraise=True,
-        )
-        return retry(self._store.commit, batch.items)
 
     def _on_outage(self, error: BaseException | None) -> None:
         if error is not None:

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import psycopg
 
-from consumers.errors import Misconfigured
+from consumers.errors import Misconfigured, database_fault
 from consumers.finding import Finding
 from consumers.migrations import require_current
-from schemas.settings import Settings, mask_url
+from schemas.settings import Settings
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -44,7 +44,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
                 yield from _partitions(connection)
                 yield from _letters(connection)
     except psycopg.Error as error:
-        words = f"DATABASE_URL {mask_url(settings.database_url)}: {error}".strip()
+        words = database_fault(error, settings.database_url)
         yield Finding("database", "broken", words, "start PostgreSQL, or correct DATABASE_URL")
 
 

@@ -1,10 +1,12 @@
-"""The worker's three ways to be stopped from outside, and which of them a SQLSTATE means."""
+"""The three ways to be stopped from outside, which of them a SQLSTATE means, and how it is told."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 import psycopg
+
+from schemas.settings import mask_url
 
 
 class BrokerUnavailable(Exception):
@@ -40,3 +42,15 @@ def blame(error: psycopg.Error) -> Blame:
     if state.startswith(_CONFIGURATION_CLASSES):
         return "configuration"
     return "row"
+
+
+def database_fault(error: psycopg.Error, database_url: str) -> str:
+    """A database error in words: the setting that leads to the database, without its password, and what is wrong."""
+    state = f"{error.sqlstate} " if error.sqlstate else ""
+    return f"DATABASE_URL {mask_url(database_url)}: {state}{error}".strip()
+
+
+def translated(error: psycopg.Error, database_url: str) -> StoreUnavailable | Misconfigured:
+    """A database error that is no row's fault, as what its caller has to do about it."""
+    kind = StoreUnavailable if blame(error) == "outage" else Misconfigured
+    return kind(database_fault(error, database_url))

@@ -10,8 +10,7 @@ from typing import Any
 import psycopg
 
 from consumers import queries
-from consumers.errors import StoreUnavailable
-from schemas.settings import mask_url
+from consumers.errors import StoreUnavailable, database_fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,7 @@ class Books:
                 connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
                 return [connection.execute(self._sql[name].encode(), {"since": since}).fetchall() for name in names]
         except psycopg.Error as error:
-            raise StoreUnavailable(f"DATABASE_URL {mask_url(self._url)}: {error}") from error
+            raise StoreUnavailable(database_fault(error, self._url)) from error
 
 
 def balance(

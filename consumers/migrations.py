@@ -7,8 +7,7 @@ from importlib import resources
 import psycopg
 import tenacity
 
-from consumers.errors import Misconfigured, StoreUnavailable, blame
-from schemas.settings import mask_url
+from consumers.errors import Misconfigured, translated
 
 _LOCK = 0x1A6E57
 
@@ -38,19 +37,7 @@ def migrate(database_url: str) -> list[str]:
     try:
         return retry(_migrate, database_url)
     except psycopg.Error as error:
-        kind = StoreUnavailable if blame(error) == "outage" else Misconfigured
-        raise kind(f"DATABASE_URL {mask_url(database_url)}: {error}") from error
-
-
-def make_partitions(database_url: str, ahead: int) -> list[str]:
-    """Make the partitions of this month and of `ahead` more; the names of new ones. Raises as `migrate` does."""
-    try:
-        with psycopg.connect(database_url, connect_timeout=10) as connection:
-            statement = "SELECT ingest_make_partitions(date_trunc('month', now())::date, %s)"
-            return [row[0] for row in connection.execute(statement, [ahead + 1])]
-    except psycopg.Error as error:
-        kind = StoreUnavailable if blame(error) == "outage" else Misconfigured
-        raise kind(f"DATABASE_URL {mask_url(database_url)}: {error}") from error
+        raise translated(error, database_url) from error
 
 
 def _migrate(database_url: str) -> list[str]:

@@ -78,7 +78,7 @@ class Outbox:
         )
         try:
             # A confirm that a blocked broker does not send would be waited for: hear first.
-            self._heard = 0.0
+            self._hear()
             self._ready()
             if self._blocked or self._moves is None:
                 raise BrokerUnavailable("the broker blocks publishers (memory or disk alarm)")
@@ -101,9 +101,13 @@ class Outbox:
 
     def tick(self) -> None:
         """Answer heartbeats and hear of alarms; call it often, it does so every half a second."""
-        if self._connection is None or time.monotonic() - self._heard < TICK_SECONDS:
-            return
+        if time.monotonic() - self._heard >= TICK_SECONDS:
+            self._hear()
+
+    def _hear(self) -> None:
         self._heard = time.monotonic()
+        if self._connection is None:
+            return
         try:
             self._connection.process_data_events(0)
         except (pika.exceptions.AMQPError, OSError):

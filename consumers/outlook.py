@@ -15,8 +15,8 @@ from pika.adapters.blocking_connection import BlockingConnection
 
 from consumers.connect import connect
 from consumers.declare import counts
-from consumers.errors import BrokerUnavailable, Misconfigured
-from schemas.settings import Settings, mask_url
+from consumers.errors import BrokerUnavailable, Misconfigured, database_fault
+from schemas.settings import Settings
 from schemas.topology import ACTIONS, DELAY, QUARANTINE, RUNS, TOPOLOGY
 
 LOOK_SECONDS: Final = 2.0
@@ -152,5 +152,4 @@ class Lookout:
             letters, room = look_at_database(url)
             return replace(before, letters=letters, room=room, room_seen_at=now, database_fault="")
         except psycopg.Error as error:
-            fault = f"DATABASE_URL {mask_url(url)}: {error}"
-            return replace(before, letters={}, database_fault=fault, room=0)
+            return replace(before, letters={}, database_fault=database_fault(error, url), room=0)

@@ -13,8 +13,7 @@ import psycopg
 from psycopg import sql
 
 from consumers import queries
-from consumers.errors import Misconfigured, StoreUnavailable, blame
-from schemas.settings import mask_url
+from consumers.errors import StoreUnavailable, translated
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -177,7 +176,6 @@ class _Connected:
             raise self._translated(error) from error
 
     def _translated(self, error: psycopg.Error) -> Exception:
-        words = f"DATABASE_URL {mask_url(self._url)}: {error}"
         if isinstance(error, psycopg.errors.LockNotAvailable):
             return StoreUnavailable(f"a long query holds the partition: {error}; try again later, nothing is blocked")
-        return StoreUnavailable(words) if blame(error) == "outage" else Misconfigured(words)
+        return translated(error, self._url)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from consumers.errors import StoreUnavailable
-from schemas.settings import mask_url
+from consumers.errors import StoreUnavailable, database_fault
 
 TABLES = ("actions", "runs", "run_resources", "dead_letters")
 
@@ -20,4 +19,4 @@ def count_rows(database_url: str) -> dict[str, int]:
                 counted[table] = row[0] if row else 0
             return counted
     except psycopg.Error as error:
-        raise StoreUnavailable(f"DATABASE_URL {mask_url(database_url)}: {error}") from error
+        raise StoreUnavailable(database_fault(error, database_url)) from error

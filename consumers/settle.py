@@ -1,4 +1,4 @@
-"""Tells the broker what became of deliveries: every `basic_ack`, `basic_nack` and `basic_reject` is here."""
+"""Tells the broker what became of deliveries: every `basic_ack` is here."""
 
 from __future__ import annotations
 
@@ -26,15 +26,5 @@ def acknowledge(source: Source, deliveries: Iterable[Delivery], *, whole_prefix:
         else:
             for tag in tags:
                 source.channel.basic_ack(tag)
-    except (pika.exceptions.AMQPError, OSError) as error:
-        raise BrokerUnavailable(f"lost RabbitMQ: {error!r}") from error
-
-
-def requeue(source: Source, deliveries: Iterable[Delivery]) -> None:
-    """Give deliveries back to their queue, for another worker or another time."""
-    try:
-        for each in deliveries:
-            if each.generation == source.generation:
-                source.channel.basic_nack(each.tag, requeue=True)
     except (pika.exceptions.AMQPError, OSError) as error:
         raise BrokerUnavailable(f"lost RabbitMQ: {error!r}") from error

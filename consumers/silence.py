@@ -26,7 +26,6 @@ class Silence:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._watched: tuple[float, psycopg.Connection[Any]] | None = None
-        self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     @contextlib.contextmanager
@@ -41,12 +40,9 @@ class Silence:
         finally:
             self._watched = None
 
-    def close(self) -> None:
-        """Watch no more."""
-        self._stop.set()
-
     def _watch(self) -> None:
-        while not self._stop.wait(_LOOK_SECONDS):
+        while True:
+            time.sleep(_LOOK_SECONDS)
             watched = self._watched
             if watched is not None and time.monotonic() > watched[0]:
                 structlog.get_logger().warning("database silent: connection broken", seconds=self._seconds)

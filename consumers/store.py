@@ -9,7 +9,7 @@ import psycopg
 import psycopg.conninfo
 
 from consumers import queries
-from consumers.errors import Misconfigured, StoreUnavailable, blame
+from consumers.errors import Misconfigured, StoreUnavailable, blame, translated
 from consumers.failpoints import Failpoint
 from consumers.item import Item, is_patient
 from consumers.letter_writes import LetterWriter
@@ -19,7 +19,7 @@ from consumers.takings import takings
 from consumers.writes import Connection, Writer, tallies
 from schemas.judge import Candidate
 from schemas.rows import ActionRow
-from schemas.settings import Settings, mask_url
+from schemas.settings import Settings
 from schemas.verdict import Invalid, Pong, UnknownRun, Verdict, WaitsForRun
 
 
@@ -171,12 +171,10 @@ class Store:
             raise psycopg.errors.ReadOnlySqlTransaction("the database is read-only")
 
     def _translated(self, error: psycopg.Error) -> StoreUnavailable | Misconfigured:
-        words = f"DATABASE_URL {mask_url(self._settings.database_url)}: {error.sqlstate or ''} {error}".strip()
         if blame(error) == "outage":
             # What a broken connection still holds is not to be trusted.
             self.close()
-            return StoreUnavailable(words)
-        return Misconfigured(words)
+        return translated(error, self._settings.database_url)
 
 
 def _refused(error: psycopg.Error) -> Invalid:

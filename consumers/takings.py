@@ -16,22 +16,16 @@ def takings(items: Sequence[Item], verdicts: Sequence[Verdict]) -> Counter[tuple
     has left no row now, so that it may have been counted before.
     """
     counted: Counter[tuple[str, str]] = Counter()
-    stored = 0
     for item, verdict in zip(items, verdicts, strict=True):
         delivery = item.delivery
         door = delivery.message.door
-        if not delivery.deliveries and (door == "http" or type(verdict) is Created) and not delivery.headers:
-            stored += door == "chef"  # As nearly every message.
-            continue
-        if door == "http" and not delivery.deliveries:
+        if door != "chef" and not delivery.deliveries:
             continue
         # One that only goes to wait for its run's start is not settled.
-        if isinstance(verdict, Pong | WaitsForRun) or delivery.letter_id is not None:
+        if isinstance(verdict, (Pong, WaitsForRun)) or delivery.letter_id is not None:
             continue
         if door == "chef":
             counted[door, "taken"] += 1
         if delivery.deliveries and not (isinstance(verdict, Created) and not verdict.duplicate):
             counted[door, "redelivered"] += 1
-    if stored:
-        counted["chef", "taken"] += stored
     return counted

@@ -13,7 +13,7 @@ from typing import Final
 import psycopg
 import structlog
 
-from schemas.settings import mask_url
+from consumers.errors import database_fault
 
 FLUSH_SECONDS: Final = 5.0
 _CONNECT_SECONDS: Final = 2
@@ -82,6 +82,6 @@ class Acknowledged:
             self._fault = fault
             self._log.warning(
                 "ledger_delayed",
-                why=f"DATABASE_URL {mask_url(self._database_url)}: {error}",
+                why=database_fault(error, self._database_url),
                 remedy="the counts are kept and written later; until then `audit` shows a surplus",
             )

@@ -94,13 +94,13 @@ def worker(lane: str, report_fd: int | None) -> None:
 @says_what_is_wrong
 def migrate() -> None:
     """Bring the database's schema up to this program's."""
-    from consumers.migrations import make_partitions
     from consumers.migrations import migrate as apply
+    from consumers.partitions import Partitions
 
     settings = settings_from()
     applied = apply(settings.database_url)
     click.echo(f"applied {', '.join(applied)}" if applied else "nothing to do: the schema is current")
-    made = make_partitions(settings.database_url, settings.partitions_ahead)
+    made = Partitions(settings.database_url).create(settings.partitions_ahead)
     click.echo(f"partitions made: {', '.join(made)}" if made else "partitions: there are enough ahead")
 
 

@@ -12,7 +12,7 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.spec import Basic, BasicProperties
 
 from consumers.connect import read_url
-from consumers.frames import Address, Frames
+from consumers.frames import Frames
 from schemas.topology import INGEST_EXCHANGE
 
 REPLY_TO: Final = "amq.rabbitmq.reply-to"
@@ -154,7 +154,7 @@ class Link:
 
     def _on_confirming(self) -> None:
         self._channel.basic_consume(
-            REPLY_TO, self._on_message, auto_ack=True, callback=lambda _: self._owner.link_up(self)
+            REPLY_TO, self._on_reply, auto_ack=True, callback=lambda _: self._owner.link_up(self)
         )
 
     def _on_channel_closed(self, _: Any, error: BaseException) -> None:
@@ -188,11 +188,7 @@ class Link:
         if not self._down:
             self._owner.returned(str(properties.correlation_id))
 
-    def _on_message(self, _: Any, __: Any, ___: BasicProperties, body: bytes) -> None:
-        if not self._down:
-            self._owner.replied(body)
-
-    def _on_reply(self, _: Address, __: int, ___: BasicProperties, body: bytes) -> None:
+    def _on_reply(self, _: Any, __: Any, ___: BasicProperties, body: bytes) -> None:
         if not self._down:
             self._owner.replied(body)
 

@@ -43,7 +43,9 @@ class ShimMetrics:
             buckets=_SECONDS,
             registry=here,
         )
-        self._results = {result: self._published.labels(result) for result in RESULTS}
+        # A rate needs a zero to rise from.
+        for result in RESULTS:
+            self._published.labels(result)
         # Looking a labelled child up takes longer than counting; of these there are few.
         self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
@@ -73,7 +75,7 @@ class ShimMetrics:
 
     def published(self, result: str, seconds: float) -> None:
         """Count a publish; `seconds` is how long the broker took, of a confirmed one."""
-        (self._results.get(result) or self._published.labels(result)).inc()
+        self._published.labels(result).inc()
         if result == "confirmed":
             self._confirm_seconds.observe(seconds)
 

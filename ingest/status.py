@@ -13,10 +13,10 @@ from rich.text import Text
 
 from consumers.connect import connect
 from consumers.control import ControlError, ask
-from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
+from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable, database_fault
 from consumers.outlook import WORK, look_at_letters, look_at_queues
 from consumers.partitions import Partitions
-from schemas.settings import Settings, mask_url
+from schemas.settings import Settings
 from schemas.topology import TOPOLOGY
 
 _CAUSES = b"""SELECT fingerprint, stage, reason, count(*), max(last_seen)::text FROM dead_letters
@@ -37,8 +37,10 @@ def gather(settings: Settings, state: Path) -> dict[str, Any]:
         faults["broker"] = str(error)
     try:
         found |= _database(settings)
-    except (psycopg.Error, StoreUnavailable, Misconfigured) as error:
-        faults["database"] = f"DATABASE_URL {mask_url(settings.database_url)}: {error}".strip()
+    except psycopg.Error as error:
+        faults["database"] = database_fault(error, settings.database_url)
+    except (StoreUnavailable, Misconfigured) as error:
+        faults["database"] = str(error)
     found["backlog"] = sum(found["queues"].get(name, {}).get("ready", 0) for name in WORK)
     found["seconds_to_drain"] = _to_drain(found)
     found["blocked"] = list(_blocked(found))

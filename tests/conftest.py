@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -22,22 +23,25 @@ VHOSTS_AT_ONCE = 20
 TEMPLATE = "ingest_template"
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
-
-
-@pytest.fixture(scope="session")
-def servers() -> Iterator[LocalStack]:
-    """A private RabbitMQ (`.rabbit`) and PostgreSQL (`.postgres`), shared by all tests: leave them running."""
-    folder = Path(tempfile.mkdtemp(prefix="chef-ingest-test-"))
+@contextmanager
+def private_stack(prefix: str) -> Iterator[LocalStack]:
+    """A started RabbitMQ (`.rabbit`) and PostgreSQL (`.postgres`) in a folder of their own; gone at the end."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
     folder.chmod(0o711)
-    stack = LocalStack(folder, environ=os.environ, say=_say)
+    stack = LocalStack(folder, environ=os.environ, say=lambda line: print(line, file=sys.stderr))
     try:
         stack.start()
         yield stack
     finally:
         stack.stop()
         remove_state(folder)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[LocalStack]:
+    """Servers shared by all tests: leave them running."""
+    with private_stack("chef-ingest-test-") as stack:
+        yield stack
 
 
 def remove_state(folder: Path) -> None:

@@ -12,11 +12,10 @@ import psycopg
 from psycopg.rows import class_row, dict_row
 
 from consumers import queries
-from consumers.errors import Misconfigured, StoreUnavailable, blame
+from consumers.errors import translated
 from consumers.letters import key_of, restored
 from consumers.migrations import require_current
 from schemas.message import Message
-from schemas.settings import mask_url
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -123,5 +122,4 @@ def at_desk(database_url: str, *, who: str, why: str | None = None) -> Iterator[
             require_current(connection)
             yield Desk(connection, who, why)
     except psycopg.Error as error:
-        words = f"DATABASE_URL {mask_url(database_url)}: {error.sqlstate or ''} {error}".strip()
-        raise (StoreUnavailable if blame(error) == "outage" else Misconfigured)(words) from error
+        raise translated(error, database_url) from error

@@ -96,10 +96,6 @@ class Postgres:
         for each in family:
             end(each, signal.SIGKILL, 0)
 
-    def pg_ctl(self, *args: str) -> str:
-        """Runs `pg_ctl -D FOLDER ARGS` (reload, promote, status...); its output."""
-        return self._run("pg_ctl", "-D", str(self.folder), *args)
-
     def _create(self) -> None:
         # Made beside its place and renamed when complete: a killed run leaves no half of a cluster.
         fresh = self.folder.with_suffix(".new")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import socket
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Final, Self
 from ingest.local.install import Programs
 from ingest.local.processes import Account, Ledger, ProcessFailed
 from ingest.local.rabbitmq import READY_SECONDS, RabbitMQ, RabbitMQPorts
+from ingest.soak.ports import free_ports
 from schemas.topology import VHOST
 
 NODES: Final = 3
@@ -32,7 +32,7 @@ class Cluster:
     def __init__(self, folder: Path, programs: Programs, account: Account | None, path: str) -> None:
         assert programs.rabbitmq is not None
         assert programs.epmd is not None
-        ports = _free_ports(2 * NODES + 1)
+        ports = free_ports(2 * NODES + 1)
         names = [f"chef-ingest-{number}-{secrets.token_hex(3)}" for number in range(1, NODES + 1)]
         peers = "".join(
             f"cluster_formation.classic_config.nodes.{number} = {name}@localhost\n"
@@ -131,9 +131,3 @@ def _sees(node: RabbitMQ) -> int:
         return int(node.ctl("eval", "length(rabbit_mnesia:cluster_nodes(running))."))
     except (ProcessFailed, ValueError):
         return 0
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as held:
-        listeners = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(each.getsockname()[1]) for each in listeners]

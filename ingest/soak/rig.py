@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import sys
 import time
 import urllib.error
@@ -24,6 +23,7 @@ from consumers.errors import BrokerUnavailable
 from ingest.local.processes import Ledger as ProcessLedger
 from ingest.local.processes import Process
 from ingest.soak.ledger import Account, Ledger
+from ingest.soak.ports import free_port
 from ingest.soak.tables import read_tables, stored, waiting
 from schemas.settings import variable
 
@@ -37,7 +37,7 @@ class NotInTime(Exception):
     """Something that had to happen did not, within its deadline."""
 
 
-def until(probe: Callable[[], T], what: str, seconds: float = 30.0) -> T:
+def until(probe: Callable[[], T], what: str, seconds: float = 60.0) -> T:
     """The first true answer of a probe that is asked again and again. Raises NotInTime."""
     deadline = time.monotonic() + seconds
     while True:
@@ -123,7 +123,7 @@ class Rig:
 
     def shim(self, name: str = "shim", argv: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> Process:
         """An HTTP shim; `url` tells where it listens, in every life of the process the same."""
-        listen = self._listen.setdefault(name, f"127.0.0.1:{_free_port()}")
+        listen = self._listen.setdefault(name, f"127.0.0.1:{free_port()}")
         env = {variable("listen"): listen, **(environ or {})}
         process = self.spawn(name, argv or _ingest("serve"), env)
         process.wait_ready(lambda: self.health(name) is not None, 30)
@@ -244,8 +244,3 @@ def signal_all(pids: Sequence[int], number: int) -> None:
 
 def _ingest(command: str) -> list[str]:
     return [sys.executable, "-m", "ingest", command]
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

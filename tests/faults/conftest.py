@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -16,21 +13,14 @@ from ingest.local.stack import LocalStack
 from ingest.soak.ledger import Account, Ledger
 from ingest.soak.rig import Rig
 from ingest.soak.specimens import Specimens
-from tests.conftest import Databases, VhostPool, remove_state
+from tests.conftest import Databases, VhostPool, private_stack
 
 
 @pytest.fixture(scope="session")
 def harmed() -> Iterator[LocalStack]:
     """A private RabbitMQ and PostgreSQL that scenarios may stop, starve and kill."""
-    folder = Path(tempfile.mkdtemp(prefix="chef-ingest-faults-"))
-    folder.chmod(0o711)
-    stack = LocalStack(folder, environ=os.environ, say=lambda line: print(line, file=sys.stderr))
-    try:
-        stack.start()
+    with private_stack("chef-ingest-faults-") as stack:
         yield stack
-    finally:
-        stack.stop()
-        remove_state(folder)
 
 
 @pytest.fixture(scope="session")

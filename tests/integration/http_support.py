@@ -5,82 +5,46 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import pika
+from logging_process import LoggingProcess
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 
 from consumers.declare import declare
+from ingest.soak.rig import until
 from schemas import topology
 from schemas.verdict import Created, Pong, Verdict, to_wire
 
 ACTION_ID = "b576b4a2-7b2a-43b8-b385-d6281e9a139e"
 CREATED = Created(f"/actions/{ACTION_ID}")
 
-T = TypeVar("T")
 Answerer = Callable[[pika.BasicProperties, bytes], Verdict | None]
 
 
-def until(probe: Callable[[], T], what: str, seconds: float = 30.0) -> T:
-    """The first true answer of a probe that is asked again and again; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = probe()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"not within {seconds:g} s: {what}")
-
-
-class Shim:
-    """A shim process; what it logs is kept, event by event."""
+class Shim(LoggingProcess):
+    """A shim process, and a client of it."""
 
     def __init__(self, amqp_url: str, database_url: str = "", **settings: object) -> None:
         named = {f"INGEST_{name.upper()}": str(value) for name, value in settings.items()}
         named |= {"AMQP_URL": amqp_url, "INGEST_LISTEN": "127.0.0.1:0"}
         # Port 1: nobody is there, so a POST that needed the database would show.
         named["DATABASE_URL"] = database_url or "postgresql://127.0.0.1:1/nothing"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "ingest", "serve"], env=os.environ | named, stderr=subprocess.PIPE, text=True
-        )
-        self.log: list[dict[str, Any]] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        super().__init__("serve", env=os.environ | named)
         self.url = until(lambda: self.events("listening"), "the shim listens")[0]["url"]
         self.http = httpx.Client(base_url=self.url, timeout=20, trust_env=False)
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            try:
-                self.log.append(json.loads(line))
-            except ValueError:
-                self.log.append({"event": "text", "text": line})
-
-    def events(self, name: str) -> list[dict[str, Any]]:
-        """The events of one name logged so far."""
-        return [each for each in self.log if each["event"] == name]
 
     def connected(self, times: int = 1) -> None:
         """Wait until the shim has connected to the broker so many times."""
         until(lambda: len(self.events("broker_connected")) >= times, "the shim connects")
 
-    def stop(self) -> int:
-        """SIGTERM; the exit status."""
+    def stop(self, number: int = signal.SIGTERM) -> int:
         self.http.close()
-        self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(20)
-        self._reader.join(5)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-        return status
+        return super().stop(number)
 
 
 @contextmanager

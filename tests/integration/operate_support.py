@@ -5,39 +5,28 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pika
 import psycopg
+from logging_process import LoggingProcess
 from pika.adapters.blocking_connection import BlockingConnection
 
 from consumers.connect import connect
 from consumers.control import ControlError, ask
 from consumers.declare import declare
+from ingest.soak.rig import until
 
 ROOT = Path(__file__).parents[2]
-T = TypeVar("T")
-
-
-def until(probe: Callable[[], T], what: str, seconds: float = 30.0) -> T:
-    """The first true answer of a probe that is asked again and again; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = probe()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds:g} s: {what}")
 
 
 def environment(amqp_url: str, database_url: str, state: Path, **settings: object) -> dict[str, str]:
@@ -53,33 +42,12 @@ def command(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess
     return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
-class Consumers:
-    """`chef-ingest consume` as a process; what it and its workers log is kept, event by event."""
+class Consumers(LoggingProcess):
+    """`chef-ingest consume` as a process; its log holds its workers' too."""
 
     def __init__(self, env: dict[str, str], *options: str) -> None:
         self.state = Path(env["INGEST_STATE"])
-        self.log: list[dict[str, Any]] = []
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "ingest", "consume", *options],
-            env=env,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            try:
-                self.log.append(json.loads(line))
-            except ValueError:
-                self.log.append({"event": "text", "text": line})
-
-    def events(self, name: str) -> list[dict[str, Any]]:
-        """The events of one name logged so far."""
-        return [each for each in self.log if each["event"] == name]
+        super().__init__("consume", *options, env=env, new_session=True)
 
     def status(self) -> dict[str, Any]:
         """What it answers on its socket; nothing while nobody listens."""
@@ -114,19 +82,6 @@ class Consumers:
     def scrape(self) -> dict[str, float]:
         """Its metrics: `name{labels}` -> value."""
         return scrape(self.metrics_url())
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal and wait for the end; the exit status."""
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        try:
-            status = self.process.wait(40)
-        finally:
-            self.process.kill()
-        self._reader.join(5)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-        return status
 
 
 @contextmanager

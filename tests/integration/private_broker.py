@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +14,10 @@ from ingest.local.install import Places, find
 from ingest.local.processes import Ledger
 from ingest.local.rabbitmq import RabbitMQ, RabbitMQPorts
 from ingest.local.stack import LocalStack, _account
+from ingest.soak.ports import free_ports
 
 FRESH = "collect_statistics_interval = 1000\n"
 """The API shows a node's alarms as old as this."""
-
-
-def free_port() -> int:
-    """A loopback port that nobody holds now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @contextmanager
@@ -52,9 +46,7 @@ def managed_broker() -> Iterator[ManagedBroker]:
     programs, account = find(os.environ, Places()), _account("rabbitmq")
     assert programs.rabbitmq is not None
     assert programs.epmd is not None
-    with ExitStack() as held:
-        listeners = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(4)]
-        amqp, distribution, epmd, http = (int(each.getsockname()[1]) for each in listeners)
+    amqp, distribution, epmd, http = free_ports(4)
     with tempfile.TemporaryDirectory(prefix="managed-broker-") as name:
         home = Path(name)
         if account is not None:

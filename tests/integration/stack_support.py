@@ -16,7 +16,9 @@ from typing import Any
 import httpx
 import pika
 import psycopg
-from http_support import Shim, until
+from http_support import Shim
+
+from ingest.soak.rig import until
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 ACTION: dict[str, Any] = json.loads((FIXTURES / "example_action.json").read_text())

@@ -22,13 +22,14 @@ import promql_parser
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
-from operate_support import ROOT, until
-from private_broker import free_port
+from operate_support import ROOT
 
 from consumers.fleet import Fleet
 from consumers.metrics import Metrics, Surroundings
 from consumers.outlook import Outlook
 from ingest.metrics import ShimMetrics
+from ingest.soak.ports import free_port
+from ingest.soak.rig import until
 from schemas.settings import load
 
 DEPLOY = ROOT / "deploy"

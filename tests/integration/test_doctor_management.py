@@ -10,9 +10,10 @@ from urllib.parse import quote
 
 import pytest
 from http_support import broker_channel
-from operate_support import command, consuming, declared, environment, until
+from operate_support import command, consuming, declared, environment
 from private_broker import ManagedBroker, managed_broker
 
+from ingest.soak.rig import until
 from schemas.topology import ACTIONS, DEAD, DEAD_EXCHANGE, VHOST
 
 Rows = list[dict[str, str]]

@@ -9,10 +9,12 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from http_support import CREATED, Shim, answering, broker_channel, declare_topology, depth, serving, until
-from private_broker import free_port, private_broker
+from http_support import CREATED, Shim, answering, broker_channel, declare_topology, depth, serving
+from private_broker import private_broker
 
 from ingest.local.rabbitmq import RabbitMQ
+from ingest.soak.ports import free_port
+from ingest.soak.rig import until
 from schemas.topology import ACTIONS, INGEST_EXCHANGE
 
 PROMISED_SECONDS = 5.0

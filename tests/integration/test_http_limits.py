@@ -8,7 +8,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from http_support import CREATED, Shim, answering, declare_topology, serving, until
+from http_support import CREATED, Shim, answering, declare_topology, serving
+
+from ingest.soak.rig import until
 
 LIMITS = {"max_connections": 8, "max_header_bytes": 4096, "slow_client_seconds": 1, "max_body_bytes": 2048}
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from http_support import until
 from stack_support import ACTION, PUBLISHED, RUNS, Consumers, System, published_body, requests_of, running
 
+from ingest.soak.rig import until
 from schemas.rows import ActionRow
 
 PONYVILLE = "/organizations/ponyville/reports/nodes"
@@ -33,12 +33,21 @@ def action(**changes: Any) -> dict[str, Any]:
     return ACTION | {"id": str(uuid.uuid4())} | changes
 
 
-def start_run(system: System, node: str = "web01", organization: str = "ponyville") -> str:
-    run_id = str(uuid.uuid4())
+def start_run(system: System, node: str = "web01", organization: str = "ponyville", run_id: str = "") -> str:
+    """Start a run, a new one unless it is named; its id."""
+    run_id = run_id or str(uuid.uuid4())
     body = {"action": "start", "run_id": run_id, "start_time": "2026-11-21 19:32:49 -0800"}
     answer = system.http.post(f"/organizations/{organization}/reports/nodes/{node}/runs", json=body)
     assert answer.status_code == 201
     return run_id
+
+
+def its_start_lets_the_end_in(system: System, run_id: str, node: str) -> None:
+    """An end that waits for its start is stored when that comes, and was never a letter."""
+    start_run(system, node, run_id=run_id)
+    status = "SELECT status FROM runs WHERE run_id = %s"
+    until(lambda: system.rows(status, run_id) == [("success",)], "the end is stored")
+    assert system.rows("SELECT 1 FROM dead_letters WHERE run_id = %s", run_id) == []
 
 
 def run_end(**changes: Any) -> dict[str, Any]:
@@ -246,11 +255,7 @@ def test_a_run_end_that_overtakes_its_start_waits_for_it(system: System) -> None
     early = system.http.post(f"{path}/{run_id}", json=run_end(), headers={"prefer": "respond-async"})
     assert early.status_code == 202
     until(lambda: _messages(system, "ingest.delay") or None, "the end waits in the delay queue")
-    start = {"action": "start", "run_id": run_id, "start_time": "2026-11-21 19:32:49 -0800"}
-    assert system.http.post(path, json=start).status_code == 201
-    status = "SELECT status FROM runs WHERE run_id = %s"
-    until(lambda: system.rows(status, run_id) == [("success",)], "the end is stored")
-    assert system.rows("SELECT 1 FROM dead_letters WHERE run_id = %s", run_id) == []
+    its_start_lets_the_end_in(system, run_id, "web09")
 
 
 def test_a_run_end_whose_client_no_longer_waits_is_no_letter(system: System) -> None:
@@ -264,11 +269,7 @@ def test_a_run_end_whose_client_no_longer_waits_is_no_letter(system: System) -> 
         # The time by which it was to be answered is a whole second.
         time.sleep(1.1)
     until(lambda: _messages(system, "ingest.delay") or None, "the end waits in the delay queue")
-    start = {"action": "start", "run_id": run_id, "start_time": "2026-11-21 19:32:49 -0800"}
-    assert system.http.post(path, json=start).status_code == 201
-    status = "SELECT status FROM runs WHERE run_id = %s"
-    until(lambda: system.rows(status, run_id) == [("success",)], "the end is stored")
-    assert system.rows("SELECT 1 FROM dead_letters WHERE run_id = %s", run_id) == []
+    its_start_lets_the_end_in(system, run_id, "web10")
 
 
 def _messages(system: System, queue: str) -> int:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 import schemathesis
-from http_support import Shim, declare_topology, serving, until
+from http_support import Shim
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -24,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
     unsupported_method,
 )
+from stack_support import running
 
 from ingest import app
 from ingest.metrics import ShimMetrics
@@ -47,18 +45,10 @@ CHECKS = [
 def shim(vhost_pool: Any, databases: Any) -> Iterator[Shim]:
     """A shim with a real worker behind it."""
     amqp_url, database_url = vhost_pool.take(), databases.create(migrated=True)
-    declare_topology(amqp_url)
-    environ = os.environ | {"AMQP_URL": amqp_url, "DATABASE_URL": database_url}
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "ingest", "consume", "-n", "1"], env=environ, stderr=subprocess.DEVNULL
-    )
     try:
-        with serving(amqp_url, database_url, wait_seconds=20) as shim:
-            until(lambda: shim.http.get("/readyz").status_code == 200, "the worker answers")
-            yield shim
+        with running(amqp_url, database_url, wait_seconds=20) as system:
+            yield system.shim
     finally:
-        worker.terminate()
-        worker.wait(60)
         vhost_pool.give_back(amqp_url)
         databases.drop(database_url)
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import psycopg
 import pytest
 from http_support import broker_channel, serving
-from operate_support import Consumers, actions, command, consuming, declared, environment, publishing, scrape, until
+from operate_support import Consumers, actions, command, consuming, declared, environment, publishing, scrape
 
+from ingest.soak.rig import until
 from schemas.topology import ACTIONS
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from http_support import serving, until
+from http_support import serving
 
 from ingest import tokens
 from ingest.cli import main
+from ingest.soak.rig import until
 
 SECRET = "Zq7-planted-9w"
 DOWN = {

@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 import psycopg
 import pytest
-from http_support import Shim, answering, declare_topology, serving, until
+from http_support import Shim, answering, declare_topology, serving
 from throwaway_ca import Pair, ThrowawayCA
 
 from consumers.connect import connect
@@ -23,6 +23,8 @@ from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from consumers.failpoints import from_environment
 from consumers.store import Store
 from ingest.local.stack import LocalStack
+from ingest.soak.ports import free_port
+from ingest.soak.rig import until
 from schemas.settings import Settings
 
 NOBODY = "amqp://127.0.0.1:1/x"
@@ -130,8 +132,7 @@ def amqps(servers: LocalStack, amqp_url: str, ca: ThrowawayCA) -> Iterator[str]:
     owner = rabbit.folder.stat()
     for path in (owned, *owned.iterdir()):
         os.chown(path, owner.st_uid, owner.st_gid)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     options = (
         f'[{{cacertfile,"{owned}/ca.pem"}},{{certfile,"{owned}/broker.crt"}},{{keyfile,"{owned}/broker.key"}},'
         "{verify,verify_peer},{fail_if_no_peer_cert,true}]"

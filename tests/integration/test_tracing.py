@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from http_support import serving
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from operate_support import actions, consuming, declared, environment, until
+from operate_support import actions, consuming, declared, environment
 
+from ingest.soak.rig import until
 from ingest.tracing import tracer_provider
 from schemas.settings import ConfigError
 

@@ -7,12 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pika
 import psycopg
@@ -26,17 +25,6 @@ ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
 EXAMPLE = json.loads((FIXTURES / "example_action.json").read_bytes())
 NAIVE_WORKER = Path(__file__).with_name("naive_worker.py")
-T = TypeVar("T")
-
-
-def wait_until(probe: Callable[[], T], what: str, seconds: float = 60.0) -> T:
-    """The first true answer of a probe that is asked again and again; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := probe():
-            return found
-        time.sleep(0.03)
-    raise AssertionError(f"not within {seconds:g} s: {what}")
 
 
 class Place:

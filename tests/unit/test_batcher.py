@@ -81,15 +81,6 @@ def test_draining_gives_back_every_item_once_in_order_within_the_bounds(
     assert batcher.bytes == 0
 
 
-def test_dropping_forgets_items_and_bytes() -> None:
-    """After a lost channel nothing of it is committed."""
-    batcher = Batcher[str](10, 100, 60)
-    batcher.add("a", 7, now=0)
-    batcher.drop()
-    assert batcher.take(now=0, drain=True) is None
-    assert batcher.bytes == 0
-
-
 def test_after_a_crowd_a_batch_waits_for_another_crowd_but_not_long() -> None:
     """Smaller than the last one, an idle batch waits for `linger` seconds after its first item; as large, it goes."""
     batcher = Batcher[str](10, 1000, 60, linger=0.5)

@@ -8,7 +8,9 @@ from typing import Any
 from bench.results import Results, number
 from bench.targets import judge_all
 
-_BASES = {"drain": "ours x1", "growth": "into 0 rows", "scale": "1 processes", "backlog": "10,000 messages", "lone": "INSERT"}
+_BASES = {
+    "drain": "ours x1", "growth": "into 0 rows", "scale": "1 processes", "backlog": "10,000 messages", "lone": "INSERT",
+}  # fmt: skip
 _TITLES = {"p50": "post p50", "p99": "post p99", "lone": "lone POST", "peak": "peak memory"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pika
 import pika.exceptions
@@ -20,13 +21,26 @@ _SAID = re.compile(r"ConnectionClosedByBroker: \((?:403|530)\)")
 are it only guesses the same, and such a guess must not stop a worker for good."""
 
 
+class _Prompt(pika.SelectConnection):  # type: ignore[misc]
+    """Sends a message in one piece, and at once.
+
+    By pika alone it is three system calls, in as many segments for the broker, and a turn of the loop before them:
+    half a millisecond that a client waits for its answer.
+    """
+
+    def _output_marshaled_frames(self, marshaled_frames: Sequence[bytes]) -> None:
+        super()._output_marshaled_frames([b"".join(marshaled_frames)])
+        if self._transport is not None:
+            self._transport._on_socket_writable()
+
+
 def connect(amqp_url: str, *, heartbeat: int, name: str) -> BlockingConnection:
     """A connection to the first host that takes us; `name` is what the broker lists it under.
 
     Raises BrokerUnavailable when none does, Misconfigured when the broker refuses who we are.
     """
     try:
-        return BlockingConnection(parameters(amqp_url, heartbeat=heartbeat, name=name))
+        return BlockingConnection(parameters(amqp_url, heartbeat=heartbeat, name=name), _impl_class=_Prompt)
     except pika.exceptions.AuthenticationError as error:
         raise Misconfigured(f"AMQP_URL {mask_url(amqp_url)}: {_words(error)}") from error
     except pika.exceptions.ConnectionClosedByBroker as error:

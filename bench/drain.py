@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from bench import broker, tables
+from bench import broker, cpu, tables
 from bench.children import Child, ChildFailed, finished, running
 from bench.contenders import CONTENDERS, NOTHING, OURS, PEERS, Contender, environment
 from bench.corpus import Corpus
@@ -30,10 +30,12 @@ LINE_UP: Sequence[tuple[str, int]] = (
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """Seconds from the first delivery to the last commit, starting up left out; peak memory of the largest process."""
+    """Seconds from the first delivery to the last commit, starting up left out; peak memory of the largest process;
+    seconds of processor time meanwhile, by who used it."""
 
     seconds: float
-    peak_mb: float
+    peak_mb: float = 0.0
+    cpu: Mapping[str, float] = field(default_factory=dict)
 
 
 def section(rig: Rig, rounds: int, count: int) -> None:
@@ -48,11 +50,19 @@ def section(rig: Rig, rounds: int, count: int) -> None:
             else:
                 drained = measure(rig, CONTENDERS[name], corpus, 0, number, processes)
                 seconds = drained.seconds
+                if name == OURS:
+                    add_cpu(rig, label, drained.cpu, number)
                 if drained.peak_mb:
                     rig.results.add("peak", label, drained.peak_mb, "MB")
             rig.results.add(SECTION, label, number / seconds, "msg/s")
             if name != NOTHING:
                 rig.results.fault(SECTION, label, tables.faults(rig.database_url, corpus, 0, number))
+
+
+def add_cpu(rig: Rig, label: str, cpu: Mapping[str, float], count: int) -> None:
+    """Processor time for each of `count` messages."""
+    for who, seconds in cpu.items():
+        rig.results.add("cpu", f"{label}, {who}", seconds / count * 1e6, "us")
 
 
 def measure(rig: Rig, contender: Contender, corpus: Corpus, start: int, count: int, processes: int = 1) -> Drained:
@@ -103,7 +113,7 @@ def copy_only(rig: Rig, corpus: Corpus, count: int, processes: int) -> float:
 
 def _self_reported(children: Sequence[Child]) -> Drained:
     told = [json.loads(text) for text in finished(children, 600)]
-    return Drained(max(each["ended"] for each in told) - min(each["began"] for each in told), 0.0)
+    return Drained(max(each["ended"] for each in told) - min(each["began"] for each in told))
 
 
 def _committed(database: tables.Connection, corpus: Corpus, start: int, count: int) -> Callable[[], bool]:
@@ -139,8 +149,10 @@ def _watch(rig: Rig, queue: str, children: Sequence[Child], count: int, committe
             time.sleep(pause)
 
     until(lambda: rig.gauge.ready(queue) < count, 0.003)
+    watched = {**rig.servers, "its processes": [child.process.pid for child in children]}
+    used = cpu.used(watched)
     began = time.monotonic()
     until(lambda: rig.gauge.ready(queue) == 0, 0.01)
     until(committed, 0.003)
     seconds = time.monotonic() - began
-    return Drained(seconds, max(child.peak_mb() for child in children))
+    return Drained(seconds, max(child.peak_mb() for child in children), cpu.since(used, watched))

@@ -8,13 +8,14 @@ import socket
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 
-from bench import tables
+from bench import cpu, tables
 from bench.children import Child, ChildFailed, finished, running
 from bench.contenders import CONTENDERS, OURS, PEERS, environment
 from bench.corpus import Corpus
+from bench.drain import add_cpu
 from bench.load import LENGTH
 from bench.rig import Rig
 from ingest.soak.ports import free_port
@@ -33,8 +34,8 @@ def section(rig: Rig, rounds: int, connections: Sequence[int], seconds: float, l
     """Servers side by side, one of our workers behind those that need one; then lone POSTs."""
     tables.empty(rig.database_url)
     rig.gauge.purge()
-    with _servers(rig) as ports:
-        posts = Posts(rig, ports)
+    with _servers(rig) as (ports, pids):
+        posts = Posts(rig, ports, {**rig.servers, **pids})
         for _ in range(rounds):
             for number in connections:
                 for name in (CONSTANT, OURS_201, OURS_202, FASTAPI):
@@ -47,9 +48,10 @@ def section(rig: Rig, rounds: int, connections: Sequence[int], seconds: float, l
 class Posts:
     """Counts what has been posted, so that every message is another one and all can be accounted for."""
 
-    def __init__(self, rig: Rig, ports: dict[str, int]) -> None:
+    def __init__(self, rig: Rig, ports: Mapping[str, int], pids: Mapping[str, Sequence[int]]) -> None:
         self._rig = rig
         self._ports = ports
+        self._pids = pids
         self._corpus = Corpus("http")
         self._posted = 0
 
@@ -58,9 +60,12 @@ class Posts:
         prefer = ["respond-async"] if name == OURS_202 else []
         said = [self._ports[name], connections, seconds, self._corpus.seed, self._posted]
         argv = [sys.executable, "-m", "bench.load", *map(str, said), *prefer]
+        used = cpu.used(self._pids)
         with running({"client": argv}, {}, self._rig.logs) as children:
             told = json.loads(finished(children, seconds + 60)[0])
         results, label = self._rig.results, f"{name} c{connections}"
+        if name == OURS_201:
+            add_cpu(self._rig, label, cpu.since(used, self._pids), told["sent"])
         wanted = "202" if name == OURS_202 else "201"
         others = {status: number for status, number in told["statuses"].items() if status != wanted}
         if others or told["lost"]:
@@ -106,7 +111,8 @@ class Posts:
 
 
 @contextlib.contextmanager
-def _servers(rig: Rig) -> Iterator[dict[str, int]]:
+def _servers(rig: Rig) -> Iterator[tuple[dict[str, int], dict[str, list[int]]]]:
+    """The ports by contender; the pids of our two processes by name."""
     python = str(rig.home / "venv" / "bin" / "python")
     ports = {name: free_port() for name in (CONSTANT, OURS_201, FASTAPI)}
     ports[OURS_202] = ports[OURS_201]
@@ -123,7 +129,8 @@ def _servers(rig: Rig) -> Iterator[dict[str, int]]:
         for name in (CONSTANT, OURS_201, FASTAPI):
             _await(ports[name], lambda: corpus.message(next(numbers)), children)
         tables.empty(rig.database_url)
-        yield ports
+        pids = {child.name: child.process.pid for child in children}
+        yield ports, {"shim": [pids[OURS]], "worker": [pids[f"{OURS} 0"]]}
 
 
 def _await(port: int, body: Callable[[], bytes], children: Sequence[Child]) -> None:

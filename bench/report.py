@@ -11,7 +11,7 @@ from bench.targets import judge_all
 _BASES = {
     "drain": "ours x1", "growth": "into 0 rows", "scale": "1 processes", "backlog": "10,000 messages", "lone": "INSERT",
 }  # fmt: skip
-_TITLES = {"p50": "post p50", "p99": "post p99", "lone": "lone POST", "peak": "peak memory"}
+_TITLES = {"p50": "post p50", "p99": "post p99", "lone": "lone POST", "cpu": "cpu each", "peak": "peak memory"}
 
 
 def document(facts: Mapping[str, str], results: Results, seconds: float) -> dict[str, Any]:

@@ -8,25 +8,28 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import broker, tables
 from bench.children import ROOT
 from bench.results import Results
+from ingest.local.processes import Process
 from ingest.local.stack import LocalStack
 
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """The servers' URLs, a folder for logs and the peers' installations (`home`), and where figures go."""
+    """The servers' URLs and pids by name, a folder for logs and the peers' installations (`home`), and where
+    figures go."""
 
     home: Path
     amqp_url: str
     database_url: str
     gauge: broker.Gauge
     results: Results
+    servers: Mapping[str, Sequence[int]]
 
     @property
     def logs(self) -> Path:
@@ -51,7 +54,15 @@ def fresh(home: Path, say: Callable[[str], None]) -> Iterator[Rig]:
         broker.prepare(urls.amqp_url)
         gauge = broker.Gauge(urls.amqp_url)
         undo.callback(gauge.close)
-        yield Rig(home, urls.amqp_url, urls.database_url, gauge, Results(say))
+        assert stack.rabbit is not None
+        assert stack.postgres is not None
+        servers = {"RabbitMQ": [_pid(stack.rabbit.process)], "PostgreSQL": [_pid(stack.postgres.process)]}
+        yield Rig(home, urls.amqp_url, urls.database_url, gauge, Results(say), servers)
+
+
+def _pid(process: Process) -> int:
+    assert process.pid is not None
+    return process.pid
 
 
 def _give_memory(stack: LocalStack) -> None:

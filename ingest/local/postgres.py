@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from ingest.local.processes import Account, Identity, Ledger, Process, ProcessFailed, end, identify
+from ingest.local.processes import Account, Identity, Ledger, Process, ProcessFailed, end, identify, run
 
 DATABASE: Final = "ingest"
 USER: Final = "ingest"
@@ -153,23 +152,7 @@ class Postgres:
             os.chown(path, self._account.uid, self._account.gid)
 
     def _run(self, program: str, *args: str, stdin: str = "") -> str:
-        account = self._account
-        done = subprocess.run(
-            [str(self._binaries / program), *args],
-            env=self._env,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            cwd="/",
-            user=None if account is None else account.uid,
-            group=None if account is None else account.gid,
-            extra_groups=None if account is None else [],
-            check=False,
-        )
-        if done.returncode != 0:
-            said = (done.stderr or done.stdout).strip()
-            raise ProcessFailed(f"{program} ended with status {done.returncode}: {said}")
-        return done.stdout
+        return run([str(self._binaries / program), *args], env=self._env, account=self._account, stdin=stdin)
 
 
 def _children(parent: int) -> list[Identity]:

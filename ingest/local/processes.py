@@ -44,6 +44,26 @@ class Identity:
         return identify(self.pid) == self
 
 
+def run(argv: Sequence[str], *, env: Mapping[str, str], account: Account | None, stdin: str = "") -> str:
+    """Runs a server's tool to its end, as `account`; its output. Raises ProcessFailed with what it said."""
+    done = subprocess.run(
+        argv,
+        env=dict(env),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        cwd="/",
+        user=None if account is None else account.uid,
+        group=None if account is None else account.gid,
+        extra_groups=None if account is None else [],
+        check=False,
+    )
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip()
+        raise ProcessFailed(f"{Path(argv[0]).name} {' '.join(argv[1:2])} ended with status {done.returncode}: {said}")
+    return done.stdout
+
+
 def identify(pid: int) -> Identity | None:
     """Who has this pid now; None for nobody or a zombie. Source: /proc/PID/stat, fields 3 and 22 [proc(5)]."""
     try:

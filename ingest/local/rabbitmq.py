@@ -8,14 +8,13 @@ import json
 import os
 import secrets
 import socket
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from ingest.local.processes import Account, Ledger, Process, ProcessFailed
+from ingest.local.processes import Account, Ledger, Process, ProcessFailed, run
 from schemas.topology import VHOST
 
 USER: Final = "ingest"
@@ -137,23 +136,7 @@ class RabbitMQ:
 
     def ctl(self, *args: str, stdin: str = "") -> str:
         """Runs `rabbitmqctl ARGS` on this node (about a second each); its output. Raises ProcessFailed."""
-        account = self._account
-        done = subprocess.run(
-            [str(self._scripts / "rabbitmqctl"), *args],
-            env=dict(self.env),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            cwd="/",
-            user=None if account is None else account.uid,
-            group=None if account is None else account.gid,
-            extra_groups=None if account is None else [],
-            check=False,
-        )
-        if done.returncode != 0:
-            said = (done.stderr or done.stdout).strip()
-            raise ProcessFailed(f"rabbitmqctl {args[0]} ended with status {done.returncode}: {said}")
-        return done.stdout
+        return run([str(self._scripts / "rabbitmqctl"), *args], env=self.env, account=self._account, stdin=stdin)
 
     def add_vhosts(self, names: list[str]) -> None:
         """Makes many vhosts at once, ours to use; returns when all of them are there."""

@@ -129,6 +129,13 @@ class Rig:
         process.wait_ready(lambda: self.health(name) is not None, 30)
         return process
 
+    def started(self, workers: int = 2) -> Process:
+        """A shim and so many workers, alive together; their supervisor."""
+        self.shim()
+        supervisor = self.consumers(workers)
+        self.ready()
+        return supervisor
+
     def url(self, name: str = "shim") -> str:
         return f"http://{self._listen[name]}"
 

@@ -36,9 +36,7 @@ def good_bodies() -> list[bytes]:
 @pytest.mark.parametrize("count", [3_000, pytest.param(200_000, marks=pytest.mark.slow)])
 def test_every_body_ends_in_exactly_one_place(rig, ledger, count):
     """S25: whatever the bytes, a body becomes a row, a skip or a letter, or is refused 4xx; no worker dies, no 5xx."""
-    rig.shim()
-    supervisor = rig.consumers(2)
-    rig.ready()
+    supervisor = rig.started()
     pids = set(children(supervisor.pid))
     good = good_bodies()
     seen = []

@@ -30,9 +30,7 @@ def test_a_broker_that_goes_and_comes_back_has_kept_every_confirmed_message(
 ):
     """S11: what was confirmed is stored, HTTP clients were told 503 and nothing else, consumers come back."""
     harmed.rabbit.sync()
-    rig.shim()
-    supervisor = rig.consumers(2)
-    rig.ready()
+    supervisor = rig.started()
     senders = [
         Sender("amqp", rig.amqp_url, specimens.actions(), rate=300),
         Sender("201", rig.url(), specimens.actions(), rate=20),
@@ -111,9 +109,7 @@ def test_a_full_queue_refuses_and_loses_nothing(rig, harmed, ledger, specimens, 
 
 def test_a_message_nobody_is_bound_for_is_never_promised(rig, ledger, specimens, holds):
     """S14: without the binding every POST is 503, whatever the client asked to wait for; with it again, 201."""
-    rig.shim()
-    supervisor = rig.consumers(1)
-    rig.ready()
+    supervisor = rig.started(1)
     # Each worker declares the topology as it starts, the quarantine's too: the binding stays away once all have.
     rig.consuming(ACTIONS, 1)
     rig.consuming(QUARANTINE, 1)
@@ -158,9 +154,7 @@ def test_a_broker_that_is_not_as_it_must_be_stops_everything_once(rig, harmed, f
 
 def test_a_deleted_queue_is_noticed_and_declared_again(rig, ledger, specimens, holds):
     """S16: the loss of a consumer is noticed by itself, the queue is put back, and messages flow."""
-    rig.shim()
-    supervisor = rig.consumers(2)
-    rig.ready()
+    supervisor = rig.started()
     rig.consuming(ACTIONS, 2)
     with pika.BlockingConnection(pika.URLParameters(rig.amqp_url)) as connection:
         connection.channel().queue_delete(ACTIONS)

@@ -61,9 +61,7 @@ def _senders(rig, cluster, specimens):
 def test_the_leaders_node_killed_loses_nothing(clustered, cluster, ledger, specimens, holds):
     """C1: another node leads, whoever was connected to the dead one finds it, and every confirmed message is there."""
     rig = clustered
-    rig.shim()
-    supervisor = rig.consumers(2)
-    rig.ready()
+    supervisor = rig.started()
     with Load(ledger, _senders(rig, cluster, specimens)) as load:
         until(lambda: rig.stored() > 200, "rows appear")
         victim = cluster.nodes[cluster.leader(ACTIONS)]
@@ -82,9 +80,7 @@ def test_the_leaders_node_killed_loses_nothing(clustered, cluster, ledger, speci
 def test_a_node_cut_off_promises_nothing(clustered, cluster, ledger, specimens, holds):
     """C2: a frozen node, and then one without its wires, costs nothing; whoever publishes to a minority is refused."""
     rig = clustered
-    rig.shim()
-    supervisor = rig.consumers(2)
-    rig.ready()
+    supervisor = rig.started()
     with Load(ledger, _senders(rig, cluster, specimens)) as load:
         until(lambda: rig.stored() > 200, "rows appear")
         leader = cluster.leader(ACTIONS)
@@ -108,9 +104,7 @@ def test_a_node_cut_off_promises_nothing(clustered, cluster, ledger, specimens, 
 def test_without_a_majority_nothing_is_promised(clustered, cluster, ledger, specimens, holds):
     """C3: with two of three nodes down every POST is 503; with them back, every confirmed message is there."""
     rig = clustered
-    rig.shim()
-    supervisor = rig.consumers(2)
-    rig.ready()
+    supervisor = rig.started()
     with Load(ledger, _senders(rig, cluster, specimens)) as load:
         until(lambda: rig.stored() > 200, "rows appear")
         for node in cluster.nodes[:2]:
@@ -135,9 +129,7 @@ def test_without_a_majority_nothing_is_promised(clustered, cluster, ledger, spec
 def test_a_rolling_restart_is_no_outage(clustered, cluster, ledger, specimens, holds):
     """C4: with every node restarted in turn, clients go to another of their list and the ledger holds."""
     rig = clustered
-    rig.shim()
-    supervisor = rig.consumers(2)
-    rig.ready()
+    supervisor = rig.started()
     with Load(ledger, _senders(rig, cluster, specimens)) as load:
         until(lambda: rig.stored() > 100, "rows appear")
         for node in cluster.nodes:

@@ -32,9 +32,7 @@ def workers_memory(supervisor) -> int:
 
 def test_a_stopped_database_is_waited_for_with_the_batch_in_hand(rig, harmed, ledger, specimens, holds):
     """S6: through an outage nothing is lost, dead-lettered or redelivered, and rows come again by themselves."""
-    rig.shim()
-    supervisor = rig.consumers(2)
-    rig.ready()
+    supervisor = rig.started()
     senders = [
         Sender("amqp", rig.amqp_url, specimens.actions(), rate=600),
         Sender("201", rig.url(), specimens.actions(), rate=20),
@@ -63,9 +61,7 @@ def test_a_stopped_database_is_waited_for_with_the_batch_in_hand(rig, harmed, le
 def test_a_frozen_database_is_noticed_by_its_silence(make_rig, harmed, ledger, specimens, holds):
     """S7: a database that neither answers nor closes is an outage too, and the broker's heartbeats go on."""
     rig = make_rig(heartbeat_seconds=5, statement_timeout_seconds=5)
-    rig.shim()
-    supervisor = rig.consumers(2)
-    rig.ready()
+    supervisor = rig.started()
     with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(), rate=200)]) as load:
         until(lambda: rig.stored() > 100, "rows appear")
         with nemesis.postgres_frozen(harmed.postgres):
@@ -173,9 +169,7 @@ def test_locked_tables_are_waited_for(make_rig, ledger, specimens, holds):
 @pytest.mark.slow
 def test_terminated_backends_are_replaced_without_a_storm(rig, ledger, specimens, holds):
     """S9: thrown out every two seconds, the workers come back each time, and no process dies of it."""
-    rig.shim()
-    supervisor = rig.consumers(2)
-    rig.ready()
+    supervisor = rig.started()
     pids = set(children(supervisor.pid))
     with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(), rate=300)]) as load:
         for _ in range(15):

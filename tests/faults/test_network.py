@@ -78,9 +78,7 @@ def _slow_close(proxy):
 def test_a_spoiled_connection_loses_and_doubles_nothing(proxied, ledger, specimens, holds, harm, leg):
     """S17: whatever happens to the bytes on the way, the ledger holds, and the product finds back by itself."""
     rig, broker, database = proxied
-    rig.shim()
-    supervisor = rig.consumers(2)
-    rig.ready()
+    supervisor = rig.started()
     senders = [
         Sender("amqp", rig.direct_amqp_url, specimens.actions(), rate=200),
         Sender("201", rig.url(), specimens.actions(), rate=20),

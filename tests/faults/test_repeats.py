@@ -20,9 +20,7 @@ FROM runs WHERE run_id = %s
 
 def test_each_message_sent_ten_times_is_one_row_and_one_answer(rig, ledger, specimens, holds):
     """S22: whatever door a message comes through and however often, it is one row, and every answer is the same."""
-    rig.shim()
-    supervisor = rig.consumers(2)
-    rig.ready()
+    supervisor = rig.started()
     answers = defaultdict(set)
     rng = random.Random(22)
     many = [specimens.action() for _ in range(200)]
@@ -49,9 +47,7 @@ def test_each_message_sent_ten_times_is_one_row_and_one_answer(rig, ledger, spec
 
 def test_another_body_under_a_known_id_is_a_conflict_and_a_letter(rig, ledger, specimens, holds):
     """S23: the first body under an id stays; each other one is answered 409 and kept with what differs."""
-    rig.shim()
-    supervisor = rig.consumers(2)
-    rig.ready()
+    supervisor = rig.started()
     first = [specimens.action() for _ in range(40)]
     others = [specimens.action(id=each.key[1]) for each in first]
     statuses = []
@@ -76,9 +72,7 @@ def test_another_body_under_a_known_id_is_a_conflict_and_a_letter(rig, ledger, s
 
 def test_a_runs_messages_in_any_order_give_the_same_row(rig, ledger, specimens, holds):
     """S24: an end before its start, a doubled end and a start after the end leave the row that good order leaves."""
-    rig.shim()
-    supervisor = rig.consumers(2)
-    rig.ready()
+    supervisor = rig.started()
     orders = {
         "good": (0, 1),
         "end first": (1, 0),

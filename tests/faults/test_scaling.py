@@ -24,9 +24,7 @@ SOURCE = Path(ingest.__file__).parent.parent
 
 def test_scaling_and_rolling_restarts_are_not_noticed(rig, ledger, specimens, holds):
     """S21: a reload, five workers more, five fewer, and another reload: no 5xx, nothing lost, nothing twice."""
-    rig.shim()
-    supervisor = rig.consumers(1)
-    rig.ready()
+    supervisor = rig.started(1)
     senders = [
         Sender("amqp", rig.amqp_url, specimens.actions(), rate=300),
         Sender("201", rig.url(), specimens.actions(), rate=20),
@@ -76,9 +74,7 @@ def test_a_worker_added_to_a_backlog_gets_its_share(rig, ledger, specimens, hold
 def test_a_migration_under_load_is_not_noticed(rig, ledger, specimens, holds, tmp_path):
     """S32: a new version's migration waits its turn without making workers wait, then old and new work together."""
     newer = _newer(tmp_path)
-    rig.shim()
-    old = rig.consumers(1)
-    rig.ready()
+    old = rig.started(1)
     with Load(
         ledger,
         [

@@ -16,9 +16,7 @@ from schemas.topology import ACTIONS, QUARANTINE
 
 def test_workers_killed_at_random_lose_and_double_nothing(rig, ledger, specimens, holds):
     """S1: however often workers are killed, each acknowledged message is one row and none is a letter."""
-    rig.shim()
-    supervisor = rig.consumers(3)
-    rig.ready()
+    supervisor = rig.started(3)
     rng = random.Random(1)
     amqp = Sender("amqp", rig.amqp_url, specimens.actions(3000), rate=400)
     http = [Sender(door, rig.url(), specimens.actions(), rate=40) for door in ("201", "202")]

@@ -17,6 +17,7 @@ from consumers.broker_deaths import origin
 from consumers.delivery import Delivery
 from consumers.errors import BrokerUnavailable
 from consumers.frames import Address, DeliveringConnection
+from consumers.signals import SignalInbox
 from schemas.message import HEADER_ORIGIN_EXCHANGE, HEADER_ORIGIN_ROUTING_KEY, Message
 from schemas.topology import CHEF_EXCHANGE, DEAD_EXCHANGE, KINDS_BY_ROUTING_KEY
 
@@ -29,10 +30,17 @@ class Source:
 
     pika's SelectConnection, whose loop is turned here by hand, with deliveries put together by our own
     `DeliveringConnection`: as readable to the caller as a BlockingConnection. `generation` tells this
-    channel's delivery tags from an older channel's. Raises BrokerUnavailable when it can't be opened.
+    channel's delivery tags from an older channel's. A signal that arrives in `signals` ends a waiting `poll`.
+    Raises BrokerUnavailable when it can't be opened.
     """
 
-    def __init__(self, parameters: pika.URLParameters, queues: Mapping[str, int], generation: int) -> None:
+    def __init__(
+        self,
+        parameters: pika.URLParameters,
+        queues: Mapping[str, int],
+        generation: int,
+        signals: SignalInbox | None = None,
+    ) -> None:
         self.generation = generation
         self._inbox: list[Delivery] = []
         self._queues: dict[str, str] = {}
@@ -44,6 +52,8 @@ class Source:
         )
         self._loop = self._connection.ioloop
         self._loop.activate_poller()
+        if signals is not None:
+            self._loop.add_handler(signals.fileno(), lambda *_: signals.take(), self._loop.READ)
         self._turn_until(lambda: self._connection.is_open)
         self._connection.hear(self._on_delivery)
         self.channel: Channel = self._connection.channel(on_open_callback=lambda _: None)

@@ -28,6 +28,7 @@ from consumers.outbox import Outbox
 from consumers.pipeline import Pipeline
 from consumers.reporter import Reporter
 from consumers.reports import Line
+from consumers.signals import SignalInbox
 from consumers.source import Source
 from consumers.store import Store
 from schemas.judge import Judge
@@ -79,8 +80,10 @@ class Worker:
         *,
         reporter: Reporter | None = None,
         observe: Callable[[Committed], None] = lambda _: None,
+        signals: SignalInbox | None = None,
     ) -> None:
         self._settings = settings
+        self._signals = signals
         self._reporter = reporter or Reporter(lane.name)
         self._observe = observe
         self._lane = lane
@@ -157,8 +160,8 @@ class Worker:
         hosts = parameters(settings.amqp_url, heartbeat=settings.heartbeat_seconds, name=self._name)
         for host in hosts[:-1]:
             with contextlib.suppress(BrokerUnavailable):
-                return Source(host, self._lane.queues, self._generation)
-        return Source(hosts[-1], self._lane.queues, self._generation)
+                return Source(host, self._lane.queues, self._generation, self._signals)
+        return Source(hosts[-1], self._lane.queues, self._generation, self._signals)
 
     def _pipeline(self, source: Source, outbox: Outbox, committer: Committer) -> Pipeline:
         settings = self._settings
@@ -225,7 +228,11 @@ def run_worker(
     `report_fd` is the supervisor's line, inherited from it.
     """
     reporter = Reporter(lane) if report_fd is None else Reporter(lane, Line(report_fd).send)
-    worker = Worker(settings, LANES[lane](settings), version, failpoint, reporter=reporter, observe=observe)
+    # A loop that sleeps is woken, and need not sleep to its end before it sees that it is to stop.
+    signals = SignalInbox(())
+    worker = Worker(
+        settings, LANES[lane](settings), version, failpoint, reporter=reporter, observe=observe, signals=signals
+    )
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     for number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, lambda *_: worker.hurry())

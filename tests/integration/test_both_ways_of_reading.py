@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pika
 import pytest
@@ -13,6 +16,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from consumers.connect import parameters as worker_parameters
 from consumers.delivery import Delivery
 from consumers.frames import Frames
+from consumers.signals import SignalInbox
 from consumers.source import Source
 from ingest.link import parameters
 from ingest.outcome import QUEUED, Outcome
@@ -62,6 +66,24 @@ def test_a_source_gives_the_same_deliveries(channel: BlockingChannel, amqp_url: 
     for each in found:
         assert (each.exchange, each.routing_key, each.queue) == (CHEF_EXCHANGE, "erchef.action", ACTIONS)
         assert (each.correlation_id, each.headers, each.message.door) == ("c", {"x-node": "n"}, "chef")
+
+
+def test_a_signal_ends_a_poll_that_waits(channel: BlockingChannel, amqp_url: str) -> None:
+    """A worker that is told to stop does so now, not when its loop would have woken by itself."""
+    (host,) = worker_parameters(amqp_url, heartbeat=30, name="test")
+    before = signal.getsignal(signal.SIGUSR1)
+    signals = SignalInbox([signal.SIGUSR1])
+    taken: list[int] = []
+    monitored = SimpleNamespace(fileno=signals.fileno, take=lambda: taken.extend(signals.take()))
+    source = Source(host, {ACTIONS: 10}, 1, monitored)  # type: ignore[arg-type]
+    try:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert source.poll(5) == []
+        assert taken == [signal.SIGUSR1]
+    finally:
+        source.close()
+        signals.close()
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_a_publisher_hears_the_same_confirms_and_replies(channel: BlockingChannel, amqp_url: str) -> None:

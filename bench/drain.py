@@ -21,6 +21,8 @@ COUNTABLE = 2_000_000
 """Rows that are counted in no time."""
 STALL_SECONDS = 60.0
 """A contender that commits nothing for so long has failed."""
+ACK_SECONDS = 0.3
+"""For the acks of the last batch, which follow its commit: not all of them acknowledge what they are stopped over."""
 
 LINE_UP: Sequence[tuple[str, int]] = (
     (OURS, 1), ("naive", 1), ("celery", 1), ("faststream", 1), ("aio-pika+asyncpg", 1), ("node", 1),
@@ -85,6 +87,7 @@ def drain(
             if contender.name == NOTHING:
                 return _self_reported(children)
             drained = _watch(rig, contender.queue, children, count, committed)
+            time.sleep(ACK_SECONDS)
     left = rig.gauge.ready(contender.queue)
     if left:
         rig.results.fault(SECTION, contender.name, [f"{left} messages were not acked"])

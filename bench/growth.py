@@ -61,15 +61,11 @@ def section(rig: Rig, rounds: int, count: int, sizes: list[int]) -> None:
         for name, url in urls.items():
             if name == EMPTY:
                 tables.truncate(url)
-            seconds = _drain(rig, name, url, corpus, start if name == EMPTY else 0, start, count)
-            rig.results.add(SECTION, name, count / seconds, "msg/s")
-
-
-def _drain(rig: Rig, name: str, url: str, corpus: Corpus, oldest: int, start: int, count: int) -> float:
-    """Seconds for messages `start` and on; the table holds those from `oldest` on then."""
-    drained = drain.drain(rig, url, CONTENDERS[OURS], corpus, start, count, 1)
-    rig.results.fault(SECTION, name, tables.faults(url, corpus, oldest, start + count - oldest))
-    return drained.seconds
+            drained = drain.drain(rig, url, CONTENDERS[OURS], corpus, start, count, 1)
+            rig.results.add(SECTION, name, count / drained.seconds, "msg/s")
+            drain.add_cpu(rig, f"growth {name}", drained.cpu, count)
+            first = start if name == EMPTY else 0
+            rig.results.fault(SECTION, name, tables.faults(url, corpus, first, start + count - first))
 
 
 def preload(url: str, rows: int) -> None:

@@ -69,10 +69,10 @@ CONTENDERS: Final = {
     each.name: each
     for each in (
         Contender(OURS, [sys.executable, "-m", "ingest", "worker", "--lane", "main"]),
-        Contender("naive", _python("naive.py"), share=0.25),
-        Contender("faststream", _python("faststream_peer.py"), share=0.5),
+        Contender("naive", _python("naive.py"), share=0.15),
+        Contender("faststream", _python("faststream_peer.py"), share=0.3),
         Contender("aio-pika+asyncpg", _python("aio_pika_asyncpg.py")),
-        Contender("celery", _CELERY, CELERY_QUEUE, share=0.5),
+        Contender("celery", _CELERY, CELERY_QUEUE, share=0.3),
         Contender("node", ["node", str(PEERS / "node_peer.mjs")]),
         Contender(NOTHING, _python("pika_nothing.py", "{count}")),
     )

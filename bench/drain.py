@@ -21,11 +21,11 @@ COUNTABLE = 2_000_000
 """Rows that are counted in no time."""
 STALL_SECONDS = 60.0
 """A contender that commits nothing for so long has failed."""
-ACK_SECONDS = 0.3
+ACK_SECONDS = 0.5
 """For the acks of the last batch, which follow its commit: not all of them acknowledge what they are stopped over."""
 
 LINE_UP: Sequence[tuple[str, int]] = (
-    (OURS, 1), ("naive", 1), ("celery", 1), ("faststream", 1), ("aio-pika+asyncpg", 1), ("node", 1),
+    (OURS, 1), ("naive", 1), ("celery", 1), ("faststream", 1), ("aio-pika+asyncpg", 1),
     (NOTHING, 1), (COPY, 1), (OURS, 2), ("node", 2), (COPY, 2),
 )  # fmt: skip
 

@@ -16,13 +16,13 @@ class Plan:
     rounds: int = 3
     drain: int = 12_000
     connections: Sequence[int] = (1, 16, 64, 256)
-    post_seconds: float = 2.0
+    post_seconds: float = 1.5
     lone: int = 100
-    growth: int = 20_000
+    growth: int = 40_000
     growth_sizes: Sequence[int] = (10_000_000,)
     scale: int = 12_000
     backlogs: Sequence[int] = (10_000, 1_000_000)
-    memory: Mapping[int, int] = field(default_factory=lambda: {900: 20_000, 200_000: 2_200, 1_500_000: 300})
+    memory: Mapping[int, int] = field(default_factory=lambda: {900: 20_000, 200_000: 2_200, 1_500_000: 120})
     """Message size -> how many: a full prefetch by count is 2000."""
 
     def with_(self, rounds: int | None, long_run: bool) -> Plan:

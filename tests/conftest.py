@@ -18,7 +18,7 @@ import pytest
 from ingest.local.rabbitmq import RabbitMQ
 from ingest.local.stack import LocalStack
 
-VHOSTS_AT_ONCE = 20
+VHOSTS_AT_ONCE = 40
 """Making one takes a second, twenty take two."""
 TEMPLATE = "ingest_template"
 
@@ -53,11 +53,12 @@ def remove_state(folder: Path) -> None:
 class VhostPool:
     """Hands out fresh vhosts; makes them in blocks, and forgets the used ones with the next block.
 
-    Every vhost costs a restart of the broker a tenth of a second, so few are kept.
+    Every vhost costs a restart of the broker a tenth of a second: of one that is restarted, fewer are kept.
     """
 
-    def __init__(self, rabbit: RabbitMQ) -> None:
+    def __init__(self, rabbit: RabbitMQ, at_once: int = VHOSTS_AT_ONCE) -> None:
         self._rabbit = rabbit
+        self._at_once = at_once
         self._numbers = itertools.count(1)
         self._fresh: list[str] = []
         self._used: list[str] = []
@@ -68,7 +69,7 @@ class VhostPool:
             if self._used:
                 self._rabbit.drop_vhosts(self._used)
             self._used = []
-            self._fresh = [f"test-{next(self._numbers):04}" for _ in range(VHOSTS_AT_ONCE)]
+            self._fresh = [f"test-{next(self._numbers):04}" for _ in range(self._at_once)]
             self._rabbit.add_vhosts(self._fresh)
         vhost = self._fresh.pop(0)
         return self._rabbit.url_of(vhost)

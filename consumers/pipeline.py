@@ -27,6 +27,9 @@ Judge = Callable[[Message], Candidate | Invalid]
 TICK_SECONDS = 1.0
 """How long the loop may sleep: heartbeats and stop requests are heeded at least this often."""
 
+CANCEL_SECONDS = 0.05
+"""How long a drain sleeps at a time while the broker has not said that it delivers no more."""
+
 SUSPECT_AT = 2
 """Earlier deliveries that make a message a suspect: seen for the third time, it leaves the crowd."""
 
@@ -102,7 +105,7 @@ class Pipeline:
                 if batch is not None:
                     inflight_bytes, inflight = batch.bytes, len(batch.items)
                     self.committer.submit(batch)
-                elif draining and dry and not len(self.batcher):
+                elif draining and dry and not len(self.batcher) and self._left(drain_until):
                     return
             if dry:
                 self.outbox.tick()
@@ -114,11 +117,15 @@ class Pipeline:
         if committed is not None:
             self._settle(committed)
 
+    def _left(self, drain_until: float) -> bool:
+        """Nothing more is under way; a broker that does not say so is not waited for longer than all else."""
+        return self.source.stopped or self.clock() > drain_until
+
     def _timeout(self, draining: bool) -> float:
         if self.committer.busy:
             return TICK_SECONDS  # The end of the commit wakes us.
         if draining:
-            return 0
+            return 0 if self.source.stopped else CANCEL_SECONDS
         return self.batcher.patience(self.clock()) if len(self.batcher) else TICK_SECONDS
 
     def _take_in(self, delivery: Delivery) -> None:

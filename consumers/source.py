@@ -25,6 +25,10 @@ OPEN_SECONDS: Final = 15.0
 """How long the broker may take over each step of opening and closing."""
 
 
+HELD_BYTES: Final = 4 * 1024 * 1024
+"""Payload bytes that are taken in at most (and one turn of the loop more) before the first `poll`."""
+
+
 class Source:
     """Consumes `queues` (name -> prefetch) on one channel of a connection of its own.
 
@@ -44,6 +48,7 @@ class Source:
         self.generation = generation
         self._inbox: list[Delivery] = []
         self._queues: dict[str, str] = {}
+        self._answered: set[str] = set()
         self._lost: str = ""
         self._connection = DeliveringConnection(
             parameters,
@@ -60,12 +65,13 @@ class Source:
         self._turn_until(lambda: self.channel.is_open)
         self.channel.add_on_close_callback(lambda _, error: self._lose(f"the broker closed our channel: {error!r}"))
         self.channel.add_on_cancel_callback(self._on_cancel)
-        for queue, prefetch in queues.items():
-            # Without a global flag the prefetch holds for the consumers that come after it.
-            self._ask(partial(self.channel.basic_qos, prefetch_count=prefetch))
-            tag = f"{queue}.{generation}"
-            self._queues[tag] = queue
-            self._ask(partial(self.channel.basic_consume, queue, self._on_message, consumer_tag=tag))
+        self._to_consume = list(queues.items())
+        self._uncancelled: set[str] = set()
+        self._stopping = False
+        self._consume_next()
+        # The broker delivers from the first queue on, and its answer for the next comes after that: what is large
+        # is not read to its end here, but as the caller polls, who knows how much he can hold.
+        self._turn_until(lambda: self._consuming or self._held > HELD_BYTES)
 
     def poll(self, timeout: float) -> list[Delivery]:
         """What has come, waiting up to `timeout` seconds for the first; keeps heartbeats going.
@@ -84,9 +90,20 @@ class Source:
         self._loop.add_callback_threadsafe(lambda: None)
 
     def stop_consuming(self) -> None:
-        """Take no more deliveries; what has come already is still polled, and can be settled."""
-        for tag in self._queues:
-            self._ask(partial(self.channel.basic_cancel, tag))
+        """Ask for no more deliveries; what is under way is still polled, and can be settled."""
+        self._stopping = True
+        self._to_consume.clear()
+        self._uncancelled = set(self._queues)
+        try:
+            for tag in self._queues:
+                self.channel.basic_cancel(tag, callback=partial(self._on_cancelled, tag))
+        except (pika.exceptions.AMQPError, OSError) as error:
+            raise BrokerUnavailable(f"lost RabbitMQ: {error!r}") from error
+
+    @property
+    def stopped(self) -> bool:
+        """After `stop_consuming`: the broker has heard it, so nothing more is under way."""
+        return not self._uncancelled
 
     def close(self) -> None:
         """Give back what is unacked, and leave."""
@@ -96,14 +113,34 @@ class Source:
                 self._turn_until(lambda: self._connection.is_closed)
         self._loop.close()
 
-    def _ask(self, request: Callable[..., Any]) -> None:
-        """Send a request, and turn the loop until the broker has answered it."""
-        answers: list[Any] = []
-        try:
-            request(callback=answers.append)
-        except (pika.exceptions.AMQPError, OSError) as error:
-            raise BrokerUnavailable(f"lost RabbitMQ: {error!r}") from error
-        self._turn_until(lambda: bool(answers))
+    @property
+    def _consuming(self) -> bool:
+        return len(self._answered) == len(self._queues) and not self._to_consume
+
+    @property
+    def _held(self) -> int:
+        return sum(len(each.message.payload) for each in self._inbox)
+
+    def _consume_next(self) -> None:
+        """Consume one queue after another, each once the broker has answered for the one before."""
+        if self._to_consume:
+            queue, prefetch = self._to_consume.pop(0)
+            # Without a global flag the prefetch holds for the consumers that come after it.
+            self.channel.basic_qos(prefetch_count=prefetch, callback=lambda _: self._consume(queue))
+
+    def _consume(self, queue: str) -> None:
+        if self._stopping:
+            return
+        tag = f"{queue}.{self.generation}"
+        self._queues[tag] = queue
+        self.channel.basic_consume(queue, self._on_message, consumer_tag=tag, callback=partial(self._on_consuming, tag))
+
+    def _on_consuming(self, tag: str, _answer: Any) -> None:
+        self._answered.add(tag)
+        self._consume_next()
+
+    def _on_cancelled(self, tag: str, _answer: Any) -> None:
+        self._uncancelled.discard(tag)
 
     def _turn_until(self, done: Callable[[], bool]) -> None:
         deadline = time.monotonic() + OPEN_SECONDS

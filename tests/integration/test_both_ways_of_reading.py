@@ -17,14 +17,17 @@ from consumers.connect import parameters as worker_parameters
 from consumers.delivery import Delivery
 from consumers.frames import Frames
 from consumers.signals import SignalInbox
-from consumers.source import Source
+from consumers.source import HELD_BYTES, Source
 from ingest.link import parameters
 from ingest.outcome import QUEUED, Outcome
 from ingest.publisher import Publisher
+from ingest.soak.rig import until
 from schemas.message import Message
-from schemas.topology import ACTIONS, CHEF_EXCHANGE
+from schemas.topology import ACTIONS, CHEF_EXCHANGE, PINGS, RUNS
 from schemas.verdict import Created
 
+MB = 1024 * 1024
+LARGE = 60
 BODIES = [b"", b"{}", b'{"a": "' + b"x" * 300_000 + b'"}']
 
 
@@ -66,6 +69,32 @@ def test_a_source_gives_the_same_deliveries(channel: BlockingChannel, amqp_url: 
     for each in found:
         assert (each.exchange, each.routing_key, each.queue) == (CHEF_EXCHANGE, "erchef.action", ACTIONS)
         assert (each.correlation_id, each.headers, each.message.door) == ("c", {"x-node": "n"}, "chef")
+
+
+def test_a_source_takes_in_no_more_than_it_may_before_it_is_asked(channel: BlockingChannel, amqp_url: str) -> None:
+    """Before a backlog of large messages it starts with a few; polled on it has them all; stopped it gets no more."""
+    for number in range(LARGE):
+        channel.basic_publish(CHEF_EXCHANGE, "erchef.action", bytes([number]) * MB)
+    (host,) = worker_parameters(amqp_url, heartbeat=30, name="test")
+    queues = {ACTIONS: 2000, RUNS: 10, PINGS: 10}
+    source = Source(host, queues, 1)
+    try:
+        found = source.poll(0)
+        assert sum(len(each.message.payload) for each in found) <= HELD_BYTES + 2 * MB
+
+        def consumed(queue: str) -> bool:
+            found.extend(source.poll(0.01))
+            return bool(channel.queue_declare(queue, passive=True).method.consumer_count == 1)
+
+        until(lambda: all(map(consumed, queues)) and len(found) >= LARGE, "all is received, every queue consumed")
+        source.stop_consuming()
+        until(lambda: source.poll(0.01) == [] and source.stopped, "the broker has heard it")
+        channel.basic_publish(CHEF_EXCHANGE, "erchef.action", b"{}")
+        assert source.poll(0.2) == []
+        assert channel.queue_declare(ACTIONS, passive=True).method.message_count == 1
+    finally:
+        source.close()
+    assert [each.message.payload[0] for each in found] == list(range(LARGE))
 
 
 def test_a_signal_ends_a_poll_that_waits(channel: BlockingChannel, amqp_url: str) -> None:

@@ -12,6 +12,8 @@ from bench import tables
 from bench.children import ROOT
 from bench.rig import Rig
 
+UNKNOWN = "?"
+"""What a command that says nothing, or is not there, is taken to say."""
 _OURS = ("pika", "psycopg", "msgspec", "jsonschema", "jsonschema-rs", "uvicorn", "uvloop", "httptools")
 _PEERS = (
     "aio-pika", "asyncpg", "celery", "celery-batches", "fastapi", "fastjsonschema", "faststream", "orjson",
@@ -45,14 +47,14 @@ def _peers(home: Path) -> str:
 
 def _commit() -> str:
     commit = _run("git", "rev-parse", "--short", "HEAD")
-    return f"{commit} with changes" if _run("git", "status", "--porcelain") else commit
+    return f"{commit} with changes" if _run("git", "status", "--porcelain") != UNKNOWN else commit
 
 
 def _run(*argv: str) -> str:
     try:
-        return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip() or "?"
+        return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip() or UNKNOWN
     except OSError:
-        return "?"
+        return UNKNOWN
 
 
 def _cpu() -> str:

@@ -24,7 +24,6 @@ from schemas.topology import CHEF_EXCHANGE, DEAD_EXCHANGE, KINDS_BY_ROUTING_KEY
 OPEN_SECONDS: Final = 15.0
 """How long the broker may take over each step of opening and closing."""
 
-
 HELD_BYTES: Final = 4 * 1024 * 1024
 """Payload bytes that are taken in at most (and one turn of the loop more) before the first `poll`."""
 
@@ -65,6 +64,7 @@ class Source:
         self._turn_until(lambda: self.channel.is_open)
         self.channel.add_on_close_callback(lambda _, error: self._lose(f"the broker closed our channel: {error!r}"))
         self.channel.add_on_cancel_callback(self._on_cancel)
+        self._wanted = len(queues)
         self._to_consume = list(queues.items())
         self._uncancelled: set[str] = set()
         self._stopping = False
@@ -115,7 +115,7 @@ class Source:
 
     @property
     def _consuming(self) -> bool:
-        return len(self._answered) == len(self._queues) and not self._to_consume
+        return len(self._answered) == self._wanted
 
     @property
     def _held(self) -> int:

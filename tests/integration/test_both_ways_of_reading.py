@@ -71,6 +71,17 @@ def test_a_source_gives_the_same_deliveries(channel: BlockingChannel, amqp_url: 
         assert (each.correlation_id, each.headers, each.message.door) == ("c", {"x-node": "n"}, "chef")
 
 
+@pytest.mark.parametrize("queues", [[ACTIONS], [ACTIONS, RUNS, PINGS]])
+def test_a_source_that_is_open_consumes_every_queue(channel: BlockingChannel, amqp_url: str, queues: list[str]) -> None:
+    """A worker says that it consumes once it has its source: the broker must know each of its consumers by then."""
+    (host,) = worker_parameters(amqp_url, heartbeat=30, name="test")
+    source = Source(host, dict.fromkeys(queues, 10), 1)
+    try:
+        assert [channel.queue_declare(each, passive=True).method.consumer_count for each in queues] == [1] * len(queues)
+    finally:
+        source.close()
+
+
 def test_a_source_takes_in_no_more_than_it_may_before_it_is_asked(channel: BlockingChannel, amqp_url: str) -> None:
     """Before a backlog of large messages it starts with a few; polled on it has them all; stopped it gets no more."""
     for number in range(LARGE):

@@ -37,7 +37,7 @@ class NotInTime(Exception):
     """Something that had to happen did not, within its deadline."""
 
 
-def until(probe: Callable[[], T], what: str, seconds: float = 60.0) -> T:
+def until(probe: Callable[[], T], what: str, seconds: float = 30.0) -> T:
     """The first true answer of a probe that is asked again and again. Raises NotInTime."""
     deadline = time.monotonic() + seconds
     while True:

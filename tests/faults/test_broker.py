@@ -158,8 +158,8 @@ def test_a_deleted_queue_is_noticed_and_declared_again(rig, ledger, specimens, h
     rig.consuming(ACTIONS, 2)
     with pika.BlockingConnection(pika.URLParameters(rig.amqp_url)) as connection:
         connection.channel().queue_delete(ACTIONS)
-    until(lambda: _exists(rig.amqp_url), "the queue is declared again", 60)
-    rig.consuming(ACTIONS, 2, 60)
+    until(lambda: _exists(rig.amqp_url), "the queue is declared again", 20)
+    rig.consuming(ACTIONS, 2, 20)
     with Load(ledger, [Sender("201", rig.url(), specimens.actions(30))]) as load:
         load.join(60)
     account = holds(rig.settle(ledger, supervisor))

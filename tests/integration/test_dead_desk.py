@@ -27,7 +27,7 @@ def letters(place: Place, *bodies: bytes, **properties: Any) -> None:
     with place.consuming():
         for count, body in enumerate(bodies, 1):
             place.publish([body], **properties)
-            until(lambda count=count: place.one("SELECT count(*) FROM dead_letters") == count, "letters")
+            until(lambda count=count: place.one("SELECT count(*) FROM dead_letters") == count, "letters", 60)
 
 
 def states(place: Place) -> list[str]:
@@ -45,7 +45,7 @@ def test_a_patch_over_many_is_judged_before_it_is_saved_and_then_replayed(place:
     letters(place, bodies[0], bodies[2])
     place.publish([bodies[1]], content_encoding="gzip")
     with place.consuming():
-        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 3, "letters")
+        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 3, "letters", 60)
     patch = tmp_path / "patch.json"
     patch.write_text('[{"op": "replace", "path": "/task", "value": "delete"}]')
     words = ("dead", "edit", "--patch", str(patch), "--as", "kim", "--why", "knife 99 says removed")
@@ -114,7 +114,7 @@ def test_what_a_person_discarded_stays_so_when_it_comes_again(place: Place) -> N
     assert states(place) == ["discarded", "resolved"]
     place.publish([body, key])
     with place.consuming():
-        until(lambda: place.one("SELECT sum(attempts) FROM dead_letters") == 4, "both came again")
+        until(lambda: place.one("SELECT sum(attempts) FROM dead_letters") == 4, "both came again", 60)
     assert states(place) == ["discarded", "open"]
     events = "SELECT what FROM dead_letter_events ORDER BY id DESC LIMIT 2"
     assert {row[0] for row in place.rows(events)} == {"seen again", "reopened"}
@@ -125,7 +125,7 @@ def test_selectors_are_one_language(place: Place) -> None:
     letters(place, action(task="x"), b"no JSON")
     place.publish([action(task="z", organization_name="canterlot")], "actions", "erchef.node.create")
     with place.consuming():
-        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 3, "letters")
+        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 3, "letters", 60)
 
     def chosen(*words: str) -> list[int]:
         return [row["id"] for row in place.json("dead", "list", *words)]
@@ -155,7 +155,7 @@ def test_an_export_imported_elsewhere_is_the_same_letters_once(place: Place, tmp
     assert place.rows(after) == before
     place.desk("import", str(file))
     with place.consuming():
-        until(lambda: place.one("SELECT sum(attempts) FROM dead_letters") == 4, "both came by the queue")
+        until(lambda: place.one("SELECT sum(attempts) FROM dead_letters") == 4, "both came by the queue", 60)
     assert place.rows("SELECT message_key FROM dead_letters ORDER BY id") == [row[:1] for row in before]
 
 
@@ -174,10 +174,10 @@ def test_a_report_that_a_client_kept_is_stored_once_however_often_it_is_imported
     place.publish([base64.b64decode(start["body_base64"])], routing_key="run.start", headers=headers)
     facts = ("--organization", capture["organization"], "--node", capture["node"], "--run-id", run_id)
     with place.consuming():
-        until(lambda: place.one("SELECT count(*) FROM runs") == 1, "the run started")
+        until(lambda: place.one("SELECT count(*) FROM runs") == 1, "the run started", 60)
         for _ in range(2):
             place.desk("import", str(file), *facts)
-        until(lambda: place.one("SELECT count(*) FROM tallies") == 1, "the second was a duplicate")
+        until(lambda: place.one("SELECT count(*) FROM tallies") == 1, "the second was a duplicate", 60)
     assert place.rows("SELECT run_id::text, status FROM runs") == [(run_id, "success")]
     assert place.one("SELECT count(*) FROM run_resources") == len(report["resources"])
     assert place.one("SELECT count(*) FROM dead_letters") == 0

@@ -34,8 +34,8 @@ def test_three_rows_that_only_the_database_refuses_leave_the_other_497(place: Pl
     bodies.insert(499, action(requestor_name="r" * 51))
     place.publish(bodies)
     with place.consuming():
-        until(lambda: place.one("SELECT count(*) FROM actions") == 497, "497 rows")
-        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 3, "3 letters")
+        until(lambda: place.one("SELECT count(*) FROM actions") == 497, "497 rows", 60)
+        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 3, "3 letters", 60)
     letters = place.rows("SELECT stage, reason, sqlstate, payload FROM dead_letters ORDER BY sqlstate")
     assert [row[:3] for row in letters] == [
         ("database", "refused", "22001"),
@@ -52,7 +52,7 @@ def test_a_letter_keeps_payload_and_envelope_to_the_byte(place: Place) -> None:
     headers = {"x-text": "t", "x-bytes": b"\xff\x00", "x-number": 2**40, "x-list": [1, None]}
     place.publish([body], "actions", "erchef.node.create", headers=headers, content_encoding="gzip", type="action")
     with place.consuming():
-        until(lambda: place.one("SELECT count(*) FROM dead_letters"), "a letter")
+        until(lambda: place.one("SELECT count(*) FROM dead_letters"), "a letter", 60)
     row = place.rows(
         "SELECT payload, exchange, routing_key, door, content_encoding, properties, stage, attempts FROM dead_letters"
     )[0]
@@ -68,7 +68,7 @@ def test_the_same_message_however_often_it_comes_is_one_letter_with_few_events(p
     body = action(task="no such task")
     place.publish([body] * 100)
     with place.consuming():
-        until(lambda: place.one("SELECT coalesce(sum(attempts), 0) FROM dead_letters") == 100, "100 attempts")
+        until(lambda: place.one("SELECT coalesce(sum(attempts), 0) FROM dead_letters") == 100, "100 attempts", 60)
     assert place.one("SELECT count(*) FROM dead_letters") == 1
     events = [row[0] for row in place.rows("SELECT what FROM dead_letter_events ORDER BY id")]
     assert events == ["opened"] + ["seen again"] * 6
@@ -89,7 +89,7 @@ def test_what_the_broker_drops_is_a_letter_that_says_it_is_a_good_message(
     bodies = [action(entity_name="a"), action(entity_name="b")]
     place.publish(bodies if reason == "maxlen" else bodies[:1], "actions", "erchef.node.create")
     with place.consuming():
-        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 1, "a letter")
+        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 1, "a letter", 60)
     row = place.rows("SELECT stage, reason, exchange, routing_key, door, payload, details FROM dead_letters")[0]
     assert row[:6] == ("broker", reason, "actions", "erchef.node.create", "chef", bodies[0])
     assert "good message" in row[6]["message"]
@@ -150,8 +150,8 @@ def test_a_run_end_without_its_start_waits_and_then_is_a_letter(place: Place) ->
     # By way of the default exchange: whatever its routing key was, it has to come back from the delay.
     place.publish([body], "", "ingest.runs", type="run_end", headers=url)
     with place.consuming(run_end_patience_seconds=1):
-        until(lambda: place.messages("ingest.delay") == 1, "it waits")
-        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 1, "it is a letter")
+        until(lambda: place.messages("ingest.delay") == 1, "it waits", 60)
+        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 1, "it is a letter", 60)
     row = place.rows("SELECT reason, organization, node, run_id, exchange, routing_key FROM dead_letters")[0]
     assert row == ("unknown_run", "ponyville", "web01", url["x-run-id"], "", "ingest.runs")
 
@@ -163,7 +163,7 @@ def test_an_outage_of_the_database_makes_no_letter(place: Place) -> None:
         connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
     place.publish([action()])
     with place.consuming():
-        until(lambda: place.messages("ingest.actions") == 0, "it was taken")
+        until(lambda: place.messages("ingest.actions") == 0, "it was taken", 60)
         with psycopg.connect(place.database_url, autocommit=True) as connection:
             connection.execute(b"SET default_transaction_read_only = off")
             connection.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only".encode())
@@ -171,5 +171,5 @@ def test_an_outage_of_the_database_makes_no_letter(place: Place) -> None:
                 b"SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 b"WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-        until(lambda: place.one("SELECT count(*) FROM actions") == 1, "it is stored")
+        until(lambda: place.one("SELECT count(*) FROM actions") == 1, "it is stored", 60)
     assert place.one("SELECT count(*) FROM dead_letters") == 0

@@ -30,7 +30,7 @@ def letters(place: Place, bodies: list[bytes], **settings: object) -> None:
     """Let a worker make letters of bodies that it refuses."""
     place.publish(bodies)
     with place.consuming(**settings):
-        until(lambda: place.one("SELECT count(*) FROM dead_letters") == len(bodies), "letters")
+        until(lambda: place.one("SELECT count(*) FROM dead_letters") == len(bodies), "letters", 60)
 
 
 def fixable(**changes: Any) -> bytes:
@@ -70,7 +70,7 @@ def test_ten_thousand_letters_survive_a_replay_killed_at_each_step(place: Place)
             )
             assert killed.returncode == -signal.SIGKILL
         done = place.desk("dead", "replay", "--yes", "--wait", "--as", "kim", check=False)
-        until(lambda: quiet(place), "all are settled")
+        until(lambda: quiet(place), "all are settled", 60)
     assert done.returncode == 1, "some failed again"
     assert states(place) == {"resolved": 9_000, "open": 1_000}
     assert place.one("SELECT count(*) FROM actions") == 9_000
@@ -110,8 +110,8 @@ def test_captured_messages_that_only_wire_takes_are_stored_by_one_replay_of_the_
         place.publish([base64.b64decode(each["body_base64"])], each["exchange"], each["routing_key"])
     place.publish([unfixable()])
     with place.consuming(chef_profile="documented"):
-        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 3, "letters")
-        until(lambda: place.one("SELECT count(*) FROM actions") == len(CAPTURED) - 2, "rows")
+        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 3, "letters", 60)
+        until(lambda: place.one("SELECT count(*) FROM actions") == len(CAPTURED) - 2, "rows", 60)
     listed = {row["id"]: row for row in place.json("dead", "list", "--door", "chef")}
     assert len(listed) == 2
     for letter_id in listed:
@@ -122,7 +122,7 @@ def test_captured_messages_that_only_wire_takes_are_stored_by_one_replay_of_the_
     assert "2 letters would be sent; 2 would now pass" in preview
     with place.consuming():
         done = place.desk("dead", "replay", "--only-fixed", "--yes", "--wait")
-        until(lambda: quiet(place), "all are settled")
+        until(lambda: quiet(place), "all are settled", 60)
     assert states(place) == {"resolved": 2, "open": 1}
     stored = {row[0] for row in place.rows("SELECT id::text FROM actions")}
     assert {json.loads(base64.b64decode(each["body_base64"]))["id"] for each in wanted} <= stored
@@ -136,7 +136,7 @@ def test_a_replay_sends_the_bytes_and_leaves_the_brokers_death_headers_off(place
     first = {"x-mine": "kept", "x-death": [{"count": 3}], "x-first-death-queue": "q", "x-retries": 4}
     place.publish([body], reply_to="nobody", correlation_id="1", expiration="60000", headers=first, message_id="m")
     with place.consuming():
-        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 1, "a letter")
+        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 1, "a letter", 60)
     place.desk("dead", "replay", "--yes")
     from consumers.connect import connect
 
@@ -159,7 +159,7 @@ def test_a_letter_whose_replays_fail_is_parked_and_then_replayed_only_when_named
         assert states(place) == {"parked": 1}
         assert "0 letters sent" in place.desk("dead", "replay", "--yes").stderr
         assert place.desk("dead", "replay", "--yes", "--wait", "--id", "1", check=False).returncode == 1
-        until(lambda: quiet(place), "it is settled")
+        until(lambda: quiet(place), "it is settled", 60)
     assert place.rows("SELECT state, attempts, replays, failed_replays FROM dead_letters") == [("parked", 4, 3, 3)]
     events = [row[0] for row in place.rows("SELECT what FROM dead_letter_events ORDER BY at, id")]
     assert events == ["opened", "replayed", "failed again", "replayed", "failed again", "parked", *events[6:]]
@@ -171,14 +171,14 @@ def test_a_second_copy_of_a_replay_is_not_another_failure(place: Place) -> None:
     letters(place, [unfixable()])
     place.desk("dead", "replay", "--yes")
     with place.consuming(failpoint="after_commit:no-such-marker"):
-        until(lambda: states(place) == {"open": 1}, "it failed again")
+        until(lambda: states(place) == {"open": 1}, "it failed again", 60)
     before = place.rows("SELECT attempts, replays, failed_replays, state FROM dead_letters")
     headers = {"x-letter-id": 1, "x-replay": 1}
     body = place.one("SELECT payload FROM dead_letters")
     place.publish([body], headers=headers)
     place.publish([action()])
     with place.consuming():
-        until(lambda: place.one("SELECT count(*) FROM actions") == 1, "what came after it is stored")
+        until(lambda: place.one("SELECT count(*) FROM actions") == 1, "what came after it is stored", 60)
     assert (
         place.rows("SELECT attempts, replays, failed_replays, state FROM dead_letters") == before == [(2, 1, 1, "open")]
     )
@@ -200,8 +200,8 @@ def test_a_letter_id_in_a_strangers_header_does_no_harm(place: Place, headers: d
     stranger = action()
     place.publish([stranger, unfixable()], headers=headers)
     with place.consuming():
-        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 2, "a letter of its own")
-        until(lambda: place.one("SELECT count(*) FROM actions") == 1, "a row")
+        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 2, "a letter of its own", 60)
+        until(lambda: place.one("SELECT count(*) FROM actions") == 1, "a row", 60)
     assert place.rows("SELECT state, attempts FROM dead_letters ORDER BY id") == [("open", 1), ("open", 1)]
 
 
@@ -212,7 +212,7 @@ def test_a_replay_keeps_its_rate_and_stops_after_the_letter_in_hand(place: Place
         [sys.executable, "-m", "ingest", "dead", "replay", "--yes", "--rate", "20/s"],
         env=place.environment(), stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    until(lambda: place.messages("ingest.actions") >= 5, "some are sent")
+    until(lambda: place.messages("ingest.actions") >= 5, "some are sent", 60)
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=30)[1]
     assert process.returncode == 130

@@ -10,7 +10,7 @@ import pika
 from bench.children import ChildFailed, finished, running
 from bench.corpus import Corpus
 from bench.publish import CELERY_QUEUE
-from consumers.declare import declare
+from consumers.broker.declare import declare
 from schemas.topology import ACTIONS, DEAD
 
 PUBLISHERS = 2

@@ -50,7 +50,7 @@ def environment(home: Path, amqp_url: str, database_url: str, queue: str = ACTIO
         "BENCH_QUEUE": queue,
         "BENCH_PREFETCH": str(PREFETCH),
         "BENCH_BATCH": str(BATCH),
-        "BENCH_SCHEMA": str(ROOT / "schemas" / "action.wire.json"),
+        "BENCH_SCHEMA": str(ROOT / "schemas" / "kinds" / "action" / "wire.json"),
         "BENCH_NODE_HOME": str(home),
     }
 

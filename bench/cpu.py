@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ingest.soak.rig import children
+from ingest.soak.system import children
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _USED = slice(11, 15)

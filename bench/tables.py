@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from bench.corpus import EPOCH, NAMES, SERVER, Corpus
-from consumers.migrations import migrate
+from consumers.database.migrations import migrate
 
 FIRST_MONTH = "2025-12-01"
 MONTHS = 14

@@ -1,1 +1,3 @@
-"""The back door: judges what the queues hold and stores it, one transaction a batch."""
+"""The worker and what it stands on: `delivery` and `errors` travel everywhere; rooms: `runtime`, `broker`, `database`,
+`ledger`, `store`, `telemetry`, `worker`, `supervisor`, `dead_letters`.
+"""

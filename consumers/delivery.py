@@ -1,13 +1,17 @@
-"""A delivery is a message as the broker handed it over, with what is needed to settle and to explain it."""
+"""The values that travel: a delivery off a queue, what the judge said of it, the batch it is committed with."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
 from schemas.message import HEADER_ANSWER_BY, HEADER_LETTER, HEADER_REPLAY, HEADER_RETRIES, Message
+from schemas.topology import DELAY_SECONDS
+from schemas.validation.judge import Candidate
+from schemas.verdict import Conflict, Invalid, Pong, UnknownRun, Verdict, WaitsForRun
 
 
 class Delivery(msgspec.Struct, frozen=True, gc=False):
@@ -60,3 +64,47 @@ def _count(value: object, limit: int) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < limit:
         return int(value)
     return None
+
+
+class Judged(msgspec.Struct, frozen=True, gc=False):
+    """A delivery with what the judge said of it: what a batch is made of.
+
+    `judgement` is a Candidate to store, an Invalid to set aside, or a Pong to answer.
+    """
+
+    delivery: Delivery
+    judgement: Candidate | Invalid | Pong
+
+
+def becomes_letter(verdict: Verdict) -> bool:
+    """Whether a message with this verdict is kept as a dead letter."""
+    return isinstance(verdict, Invalid | Conflict | UnknownRun) and not isinstance(verdict, WaitsForRun)
+
+
+def is_patient(delivery: Delivery, now: float, patience_seconds: int) -> bool:
+    """Whether a run end may wait in the delay queue, at `now` of UNIX time: nobody waits for its answer, or no longer,
+    and it has not been there for `patience_seconds`."""
+    late = delivery.answer_by is not None and now > delivery.answer_by
+    return (late or not delivery.reply_to) and delivery.retries * DELAY_SECONDS < patience_seconds
+
+
+T = TypeVar("T")
+Trigger = Literal["size", "bytes", "age", "idle", "drain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[T]):
+    """Items to be committed together, in order of arrival, and what triggered it."""
+
+    items: tuple[T, ...]
+    bytes: int
+    trigger: Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A batch that is in the database, a verdict for each item, and how long that took in seconds."""
+
+    batch: Batch[Judged]
+    verdicts: Sequence[Verdict]
+    seconds: float

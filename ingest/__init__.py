@@ -1,1 +1,3 @@
-"""The front door and the operator's desk: HTTP shim, command line, local stack."""
+"""The doors and the operator's side; rooms: `http`, `access`, `publisher`, `shim`, `telemetry`, `diagnostics`, `cli`,
+`local`, `soak`, `reference`.
+"""

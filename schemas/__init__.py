@@ -1,1 +1,4 @@
-"""Every shape both doors agree on: message kinds, verdicts, the judge, topology, settings; pure, no I/O."""
+"""Every shape that the doors agree on, pure: `message` and `verdict` are the values, `run_rule`, `topology` and
+`settings` what is decided about them, `wording` how faults are told; rooms: `kinds` (one folder a kind),
+`validation` (the judge).
+"""

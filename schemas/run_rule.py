@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
-from schemas.meaning import canonical_uuid
-from schemas.rows import ActionRow
+from schemas.kinds.formats import canonical_uuid
 from schemas.verdict import DuringRun
 
 
-def named_run(row: ActionRow) -> str | None:
+class Action(Protocol):
+    """What the rule looks at of an action."""
+
+    @property
+    def organization_name(self) -> str | None: ...
+    @property
+    def entity_type(self) -> str: ...
+    @property
+    def entity_name(self) -> str: ...
+    @property
+    def task(self) -> str: ...
+    @property
+    def requestor_type(self) -> str: ...
+    @property
+    def requestor_name(self) -> str: ...
+    @property
+    def remote_request_id(self) -> str | None: ...
+
+
+def named_run(row: Action) -> str | None:
     """The run id that the action may name, in lower case: its remote_request_id, when that is a UUID."""
     return canonical_uuid(row.remote_request_id)
 
 
-def run_rule(row: ActionRow, known_runs: Mapping[str, str], rule: str) -> DuringRun | None:
+def run_rule(row: Action, known_runs: Mapping[str, str], rule: str) -> DuringRun | None:
     """The verdict on an action posted during a run; None when it is to be stored.
 
     `known_runs` is run id (lower case) -> organization. `rule` is the setting `during_run`:
@@ -33,7 +52,7 @@ def _is_known(run: str, organization: str | None, known_runs: Mapping[str, str])
     return organization is not None and known_runs.get(run) == organization
 
 
-def _is_self_node_update(row: ActionRow) -> bool:
+def _is_self_node_update(row: Action) -> bool:
     return (
         row.task == "update"
         and row.entity_type == "node"

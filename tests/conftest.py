@@ -102,7 +102,7 @@ class Databases:
 
     def create(self, *, migrated: bool) -> str:
         if migrated and not self._has_template:
-            from consumers.migrations import migrate
+            from consumers.database.migrations import migrate
 
             self._execute(f"CREATE DATABASE {TEMPLATE}")
             migrate(self._url(TEMPLATE))

@@ -1,23 +1,23 @@
-"""What the desk can't do, in words for the person at it."""
+"""What the repository can't do, in words for the person at it."""
 
 from __future__ import annotations
 
 
-class DeskError(Exception):
+class RepositoryError(Exception):
     """Something about a letter or a file stands in the way; the text says what, and what to do."""
 
 
-class NoSuchLetter(DeskError):
+class NoSuchLetter(RepositoryError):
     """There is no dead letter with this id."""
 
 
-class NotEditable(DeskError):
+class NotEditable(RepositoryError):
     """A letter can't be edited in this way."""
 
 
-class NotImportable(DeskError):
+class NotImportable(RepositoryError):
     """A file, or a line of one, is nothing we know."""
 
 
-class NotTaken(DeskError):
+class NotTaken(RepositoryError):
     """The broker is there and does not take this message; the next one may fare better."""

@@ -10,10 +10,10 @@ from typing import Any
 import pika
 import pika.exceptions
 
-from consumers.connect import connect
+from consumers.broker.connection import connect
+from consumers.broker.properties import DEATH_HEADERS, restored, sendable
 from consumers.dead_letters.errors import NotTaken
 from consumers.errors import BrokerUnavailable
-from consumers.letters import DEATH_HEADERS, restored, sendable
 from schemas.message import (
     HEADER_LETTER,
     HEADER_ORIGIN_EXCHANGE,

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from consumers.dead_letters.desk import Desk, Letter
 from consumers.dead_letters.errors import NotTaken
 from consumers.dead_letters.publishing import Publisher, properties_of
+from consumers.dead_letters.repository import Letter, Repository
 from consumers.dead_letters.selector import OPEN, PARKED, REPLAYING, Selector
-from consumers.failpoints import Failpoint
+from consumers.runtime.failpoints import Failpoint
 from schemas.message import HEADER_LETTER, HEADER_REPLAY
 
 LOCK_SPACE = 0x1A6E58
@@ -47,49 +47,49 @@ class Sent:
     problem: str = ""
 
 
-def start_run(desk: Desk, request: str, selector: Selector, *, fresh: bool = False) -> Run:
+def start_run(repository: Repository, request: str, selector: Selector, *, fresh: bool = False) -> Run:
     """A new run, or the interrupted one of the same `request`; `fresh` gives the interrupted one up.
 
     A run that is under way elsewhere is left alone: neither sends what the other has sent.
     """
-    for row in desk.rows("replay_unfinished", request=request):
-        if not desk.rows("replay_hold", space=LOCK_SPACE, run=row["id"])[0]["held"]:
+    for row in repository.rows("replay_unfinished", request=request):
+        if not repository.rows("replay_hold", space=LOCK_SPACE, run=row["id"])[0]["held"]:
             continue
         if not fresh:
             return _run(row, gone_on=True)
-        desk.execute("replay_finish", run=row["id"])
-        desk.rows("replay_let_go", space=LOCK_SPACE, run=row["id"])
-    with desk.connection.transaction():
-        [row] = desk.rows("replay_start", request=request, selector=selector.to_json())
-        desk.rows("replay_hold", space=LOCK_SPACE, run=row["id"])
+        repository.execute("replay_finish", run=row["id"])
+        repository.rows("replay_let_go", space=LOCK_SPACE, run=row["id"])
+    with repository.connection.transaction():
+        [row] = repository.rows("replay_start", request=request, selector=selector.to_json())
+        repository.rows("replay_hold", space=LOCK_SPACE, run=row["id"])
     return _run(row, gone_on=False)
 
 
-def unfinished(desk: Desk, request: str) -> Run | None:
+def unfinished(repository: Repository, request: str) -> Run | None:
     """The interrupted run that the same request would go on with."""
-    for row in desk.rows("replay_unfinished", request=request):
-        if desk.rows("replay_hold", space=LOCK_SPACE, run=row["id"])[0]["held"]:
-            desk.rows("replay_let_go", space=LOCK_SPACE, run=row["id"])
+    for row in repository.rows("replay_unfinished", request=request):
+        if repository.rows("replay_hold", space=LOCK_SPACE, run=row["id"])[0]["held"]:
+            repository.rows("replay_let_go", space=LOCK_SPACE, run=row["id"])
             return _run(row, gone_on=True)
     return None
 
 
-def candidates(desk: Desk, selector: Selector, run: Run | None) -> Iterator[Letter]:
+def candidates(repository: Repository, selector: Selector, run: Run | None) -> Iterator[Letter]:
     """The letters that a run (None: one that began now) would still send."""
-    where, bounds = _candidates(desk, selector, run)
-    yield from desk.letters("replay_candidates", where, **bounds)
+    where, bounds = _candidates(repository, selector, run)
+    yield from repository.letters("replay_candidates", where, **bounds)
 
 
-def count_candidates(desk: Desk, run: Run) -> int:
+def count_candidates(repository: Repository, run: Run) -> int:
     """How many letters a run has left."""
-    where, bounds = _candidates(desk, run.selector, run)
-    return desk.count("replay_candidates", where, **bounds)
+    where, bounds = _candidates(repository, run.selector, run)
+    return repository.count("replay_candidates", where, **bounds)
 
 
-def _candidates(desk: Desk, selector: Selector, run: Run | None) -> tuple[str, dict[str, Any]]:
+def _candidates(repository: Repository, selector: Selector, run: Run | None) -> tuple[str, dict[str, Any]]:
     where, values = _replayable(selector)
     limits = {"newest": run.newest if run else 2**62, "started": run.started if run else _NEVER}
-    return where, {"after": 0, "limit": _left(desk, selector, run), **limits, **values}
+    return where, {"after": 0, "limit": _left(repository, selector, run), **limits, **values}
 
 
 class Replay:
@@ -99,10 +99,10 @@ class Replay:
     """
 
     def __init__(
-        self, desk: Desk, publisher: Publisher, run: Run, *, accepts: Accepts, rate: float,
+        self, repository: Repository, publisher: Publisher, run: Run, *, accepts: Accepts, rate: float,
         stopping: Callable[[], bool], failpoint: Failpoint,
     ) -> None:  # fmt: skip
-        self._desk = desk
+        self._repository = repository
         self._publisher = publisher
         self._run = run
         self._accepts = accepts
@@ -112,17 +112,19 @@ class Replay:
         self._next = time.monotonic()
         self._where, self._values = _replayable(run.selector)
         # A mark that a crash of the server loses repeats a message, which idempotence absorbs.
-        desk.connection.execute("SET synchronous_commit = off")
+        repository.connection.execute("SET synchronous_commit = off")
 
     def __iter__(self) -> Iterator[Sent]:
-        after, left = 0, _left(self._desk, self._run.selector, self._run)
+        after, left = 0, _left(self._repository, self._run.selector, self._run)
         chunk = min(CHUNK, max(1, int(self._rate))) if self._rate else CHUNK
         while left != 0 and not self._stopping():
             bounds = {"after": after, "newest": self._run.newest, "started": self._run.started}
             size = chunk if left is None else min(chunk, left)
-            found = list(self._desk.letters("replay_candidates", self._where, limit=size, **bounds, **self._values))
+            found = list(
+                self._repository.letters("replay_candidates", self._where, limit=size, **bounds, **self._values)
+            )
             if not found:
-                self._desk.execute("replay_finish", run=self._run.id)
+                self._repository.execute("replay_finish", run=self._run.id)
                 return
             after = found[-1].id
             wanted = [each for each, yes in zip(found, self._accepts(found), strict=True) if yes]
@@ -130,7 +132,7 @@ class Replay:
                 left = left if left is None or sent.problem else left - 1
                 yield sent
         if left == 0:
-            self._desk.execute("replay_finish", run=self._run.id)
+            self._repository.execute("replay_finish", run=self._run.id)
 
     def _send(self, letters: Sequence[Letter]) -> Iterator[Sent]:
         numbers = self._claim(letters)
@@ -141,7 +143,7 @@ class Replay:
                 problem = self._publish(letter, numbers[letter.id])
                 if not problem:
                     waiting.pop(0)
-                    self._desk.execute("replay_mark", run=self._run.id, id=letter.id, replay=numbers[letter.id])
+                    self._repository.execute("replay_mark", run=self._run.id, id=letter.id, replay=numbers[letter.id])
                     self._failpoint.reach("replay_marked", letter.payload)
                 else:
                     self._release([waiting.pop(0)])
@@ -155,7 +157,7 @@ class Replay:
             return {}
         ids = [each.id for each in letters]
         claim: dict[str, Any] = {"run": self._run.id, "space": LOCK_SPACE, "started": self._run.started, "claimed": ids}
-        return {row["id"]: row["replays"] for row in self._desk.rows("replay_claim", **claim, **self._values)}
+        return {row["id"]: row["replays"] for row in self._repository.rows("replay_claim", **claim, **self._values)}
 
     def _publish(self, letter: Letter, number: int) -> str:
         self._failpoint.reach("replay_claimed", letter.payload)
@@ -171,7 +173,7 @@ class Replay:
 
     def _release(self, letters: Sequence[Letter]) -> None:
         if letters:
-            self._desk.execute("replay_release", run=self._run.id, ids=[each.id for each in letters])
+            self._repository.execute("replay_release", run=self._run.id, ids=[each.id for each in letters])
 
     def _pause(self) -> bool:
         """Wait until the next letter may go; False when we are to stop instead."""
@@ -188,10 +190,10 @@ def _run(row: dict[str, Any], *, gone_on: bool) -> Run:
     return Run(row["id"], row["started_at"], row["newest"], Selector.from_json(row["selector"]), gone_on)
 
 
-def _left(desk: Desk, selector: Selector, run: Run | None) -> int | None:
+def _left(repository: Repository, selector: Selector, run: Run | None) -> int | None:
     if selector.limit is None or run is None:
         return selector.limit
-    sent: int = desk.rows("replay_sent", run=run.id, started=run.started)[0]["sent"]
+    sent: int = repository.rows("replay_sent", run=run.id, started=run.started)[0]["sent"]
     return max(0, selector.limit - sent)
 
 

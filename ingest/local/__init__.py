@@ -1,1 +1,4 @@
-"""The private local stack: a RabbitMQ node and a PostgreSQL cluster of one's own, under one folder."""
+"""One machine: `install` finds the servers' programs, `processes` runs them, `postgres` and `rabbitmq` are private
+ones, `stack` is both, `state` what a folder remembers; `up` adds shim and workers, `shim_client` asks them,
+`demonstration` shows them, `foreground` keeps Ctrl-C for them.
+"""

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ingest.cli import main as cli
+from ingest.cli.options import version
 from ingest.reference import commands, manual, metrics, pages, tables
-from ingest.usage import version
 
 
 def meanings() -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, cast
 
 from prometheus_client import CollectorRegistry
 
-from consumers.metrics import Metrics, Surroundings
-from consumers.outlook import Outlook
-from ingest.metrics import ShimMetrics
+from consumers.supervisor.metrics import Metrics, Surroundings
+from consumers.supervisor.monitor import Monitor
+from ingest.shim.metrics import ShimMetrics
 
 
 class Metric(NamedTuple):
@@ -32,7 +32,7 @@ def of_supervisor() -> list[Metric]:
     """What `consume` tells."""
     metrics = Metrics("")
     nobody = cast(Any, SimpleNamespace(described=list, wanted=0))
-    metrics.registry.register(Surroundings(nobody, Outlook))
+    metrics.registry.register(Surroundings(nobody, Monitor))
     return _listed(metrics.registry)
 
 

@@ -8,9 +8,9 @@ from typing import Final
 
 import pika
 
-from ingest.link import Link, parameters
-from ingest.nacks import Nacks
-from ingest.soak.specimens import Specimen
+from ingest.publisher.connection import BrokerConnection, parameters
+from ingest.publisher.nacks import Nacks
+from ingest.soak.workload import Specimen
 from schemas.topology import CHEF_EXCHANGE
 
 HEARTBEAT_SECONDS: Final = 10
@@ -23,7 +23,7 @@ class AmqpClient:
     def __init__(self, amqp_url: str, exchange: str = CHEF_EXCHANGE) -> None:
         self._hosts = parameters(amqp_url, heartbeat=HEARTBEAT_SECONDS)
         self._exchange = exchange
-        self._link: Link | None = None
+        self._link: BrokerConnection | None = None
         self._up: asyncio.Future[bool] | None = None
         self._down: asyncio.Future[None] | None = None
         self._outcomes: dict[str, asyncio.Future[str]] = {}
@@ -58,21 +58,21 @@ class AmqpClient:
             self._link.close()
             await asyncio.wait([self._down], timeout=2)
 
-    async def _connected(self) -> Link | None:
+    async def _connected(self) -> BrokerConnection | None:
         if self._link is None and self._up is None:
             self._up = asyncio.get_running_loop().create_future()
-            Link(self._hosts, self, exchange=self._exchange)
+            BrokerConnection(self._hosts, self, exchange=self._exchange)
         if self._up is not None:
             await asyncio.shield(self._up)
         return self._link
 
     # What the link tells us.
 
-    def link_up(self, link: Link) -> None:
+    def link_up(self, link: BrokerConnection) -> None:
         self._link = link
         self._settle_connecting(True)
 
-    def link_down(self, link: Link, why: str) -> None:
+    def link_down(self, link: BrokerConnection, why: str) -> None:
         self._link = None
         self._settle_connecting(False)
         if self._down is not None and not self._down.done():
@@ -80,7 +80,7 @@ class AmqpClient:
         for name in list(self._outcomes):
             self._resolve(name, "connection lost")
 
-    def blocked(self, link: Link, why: str | None) -> None:
+    def blocked(self, link: BrokerConnection, why: str | None) -> None:
         """The broker blocks us: our publishes wait, as a Chef server's would."""
 
     def settled(self, correlation_id: str, confirmed: bool) -> None:

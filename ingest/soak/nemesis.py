@@ -12,7 +12,7 @@ import psycopg
 
 from ingest.local.postgres import Postgres
 from ingest.local.rabbitmq import RabbitMQ
-from ingest.soak.rig import children, signal_all
+from ingest.soak.system import children, signal_all
 
 _TERMINATE: Final = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

@@ -17,14 +17,14 @@ from random import Random
 from typing import Final
 from urllib.parse import urlsplit
 
-from consumers.migrations import migrate
+from consumers.database.migrations import migrate
 from ingest.local.stack import LocalStack
+from ingest.soak.faults import Targets, menu
 from ingest.soak.ledger import Ledger
-from ingest.soak.menu import Targets, menu
 from ingest.soak.proxy import Proxy
-from ingest.soak.rig import NotInTime, Rig, children, through
 from ingest.soak.senders import Load, Sender
-from ingest.soak.specimens import Script, Specimens
+from ingest.soak.system import NotInTime, Rig, children, through
+from ingest.soak.workload import Script, Specimens
 
 Say = Callable[[str], None]
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, Self
 from ingest.soak.amqp_sender import AmqpClient
 from ingest.soak.http_sender import HttpClient, Response
 from ingest.soak.ledger import Ledger
-from ingest.soak.specimens import Script, Specimen
+from ingest.soak.workload import Script, Specimen
 
 PROMISES: Final = (200, 201, 202)
 AMQP_WINDOW: Final = 100

@@ -7,8 +7,8 @@ from typing import Final
 
 import psycopg
 
-from consumers.connect import connect
-from consumers.declare import counts
+from consumers.broker.connection import connect
+from consumers.broker.queues import counts
 from ingest.soak.ledger import Found, Key, digest
 from schemas.topology import ACTIONS, DEAD, DELAY, QUARANTINE, RUNS
 

@@ -1,4 +1,6 @@
-"""The kinds of messages, found by walking this folder: one module, one schema file a profile, and that is all."""
+"""The kinds of messages, one folder a kind, found by walking them: `kind` says what a kind is, `formats` reads its
+times, ids and names, `rows` are what they become, `extra` keeps what the columns do not hold, `report` is what run reports share.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from pkgutil import iter_modules
 from types import MappingProxyType
 from typing import Final
 
-from schemas.kind import Document, Kind
+from schemas.kinds.kind import Document, Kind
 
 __all__ = ["KINDS", "Document", "Kind", "by_name"]
 
@@ -22,4 +24,6 @@ def by_name(kinds: Iterable[Kind]) -> Mapping[str, Kind]:
     return MappingProxyType(found)
 
 
-KINDS: Final = by_name(import_module(f"{__name__}.{module.name}").KIND for module in iter_modules(__path__))
+KINDS: Final = by_name(
+    import_module(f"{__name__}.{module.name}").KIND for module in iter_modules(__path__) if module.ispkg
+)

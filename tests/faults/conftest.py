@@ -11,8 +11,8 @@ import pytest
 
 from ingest.local.stack import LocalStack
 from ingest.soak.ledger import Account, Ledger
-from ingest.soak.rig import Rig
-from ingest.soak.specimens import Specimens
+from ingest.soak.system import Rig
+from ingest.soak.workload import Specimens
 from tests.conftest import Databases, VhostPool, private_stack
 
 

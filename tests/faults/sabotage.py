@@ -7,12 +7,13 @@ from typing import Any
 
 import pika
 
-from consumers import pipeline, settle
-from consumers.committer import Committer
-from consumers.writes import Writer
-from ingest import link, publisher
+from consumers.store.writer import Writer
+from consumers.worker.committer import Committer
+from consumers.worker.process import pipeline, settle
 from ingest.cli import main
-from ingest.outcome import QUEUED
+from ingest.http.outcome import QUEUED
+from ingest.publisher import connection
+from ingest.publisher.publisher import publisher
 
 
 def ack_before_commit() -> None:
@@ -69,6 +70,6 @@ def without_key() -> None:
 
 
 if __name__ == "__main__":
-    assert link.REPLY_TO
+    assert connection.REPLY_TO
     globals()[sys.argv.pop(1)]()
     main()

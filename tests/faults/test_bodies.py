@@ -11,15 +11,15 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from fuzz import Fuzz
 
-from ingest.soak.fuzz import Fuzz
 from ingest.soak.ledger import digest
-from ingest.soak.rig import children
 from ingest.soak.senders import Load, Sender
-from ingest.soak.specimens import Specimen
-from schemas.judge import Candidate, Judge
+from ingest.soak.system import children
+from ingest.soak.workload import Specimen
 from schemas.message import Message
 from schemas.settings import Settings
+from schemas.validation.judge import Candidate, Judge
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 MB = 1024 * 1024

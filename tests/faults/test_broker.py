@@ -11,8 +11,8 @@ import pika
 import pytest
 
 from ingest.soak import nemesis
-from ingest.soak.rig import children, until
 from ingest.soak.senders import PROMISES, Load, Sender
+from ingest.soak.system import children, until
 from schemas.topology import ACTIONS, INGEST_EXCHANGE, QUARANTINE, RUNS
 
 ANSWER_SECONDS = 8.0

@@ -9,13 +9,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from cluster import Cluster
 
 from ingest.local.install import Places, find
 from ingest.local.stack import _account
 from ingest.soak import nemesis
-from ingest.soak.cluster import Cluster
-from ingest.soak.rig import Rig, until
 from ingest.soak.senders import Load, Sender
+from ingest.soak.system import Rig, until
 from schemas.topology import ACTIONS, RUNS
 from tests.conftest import remove_state
 

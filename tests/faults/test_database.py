@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 from ingest.soak import nemesis
-from ingest.soak.rig import children, until
 from ingest.soak.senders import Load, Sender
+from ingest.soak.system import children, until
 from schemas.topology import ACTIONS
 
 FIRST_ROW_SECONDS = 20

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 import pytest
 
 from ingest.soak.proxy import Proxy
-from ingest.soak.rig import through, until
 from ingest.soak.senders import Load, Sender
+from ingest.soak.system import through, until
 from schemas.topology import ACTIONS
 
 pytestmark = pytest.mark.slow

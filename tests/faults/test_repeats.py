@@ -8,7 +8,7 @@ from collections import defaultdict
 import psycopg
 
 from ingest.soak.senders import Load, Sender
-from ingest.soak.specimens import PROTOCOL, Specimen
+from ingest.soak.workload import PROTOCOL, Specimen
 
 _RUN = """
 SELECT organization, node_name, status, start_time, end_time, end_start_time, run_list, total_res_count,

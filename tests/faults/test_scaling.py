@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 import ingest
-from ingest.soak.rig import children, signal_all, until
 from ingest.soak.senders import Load, Sender
+from ingest.soak.system import children, signal_all, until
 from schemas.topology import ACTIONS
 
 pytestmark = pytest.mark.slow

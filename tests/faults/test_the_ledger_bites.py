@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from ingest.soak import nemesis
-from ingest.soak.rig import signal_all, until
 from ingest.soak.senders import Load, Sender
+from ingest.soak.system import signal_all, until
 from schemas.topology import ACTIONS, INGEST_EXCHANGE
 
 

@@ -9,8 +9,8 @@ from collections import Counter
 
 import pytest
 
-from ingest.soak.rig import children, signal_all, until
 from ingest.soak.senders import Load, Sender
+from ingest.soak.system import children, signal_all, until
 from schemas.topology import ACTIONS, QUARANTINE
 
 

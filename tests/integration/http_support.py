@@ -15,8 +15,8 @@ import pika
 from logging_process import LoggingProcess
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 
-from consumers.declare import declare
-from ingest.soak.rig import until
+from consumers.broker.declare import declare
+from ingest.soak.system import until
 from schemas import topology
 from schemas.verdict import Created, Pong, Verdict, to_wire
 

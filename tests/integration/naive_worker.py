@@ -6,10 +6,9 @@ import subprocess
 import sys
 import time
 
-from consumers import pipeline
-from consumers.failpoints import from_environment
-from consumers.worker import run_worker
-from ingest.configuration import configure
+from consumers.runtime.failpoints import from_environment
+from consumers.worker.process import pipeline, run_worker
+from ingest.cli.configuration import configure
 
 NOBODY = 10**9
 

@@ -21,10 +21,10 @@ import psycopg
 from logging_process import LoggingProcess
 from pika.adapters.blocking_connection import BlockingConnection
 
-from consumers.connect import connect
-from consumers.control import ControlError, ask
-from consumers.declare import declare
-from ingest.soak.rig import until
+from consumers.broker.connection import connect
+from consumers.broker.declare import declare
+from consumers.supervisor.control import ControlError, ask
+from ingest.soak.system import until
 
 ROOT = Path(__file__).parents[2]
 

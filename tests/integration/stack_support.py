@@ -18,7 +18,7 @@ import pika
 import psycopg
 from http_support import Shim
 
-from ingest.soak.rig import until
+from ingest.soak.system import until
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 ACTION: dict[str, Any] = json.loads((FIXTURES / "example_action.json").read_text())

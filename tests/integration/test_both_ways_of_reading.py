@@ -13,15 +13,15 @@ import pytest
 from http_support import broker_channel, declare_topology
 from pika.adapters.blocking_connection import BlockingChannel
 
-from consumers.connect import parameters as worker_parameters
+from consumers.broker.connection import parameters as worker_parameters
+from consumers.broker.frames import Frames
 from consumers.delivery import Delivery
-from consumers.frames import Frames
-from consumers.signals import SignalInbox
-from consumers.source import HELD_BYTES, Source
-from ingest.link import parameters
-from ingest.outcome import QUEUED, Outcome
-from ingest.publisher import Publisher
-from ingest.soak.rig import until
+from consumers.runtime.signals import SignalInbox
+from consumers.worker.source import HELD_BYTES, Source
+from ingest.http.outcome import QUEUED, Outcome
+from ingest.publisher.connection import parameters
+from ingest.publisher.publisher import Publisher
+from ingest.soak.system import until
 from schemas.message import Message
 from schemas.topology import ACTIONS, CHEF_EXCHANGE, PINGS, RUNS
 from schemas.verdict import Created

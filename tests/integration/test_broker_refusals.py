@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from consumers.connect import connect
+from consumers.broker.connection import connect
 from consumers.errors import BrokerUnavailable, Misconfigured
 
 

@@ -1,4 +1,4 @@
-"""The desk's other verbs, at the command line: edit, discard, park, export, import, prune."""
+"""The repository's other verbs, at the command line: edit, discard, park, export, import, prune."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from worker_support import FIXTURES, Place, action
 
-from ingest.soak.rig import until
+from ingest.soak.system import until
 
 
 @pytest.fixture
@@ -49,16 +49,16 @@ def test_a_patch_over_many_is_judged_before_it_is_saved_and_then_replayed(place:
     patch = tmp_path / "patch.json"
     patch.write_text('[{"op": "replace", "path": "/task", "value": "delete"}]')
     words = ("dead", "edit", "--patch", str(patch), "--as", "kim", "--why", "knife 99 says removed")
-    assert place.desk(*words, check=False).returncode == 1, "one of them is no JSON"
+    assert place.repository(*words, check=False).returncode == 1, "one of them is no JSON"
     assert place.one("SELECT count(*) FROM dead_letters WHERE edited_payload IS NOT NULL") == 0
-    rows = json.loads(place.desk(*words, "--yes", "--output", "json", check=False).stdout)
+    rows = json.loads(place.repository(*words, "--yes", "--output", "json", check=False).stdout)
     assert [row["saved"] for row in rows] == ["yes", "no", "yes"]
     assert "sent plain" in rows[2]["now"]
     what, who, why, details = last_event(place)
     assert (what, who, why) == ("edited", "kim", "knife 99 says removed")
     assert details["patch"] == json.loads(patch.read_text())
     with place.consuming():
-        place.desk("dead", "replay", "--only-fixed", "--yes", "--wait")
+        place.repository("dead", "replay", "--only-fixed", "--yes", "--wait")
     assert states(place) == ["resolved", "open", "resolved"]
     assert [row[0] for row in place.rows("SELECT payload FROM dead_letters ORDER BY id")] == [
         bodies[0], bodies[2], bodies[1],
@@ -74,15 +74,15 @@ def test_an_edit_in_the_editor_that_would_still_be_refused_is_not_saved(place: P
     editor.chmod(0o755)
     os.environ.update(EDITOR=str(editor), WORD="gone")
     try:
-        assert place.desk("dead", "edit", "1", check=False).returncode == 1
+        assert place.repository("dead", "edit", "1", check=False).returncode == 1
         assert place.one("SELECT edited_payload FROM dead_letters") is None
-        place.desk("dead", "edit", "1", "--anyway")
+        place.repository("dead", "edit", "1", "--anyway")
         assert b'"gone"' in place.one("SELECT edited_payload FROM dead_letters")
-        place.desk("dead", "edit", "1", "--revert", "--yes")
+        place.repository("dead", "edit", "1", "--revert", "--yes")
         assert place.one("SELECT edited_payload FROM dead_letters") is None
         assert place.one("SELECT replay_key = message_key FROM dead_letters")
         os.environ["WORD"] = "delete"
-        place.desk("dead", "edit", "1")
+        place.repository("dead", "edit", "1")
         assert b'"delete"' in place.one("SELECT edited_payload FROM dead_letters")
     finally:
         del os.environ["EDITOR"], os.environ["WORD"]
@@ -91,16 +91,16 @@ def test_an_edit_in_the_editor_that_would_still_be_refused_is_not_saved(place: P
 def test_a_decision_needs_yes_and_is_recorded_with_who_and_why(place: Place) -> None:
     """Discard, park and unpark only say what they would do; done, the history knows who did it."""
     letters(place, action(task="x"), action(task="y"))
-    assert "2 letters would be discarded" in place.desk("dead", "discard").stderr
+    assert "2 letters would be discarded" in place.repository("dead", "discard").stderr
     assert states(place) == ["open", "open"]
-    place.desk("dead", "discard", "--id", "1", "--yes", "--as", "kim", "--why", "a test")
+    place.repository("dead", "discard", "--id", "1", "--yes", "--as", "kim", "--why", "a test")
     assert last_event(place) == ("discarded", "kim", "a test", {"was": "open"})
-    place.desk("dead", "park", "--id", "2", "--yes")
+    place.repository("dead", "park", "--id", "2", "--yes")
     assert states(place) == ["discarded", "parked"]
-    assert "0 letters sent" in place.desk("dead", "replay", "--yes").stderr
-    place.desk("dead", "unpark", "--yes")
+    assert "0 letters sent" in place.repository("dead", "replay", "--yes").stderr
+    place.repository("dead", "unpark", "--yes")
     assert states(place) == ["discarded", "open"]
-    place.desk("dead", "unpark", "--state", "discarded", "--yes")
+    place.repository("dead", "unpark", "--state", "discarded", "--yes")
     assert states(place) == ["open", "open"]
 
 
@@ -108,9 +108,9 @@ def test_what_a_person_discarded_stays_so_when_it_comes_again(place: Place) -> N
     """The same bytes again are the same decision; what a replay resolved is open again instead."""
     body, key = action(task="x"), action(entity_type="key")
     letters(place, body, key)
-    place.desk("dead", "discard", "--id", "1", "--yes")
+    place.repository("dead", "discard", "--id", "1", "--yes")
     with place.consuming(http_profile="wire"):
-        place.desk("dead", "replay", "--yes", "--wait")
+        place.repository("dead", "replay", "--yes", "--wait")
     assert states(place) == ["discarded", "resolved"]
     place.publish([body, key])
     with place.consuming():
@@ -138,22 +138,22 @@ def test_selectors_are_one_language(place: Place) -> None:
     assert chosen("--since", "1h", "--kind", "action") == [1, 2, 3]
     assert chosen("--until", "1h") == []
     assert chosen("--state", "resolved") == []
-    assert place.desk("dead", "list", "--since", "yesterday", check=False).returncode == 2
-    assert place.desk("dead", "show", "99", check=False).returncode == 1
+    assert place.repository("dead", "list", "--since", "yesterday", check=False).returncode == 2
+    assert place.repository("dead", "show", "99", check=False).returncode == 1
 
 
 def test_an_export_imported_elsewhere_is_the_same_letters_once(place: Place, tmp_path: Path) -> None:
     """Twice imported, once there; and through the queue, letters again under the same key."""
     letters(place, action(task="x"), b"\xff\x00", headers={"x-mine": b"\x01"})
     file = tmp_path / "letters.ndjson"
-    file.write_text(place.desk("dead", "export").stdout)
+    file.write_text(place.repository("dead", "export").stdout)
     before = place.rows("SELECT message_key, payload, properties::text, details::text FROM dead_letters ORDER BY id")
     place.rows("TRUNCATE dead_letters")
-    assert "2 letters imported, 0 were there" in place.desk("dead", "import", str(file)).stderr
-    assert "0 letters imported, 2 were there" in place.desk("dead", "import", str(file)).stderr
+    assert "2 letters imported, 0 were there" in place.repository("dead", "import", str(file)).stderr
+    assert "0 letters imported, 2 were there" in place.repository("dead", "import", str(file)).stderr
     after = "SELECT message_key, payload, properties::text, details::text FROM dead_letters ORDER BY id"
     assert place.rows(after) == before
-    place.desk("import", str(file))
+    place.repository("import", str(file))
     with place.consuming():
         until(lambda: place.one("SELECT sum(attempts) FROM dead_letters") == 4, "both came by the queue", 60)
     assert place.rows("SELECT message_key FROM dead_letters ORDER BY id") == [row[:1] for row in before]
@@ -167,7 +167,7 @@ def test_a_report_that_a_client_kept_is_stored_once_however_often_it_is_imported
     file = tmp_path / "failed-reporting-data.json"
     file.write_text(json.dumps(report, indent=2))
     run_id = end["path"].rpartition("/")[2]
-    refused = place.desk("import", str(file), "--node", "web01", check=False)
+    refused = place.repository("import", str(file), "--node", "web01", check=False)
     assert refused.returncode == 1
     assert "give --organization, --run-id" in refused.stderr
     headers = {"x-organization": capture["organization"], "x-node": capture["node"]}
@@ -176,7 +176,7 @@ def test_a_report_that_a_client_kept_is_stored_once_however_often_it_is_imported
     with place.consuming():
         until(lambda: place.one("SELECT count(*) FROM runs") == 1, "the run started", 60)
         for _ in range(2):
-            place.desk("import", str(file), *facts)
+            place.repository("import", str(file), *facts)
         until(lambda: place.one("SELECT count(*) FROM tallies") == 1, "the second was a duplicate", 60)
     assert place.rows("SELECT run_id::text, status FROM runs") == [(run_id, "success")]
     assert place.one("SELECT count(*) FROM run_resources") == len(report["resources"])
@@ -186,16 +186,16 @@ def test_a_report_that_a_client_kept_is_stored_once_however_often_it_is_imported
 def test_a_prune_never_takes_what_nobody_settled_unless_told_so(place: Place) -> None:
     """Settled letters go by age and beyond the cap; unsettled ones are counted and stay; one event tells of it."""
     letters(place, *(action(entity_name=str(uuid.uuid4()), task="x") for _ in range(6)))
-    place.desk("dead", "discard", "--id", "1", "--id", "2", "--yes")
+    place.repository("dead", "discard", "--id", "1", "--id", "2", "--yes")
     place.rows("UPDATE dead_letters SET last_seen = now() - interval '9 days' WHERE id IN (1, 3)")
     words = ("dead", "prune", "--output", "json")
     assert place.json("dead", "prune", letters_keep_days=7, letters_max=0) == [{"state": "discarded", "letters": 1}]
     assert len(states(place)) == 6
-    done = place.desk(*words, "--yes", letters_keep_days=7, letters_max=3)
+    done = place.repository(*words, "--yes", letters_keep_days=7, letters_max=3)
     assert json.loads(done.stdout) == [{"state": "discarded", "letters": 2}]
     assert "4 stay, more than INGEST_LETTERS_MAX=3" in done.stderr
     assert states(place) == ["open"] * 4
     assert last_event(place)[0] == "pruned"
     assert last_event(place)[3] == {"discarded": 2}
-    place.desk(*words, "--yes", "--unsettled-too", letters_keep_days=0, letters_max=3)
+    place.repository(*words, "--yes", "--unsettled-too", letters_keep_days=0, letters_max=3)
     assert [row[0] for row in place.rows("SELECT id FROM dead_letters ORDER BY id")] == [4, 5, 6]

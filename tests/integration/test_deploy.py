@@ -24,12 +24,12 @@ import yaml
 from jsonschema import Draft202012Validator
 from operate_support import ROOT
 
-from consumers.fleet import Fleet
-from consumers.metrics import Metrics, Surroundings
-from consumers.outlook import Outlook
-from ingest.metrics import ShimMetrics
+from consumers.supervisor.metrics import Metrics, Surroundings
+from consumers.supervisor.monitor import Monitor
+from consumers.supervisor.pool import Pool
+from ingest.shim.metrics import ShimMetrics
 from ingest.soak.ports import free_port
-from ingest.soak.rig import until
+from ingest.soak.system import until
 from schemas.settings import load
 
 DEPLOY = ROOT / "deploy"
@@ -241,10 +241,10 @@ def test_nginx_passes_requests_on_and_fails_open_if_chosen(tmp_path: Path, fail_
 
 def metric_names() -> dict[str, set[str]]:
     """Sample name -> label names, of all that shim and supervisor can ever expose."""
-    fleet = Fleet(lambda *_: [], 0, 1, 1.0)
+    pool = Pool(lambda *_: [], 0, 1, 1.0)
     metrics, shim = Metrics("x"), ShimMetrics("x")
-    outlook = Outlook(queues={"q": (1, 1)}, letters={"open": 1})
-    families = [*metrics.registry.collect(), *Surroundings(fleet, lambda: outlook).collect()]
+    monitor = Monitor(queues={"q": (1, 1)}, letters={"open": 1})
+    families = [*metrics.registry.collect(), *Surroundings(pool, lambda: monitor).collect()]
     shim.answered("/messages", 201, 0.1)
     shim.watch(_Publisher())  # type: ignore[arg-type]
     families += shim.registry.collect()

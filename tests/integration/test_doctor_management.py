@@ -13,7 +13,7 @@ from http_support import broker_channel
 from operate_support import command, consuming, declared, environment
 from private_broker import ManagedBroker, managed_broker
 
-from ingest.soak.rig import until
+from ingest.soak.system import until
 from schemas.topology import ACTIONS, DEAD, DEAD_EXCHANGE, VHOST
 
 Rows = list[dict[str, str]]

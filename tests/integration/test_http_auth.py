@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from http_support import CREATED, Shim, answering, declare_topology, serving
 from signed_requests import FIXTURES, Signed, captured, new_key, sign
 
-from ingest import tokens
-from ingest.soak.rig import until
+from ingest.access import tokens
+from ingest.soak.system import until
 
 ID = "b576b4a2-7b2a-43b8-b385-d6281e9a139e"
 RUNS = "/organizations/acme/reports/nodes/web1/runs"

@@ -14,7 +14,7 @@ from private_broker import private_broker
 
 from ingest.local.rabbitmq import RabbitMQ
 from ingest.soak.ports import free_port
-from ingest.soak.rig import until
+from ingest.soak.system import until
 from schemas.topology import ACTIONS, INGEST_EXCHANGE
 
 PROMISED_SECONDS = 5.0

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from http_support import CREATED, Shim, answering, declare_topology, serving
 
-from ingest.soak.rig import until
+from ingest.soak.system import until
 
 LIMITS = {"max_connections": 8, "max_header_bytes": 4096, "slow_client_seconds": 1, "max_body_bytes": 2048}
 

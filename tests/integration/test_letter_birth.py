@@ -13,8 +13,8 @@ import psycopg
 import pytest
 from worker_support import Place, action
 
-from consumers.connect import connect
-from ingest.soak.rig import until
+from consumers.broker.connection import connect
+from ingest.soak.system import until
 
 POISON = b"the-message-that-kills"
 

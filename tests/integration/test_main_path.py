@@ -13,8 +13,8 @@ import psycopg
 import pytest
 from stack_support import ACTION, PUBLISHED, RUNS, Consumers, System, published_body, requests_of, running
 
-from ingest.soak.rig import until
-from schemas.rows import ActionRow
+from ingest.soak.system import until
+from schemas.kinds.rows import ActionRow
 
 PONYVILLE = "/organizations/ponyville/reports/nodes"
 
@@ -283,9 +283,9 @@ def _messages(system: System, queue: str) -> int:
 
 def test_copy_and_insert_name_the_same_columns() -> None:
     """A lone action and one of many are stored alike."""
-    from consumers import queries
+    from consumers.database import statements
 
-    sql = queries.load("consumers", "store.sql")
+    sql = statements.load("consumers.store", "store.sql")
     for name in ActionRow._fields:
         assert f"%({name})s" in sql["insert_action"]
 

@@ -23,9 +23,9 @@ from schemathesis.specs.openapi.checks import (
 )
 from stack_support import running
 
-from ingest import app
-from ingest.metrics import ShimMetrics
-from ingest.openapi import document
+from ingest.shim import app
+from ingest.shim.metrics import ShimMetrics
+from ingest.shim.openapi import document
 from schemas.settings import Settings
 
 # Left out: `positive_data_acceptance`. A message may be right by its schema and wrong in its meaning.

@@ -16,7 +16,7 @@ import pytest
 from http_support import broker_channel, serving
 from operate_support import Consumers, actions, command, consuming, declared, environment, publishing, scrape
 
-from ingest.soak.rig import until
+from ingest.soak.system import until
 from schemas.topology import ACTIONS
 
 

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from operate_support import command, environment
 
+from consumers.database.partitions import Partitions, Refused, parse_month
 from consumers.errors import StoreUnavailable
-from consumers.partitions import Partitions, Refused, parse_month
 
 MAY = date(2026, 5, 1)
 
@@ -129,7 +129,7 @@ def test_writers_go_on_while_a_reader_holds_up_a_drop(url: str) -> None:
 
 def test_a_drop_that_never_gets_its_lock_says_so(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """After so many tries the drop gives up, names the reason, and has dropped nothing."""
-    monkeypatch.setattr("consumers.partitions.TRIES", 2)
+    monkeypatch.setattr("consumers.database.partitions.TRIES", 2)
     with psycopg.connect(url) as reader:
         reader.execute("SELECT count(*) FROM actions_2026_03")
         with pytest.raises(StoreUnavailable, match="long query"):
@@ -139,14 +139,14 @@ def test_a_drop_that_never_gets_its_lock_says_so(url: str, monkeypatch: pytest.M
 
 def test_partitions_are_made_ahead_once(database_url: str) -> None:
     """`create` makes this month's and the next ones; asked again, by many at once, it makes nothing."""
-    desk = Partitions(database_url)
-    made = desk.create(2)
+    repository = Partitions(database_url)
+    made = repository.create(2)
     assert len(made) == 6
     again: list[str] = []
-    threads = [threading.Thread(target=lambda: again.extend(desk.create(2))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: again.extend(repository.create(2))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert again == []
-    assert {row["partition"] for row in desk.listed()} >= set(made)
+    assert {row["partition"] for row in repository.listed()} >= set(made)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from worker_support import FIXTURES, Place, action
 
-from ingest.soak.rig import until
+from ingest.soak.system import until
 
 CAPTURED = [json.loads(line) for line in (FIXTURES / "actions.jsonl").read_text().splitlines()]
 
@@ -65,11 +65,11 @@ def test_ten_thousand_letters_survive_a_replay_killed_at_each_step(place: Place)
     assert time.monotonic() - began < 30  # The process starts in it; the query itself is timed by PostgreSQL.
     with place.consuming(http_profile="wire"):
         for number, moment in ((700, "replay_claimed"), (1_400, "replay_published"), (2_100, "replay_marked")):
-            killed = place.desk(
+            killed = place.repository(
                 "dead", "replay", "--yes", "--as", "kim", check=False, failpoint=f'{moment}:key{number}"'
             )
             assert killed.returncode == -signal.SIGKILL
-        done = place.desk("dead", "replay", "--yes", "--wait", "--as", "kim", check=False)
+        done = place.repository("dead", "replay", "--yes", "--wait", "--as", "kim", check=False)
         until(lambda: quiet(place), "all are settled", 60)
     assert done.returncode == 1, "some failed again"
     assert states(place) == {"resolved": 9_000, "open": 1_000}
@@ -117,11 +117,11 @@ def test_captured_messages_that_only_wire_takes_are_stored_by_one_replay_of_the_
     for letter_id in listed:
         shown = place.json("dead", "show", str(letter_id), chef_profile="documented")[0]
         assert shown["now"]["text"].startswith("still refused: ")
-        assert "would now be stored" in place.desk("dead", "show", str(letter_id)).stdout
-    preview = place.desk("dead", "replay", "--only-fixed").stderr
+        assert "would now be stored" in place.repository("dead", "show", str(letter_id)).stdout
+    preview = place.repository("dead", "replay", "--only-fixed").stderr
     assert "2 letters would be sent; 2 would now pass" in preview
     with place.consuming():
-        done = place.desk("dead", "replay", "--only-fixed", "--yes", "--wait")
+        done = place.repository("dead", "replay", "--only-fixed", "--yes", "--wait")
         until(lambda: quiet(place), "all are settled", 60)
     assert states(place) == {"resolved": 2, "open": 1}
     stored = {row[0] for row in place.rows("SELECT id::text FROM actions")}
@@ -137,8 +137,8 @@ def test_a_replay_sends_the_bytes_and_leaves_the_brokers_death_headers_off(place
     place.publish([body], reply_to="nobody", correlation_id="1", expiration="60000", headers=first, message_id="m")
     with place.consuming():
         until(lambda: place.one("SELECT count(*) FROM dead_letters") == 1, "a letter", 60)
-    place.desk("dead", "replay", "--yes")
-    from consumers.connect import connect
+    place.repository("dead", "replay", "--yes")
+    from consumers.broker.connection import connect
 
     connection = connect(place.amqp_url, heartbeat=30, name="test")
     method, properties, payload = connection.channel().basic_get("ingest.actions", auto_ack=True)
@@ -155,10 +155,10 @@ def test_a_letter_whose_replays_fail_is_parked_and_then_replayed_only_when_named
     letters(place, [unfixable()])
     with place.consuming(max_replays=2):
         for _ in range(2):
-            assert place.desk("dead", "replay", "--yes", "--wait", check=False).returncode == 1
+            assert place.repository("dead", "replay", "--yes", "--wait", check=False).returncode == 1
         assert states(place) == {"parked": 1}
-        assert "0 letters sent" in place.desk("dead", "replay", "--yes").stderr
-        assert place.desk("dead", "replay", "--yes", "--wait", "--id", "1", check=False).returncode == 1
+        assert "0 letters sent" in place.repository("dead", "replay", "--yes").stderr
+        assert place.repository("dead", "replay", "--yes", "--wait", "--id", "1", check=False).returncode == 1
         until(lambda: quiet(place), "it is settled", 60)
     assert place.rows("SELECT state, attempts, replays, failed_replays FROM dead_letters") == [("parked", 4, 3, 3)]
     events = [row[0] for row in place.rows("SELECT what FROM dead_letter_events ORDER BY at, id")]
@@ -169,7 +169,7 @@ def test_a_letter_whose_replays_fail_is_parked_and_then_replayed_only_when_named
 def test_a_second_copy_of_a_replay_is_not_another_failure(place: Place) -> None:
     """A worker that dies between commit and ack gets the replay again: the letter is as it was."""
     letters(place, [unfixable()])
-    place.desk("dead", "replay", "--yes")
+    place.repository("dead", "replay", "--yes")
     with place.consuming(failpoint="after_commit:no-such-marker"):
         until(lambda: states(place) == {"open": 1}, "it failed again", 60)
     before = place.rows("SELECT attempts, replays, failed_replays, state FROM dead_letters")
@@ -221,7 +221,7 @@ def test_a_replay_keeps_its_rate_and_stops_after_the_letter_in_hand(place: Place
     assert 5 <= sent < 40
     assert states(place) == {"replaying": sent, "open": 40 - sent}
     began = time.monotonic()
-    place.desk("dead", "replay", "--yes", "--rate", "20/s")
+    place.repository("dead", "replay", "--yes", "--rate", "20/s")
     assert time.monotonic() - began >= (40 - sent - 1) / 20, "faster than the rate allows"
     assert place.messages("ingest.actions") == 40
 
@@ -234,7 +234,7 @@ def test_an_action_posted_during_a_run_resolves_its_letter_without_a_row(place: 
         "INSERT INTO runs (run_id, organization, node_name, start_time) VALUES (%s, 'ponyville', 'n', now())", run_id
     )
     with place.consuming(http_profile="wire"):
-        place.desk("dead", "replay", "--yes", "--wait")
+        place.repository("dead", "replay", "--yes", "--wait")
     state, resolution = place.rows("SELECT state, resolution FROM dead_letters")[0]
     assert (state, resolution["code"], resolution["run_id"]) == ("resolved", "during_run", run_id)
     assert place.one("SELECT count(*) FROM actions") == 0
@@ -252,8 +252,8 @@ def test_looking_a_hundred_times_changes_nothing(place: Place) -> None:
     before = everything()
     for _ in range(100):
         for words in (["list"], ["groups"], ["show", "1"]):
-            place.desk("dead", *words, http_profile="wire")
-    place.desk("dead", "replay", http_profile="wire")
+            place.repository("dead", *words, http_profile="wire")
+    place.repository("dead", "replay", http_profile="wire")
     assert everything() == before
     assert place.messages("ingest.actions") == 1
     assert place.messages("ingest.dead") == 0

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from consumers.migrations import migrate
+from consumers.database.migrations import migrate
 
 
 def dump(url: str, binaries: Path) -> str:

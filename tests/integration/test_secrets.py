@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 from http_support import serving
 
-from ingest import tokens
+from ingest.access import tokens
 from ingest.cli import main
-from ingest.soak.rig import until
+from ingest.soak.system import until
 
 SECRET = "Zq7-planted-9w"
 DOWN = {

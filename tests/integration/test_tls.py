@@ -18,13 +18,13 @@ import pytest
 from http_support import Shim, answering, declare_topology, serving
 from throwaway_ca import Pair, ThrowawayCA
 
-from consumers.connect import connect
+from consumers.broker.connection import connect
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
-from consumers.failpoints import from_environment
-from consumers.store import Store
+from consumers.runtime.failpoints import from_environment
+from consumers.store.store import Store
 from ingest.local.stack import LocalStack
 from ingest.soak.ports import free_port
-from ingest.soak.rig import until
+from ingest.soak.system import until
 from schemas.settings import Settings
 
 NOBODY = "amqp://127.0.0.1:1/x"

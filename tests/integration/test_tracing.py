@@ -15,8 +15,8 @@ from http_support import serving
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from operate_support import actions, consuming, declared, environment
 
-from ingest.soak.rig import until
-from ingest.tracing import tracer_provider
+from ingest.soak.system import until
+from ingest.telemetry.tracing import tracer_provider
 from schemas.settings import ConfigError
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

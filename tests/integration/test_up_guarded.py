@@ -16,7 +16,7 @@ import pytest
 from operate_support import command, environment
 from throwaway_ca import ThrowawayCA
 
-from ingest import tokens
+from ingest.access import tokens
 
 ALL = "actions,runs,read"
 

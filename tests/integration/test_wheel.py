@@ -103,10 +103,10 @@ def test_an_install_from_the_wheel_runs_the_demonstration(installed: Path, state
 def test_an_installed_program_finds_what_it_reads(installed: Path, tmp_path: Path) -> None:
     """Schemas, migrations and the reference's words are read from the environment, not from the source."""
     script = """if True:
-        import ingest.openapi, consumers.migrations, ingest.reference.__main__
+        import ingest.shim.openapi, consumers.database.migrations, ingest.reference.__main__
         print(ingest.__file__)
-        print(len(consumers.migrations.available()), len(ingest.reference.__main__.reference()))
-        print(ingest.openapi.document()["openapi"])
+        print(len(consumers.database.migrations.available()), len(ingest.reference.__main__.reference()))
+        print(ingest.shim.openapi.document()["openapi"])
     """
     done = subprocess.run(
         [str(installed / "bin" / "python"), "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path

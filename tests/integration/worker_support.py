@@ -1,4 +1,4 @@
-"""What the tests of workers and dead letters share: real consumer processes, publishing, the desk, and waiting."""
+"""What the tests of workers and dead letters share: real consumer processes, publishing, letters, and waiting."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import pika
 import psycopg
 from click.testing import CliRunner
 
-from consumers.connect import connect
-from consumers.declare import declare
+from consumers.broker.connection import connect
+from consumers.broker.declare import declare
 from ingest.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +74,7 @@ class Place:
         channel.tx_commit()
         connection.close()
 
-    def desk(self, *arguments: str, check: bool = True, **settings: object) -> subprocess.CompletedProcess[str]:
+    def repository(self, *arguments: str, check: bool = True, **settings: object) -> subprocess.CompletedProcess[str]:
         """`chef-ingest ARGUMENTS`, run to its end: in this process, or one of its own if it is to be killed."""
         argv = [sys.executable, "-m", "ingest", *arguments]
         env = self.environment(**settings)
@@ -88,7 +88,7 @@ class Place:
 
     def json(self, *arguments: str, **settings: object) -> Any:
         """What `chef-ingest ARGUMENTS --output json` prints."""
-        return json.loads(self.desk(*arguments, "--output", "json", **settings).stdout)
+        return json.loads(self.repository(*arguments, "--output", "json", **settings).stdout)
 
     @contextmanager
     def consuming(self, **settings: object) -> Iterator[subprocess.Popen[bytes]]:

@@ -6,9 +6,9 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from consumers import broker_deaths
-from consumers.letters import Reason
-from ingest.outcome import Refusal
+from consumers.broker import deaths
+from consumers.store.letter import Reason
+from ingest.http.outcome import Refusal
 from schemas.verdict import Conflict, UnknownRun
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ def calls(*folders: str) -> Iterator[tuple[str, ast.Call]]:
 
 def reasons() -> set[tuple[str, str]]:
     """(stage, reason) of every dead letter there can be, as far as the reason is a constant."""
-    found = {(deaths_stage(code), code) for code in (*broker_deaths._TEXTS, "unknown")}
+    found = {(deaths_stage(code), code) for code in (*deaths._TEXTS, "unknown")}
     for verdict in (Conflict({}), UnknownRun("", "")):
         reason = Reason.of(verdict)
         found.add((reason.stage, reason.code))
@@ -42,7 +42,7 @@ def reasons() -> set[tuple[str, str]]:
 
 
 def deaths_stage(code: str) -> str:
-    return broker_deaths.broker_death({"x-death": [{"reason": code}]}).stage
+    return deaths.broker_death({"x-death": [{"reason": code}]}).stage
 
 
 def answers() -> set[tuple[int, str]]:

@@ -5,9 +5,9 @@ import gzip
 import json
 from pathlib import Path
 
-from schemas.judge import Judge
 from schemas.message import Message
 from schemas.settings import Settings
+from schemas.validation.judge import Judge
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 ORGANIZATION, NODE = "ponyville", "web01.ponyville.example"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.answers import Answer, Asked, fault, of_outcome, refused, render
-from ingest.outcome import QUEUED, Outcome, Refusal, Refused
+from ingest.http.answers import Answer, Asked, fault, of_outcome, refused, render
+from ingest.http.outcome import QUEUED, Outcome, Refusal, Refused
 from schemas.message import ACTION, RUN_END, RUN_START
 from schemas.verdict import Conflict, Created, DuringRun, Invalid, Pong, UnknownRun
 

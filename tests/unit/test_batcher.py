@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.batcher import Batcher
+from consumers.worker.batcher import Batcher
 
 
 def test_a_full_batch_is_due_at_once_and_says_size() -> None:

@@ -9,27 +9,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers import queries
-from consumers.broker_deaths import broker_death
-from consumers.copying import copy_text
-from consumers.errors import blame
-from consumers.failpoints import Failpoint, from_environment
-from consumers.supervisor import worker_command
-from consumers.worker import backoff
-from schemas.rows import ActionRow, ResourceRow
+from consumers.broker.deaths import broker_death
+from consumers.database import statements
+from consumers.database.copy import copy_text
+from consumers.database.errors import blame
+from consumers.runtime.failpoints import Failpoint, from_environment
+from consumers.supervisor.supervisor import worker_command
+from consumers.worker.process import backoff
+from schemas.kinds.rows import ActionRow, ResourceRow
 from schemas.settings import ConfigError
 
 
 def test_statements_are_found_by_name_without_their_comments() -> None:
     """A statement is its lines, without comment lines and the closing semicolon."""
-    parsed = queries.parse("-- file\n\n-- name: one\n-- why\nSELECT 1;\n\n-- name: two\nSELECT\n  2;\n")
+    parsed = statements.parse("-- file\n\n-- name: one\n-- why\nSELECT 1;\n\n-- name: two\nSELECT\n  2;\n")
     assert dict(parsed) == {"one": "SELECT 1", "two": "SELECT\n  2"}
 
 
 def test_a_statement_named_twice_is_refused() -> None:
     """One name, one statement."""
     with pytest.raises(ValueError, match="named twice"):
-        queries.parse("-- name: a\nSELECT 1;\n-- name: a\nSELECT 2;\n")
+        statements.parse("-- name: a\nSELECT 1;\n-- name: a\nSELECT 2;\n")
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_statement_named_twice_is_refused() -> None:
 )
 def test_copy_names_the_columns_in_the_order_of_the_row(statement: str, fields: tuple[str, ...]) -> None:
     """COPY takes fields by position, so the column list must be the row's own."""
-    text = queries.load("consumers", "store.sql")[statement]
+    text = statements.load("consumers.store", "store.sql")[statement]
     columns = re.search(r"\((.*?)\)", text, re.DOTALL)
     assert columns is not None
     assert tuple(re.split(r",\s*", columns[1])) == fields

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from schemas.decode import Body, decode, deeper_than, inflate
+from schemas.validation.decode import Body, decode, deeper_than, inflate
 from schemas.verdict import Invalid
 
 LIMIT = 1000

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judge_samples import action, judge_with, resource, run_end, run_start
 
-from schemas.differences import differences, same_json
 from schemas.message import Message
+from schemas.validation.conflict import differences, same_json
 
 JUDGE = judge_with()
 

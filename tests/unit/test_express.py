@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judge_samples import CAPTURED, EXAMPLE, captured_body
 
-from schemas.express import compile_express
-from schemas.judge import Judge
 from schemas.kinds.action import COLUMNS
 from schemas.message import Door, Message
 from schemas.settings import Settings
+from schemas.validation.fastpath import compile_fastpath
+from schemas.validation.judge import Judge
 
 JUDGE = Judge.from_settings(Settings(max_depth=512))
 LONG_WAY = dataclasses.replace(
     JUDGE,
-    contracts={key: dataclasses.replace(each, express=None) for key, each in JUDGE.contracts.items()},
+    validators={key: dataclasses.replace(each, express=None) for key, each in JUDGE.validators.items()},
 )
 BODIES = [captured_body(each) for each in CAPTURED]
 ACTION: dict[str, Any] = json.loads(EXAMPLE)
@@ -38,7 +38,7 @@ def agree(body: bytes) -> None:
 
 
 def express(body: bytes, door: Door = "chef") -> Any:
-    lane = JUDGE.contracts["action", door].express
+    lane = JUDGE.validators["action", door].express
     assert lane is not None
     return lane(body)
 
@@ -140,5 +140,5 @@ def test_both_ways_agree_on_how_deep_is_too_deep(depth: int) -> None:
 def test_a_schema_that_says_more_than_the_lane_understands_has_no_lane(more: dict[str, Any]) -> None:
     """A keyword added to a schema file turns the lane off rather than being overlooked."""
     simple = {"properties": {"a": {"type": "string"}}, "required": ["a"], "type": "object"}
-    assert compile_express(simple, ["a"], frozenset()) is not None
-    assert compile_express(simple | more, ["a"], frozenset()) is None
+    assert compile_fastpath(simple, ["a"], frozenset()) is not None
+    assert compile_fastpath(simple | more, ["a"], frozenset()) is None

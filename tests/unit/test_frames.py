@@ -14,7 +14,7 @@ from pika.channel import ContentFrameAssembler
 from pika.exceptions import BodyTooLongError, InvalidFrameError
 from pika.spec import Basic, BasicProperties
 
-from consumers.frames import Address, DeliveringConnection
+from consumers.broker.frames import Address, DeliveringConnection
 
 
 class Heard(DeliveringConnection):

@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from signed_requests import new_key
 
-from ingest.auth import check_settings
-from ingest.exposure import check_exposure, is_loopback
-from ingest.keys import KeyFolder
+from ingest.access.exposure import check_exposure, is_loopback
+from ingest.access.guard import check_settings
+from ingest.access.keys import KeyFolder
 from schemas.settings import ConfigError, Settings
 
 PEM = (Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -95,7 +95,7 @@ def test_files_that_are_no_rsa_keys_are_no_keys(tmp_path: Path) -> None:
 
 
 def test_few_keys_are_kept_in_memory(tmp_path: Path) -> None:
-    """A fleet larger than the bound is served, its keys being read again."""
+    """A pool larger than the bound is served, its keys being read again."""
     folder = KeyFolder(tmp_path, most=2)
     pem = new_key().public_key().public_bytes(*PEM)
     for name in ("a", "b", "c"):

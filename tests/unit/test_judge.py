@@ -18,9 +18,9 @@ from judge_samples import (
     run_start,
 )
 
-from schemas.judge import Candidate
 from schemas.kinds.action import document
 from schemas.message import Message
+from schemas.validation.judge import Candidate
 from schemas.verdict import Invalid
 
 JUDGE = judge_with()

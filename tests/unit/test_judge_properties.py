@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft4Validator
 from judge_samples import CAPTURED, EXAMPLE, action, captured_body, captured_reports, judge_with, run_end
 
-from schemas.judge import Candidate
 from schemas.kinds.action import document
 from schemas.message import Message
+from schemas.validation.judge import Candidate
 from schemas.verdict import Invalid
 
 JUDGE = judge_with(max_inflated_bytes=200_000, max_depth=64)
@@ -109,16 +109,16 @@ def instances(schema):
 
 def test_fast_path_and_reference_never_disagree():
     """What the fast validator accepts the reference accepts; what only it refuses ends in a line break."""
-    for contract in JUDGE.contracts.values():
-        _agree(contract)
+    for validator in JUDGE.validators.values():
+        _agree(validator)
 
 
-def _agree(contract):
-    reference = Draft4Validator(contract.reference.schema)
+def _agree(validator):
+    reference = Draft4Validator(validator.reference.schema)
 
-    @given(instances(contract.reference.schema))
+    @given(instances(validator.reference.schema))
     def agrees(instance):
-        fast, sure = contract.is_valid(instance), reference.is_valid(instance)
+        fast, sure = validator.is_valid(instance), reference.is_valid(instance)
         if fast != sure:
             assert sure, "the fast validator accepts what the reference refuses"
             assert "\\n" in json.dumps(instance)

@@ -10,11 +10,13 @@ from jsonschema import Draft4Validator
 from judge_samples import EXAMPLE, FIXTURES
 
 from schemas.kinds import KINDS, Kind, action, by_name, run_end, run_start
-from schemas.rows import ActionRow
+from schemas.kinds.rows import ActionRow
 from schemas.settings import Settings
 
-SCHEMAS = {name: {file: json.loads((files("schemas") / file).read_text()) for file in kind.schemas.values()}
-           for name, kind in KINDS.items()}  # fmt: skip
+SCHEMAS = {
+    name: {file: json.loads((files("schemas.kinds") / name / file).read_text()) for file in set(kind.schemas.values())}
+    for name, kind in KINDS.items()
+}
 
 
 def test_a_name_twice_fails():
@@ -24,12 +26,13 @@ def test_a_name_twice_fails():
         by_name([KINDS["action"], other])
 
 
-def test_modules_and_schema_files_are_one_to_one():
-    """Every module is named for its kind, every schema file belongs to exactly one, and none is missing."""
-    modules = {file.name for file in (files("schemas") / "kinds").iterdir() if file.name.endswith(".py")}
-    assert modules == {f"{name}.py" for name in KINDS} | {"__init__.py"}
-    on_disk = sorted(file.name for file in files("schemas").iterdir() if file.name.endswith(".json"))
-    assert on_disk == sorted(file for kind in SCHEMAS.values() for file in kind)
+def test_folders_and_schema_files_are_one_to_one():
+    """Every folder is named for its kind, every schema file in it is one that the kind names, and none is missing."""
+    folders = [each for each in (files("schemas") / "kinds").iterdir() if (each / "__init__.py").is_file()]
+    assert {each.name for each in folders} == set(KINDS)
+    for each in folders:
+        on_disk = {file.name for file in each.iterdir() if file.name.endswith(".json")}
+        assert on_disk == set(SCHEMAS[each.name])
 
 
 def test_every_profile_that_can_be_set_has_a_schema():
@@ -64,24 +67,24 @@ def test_columns_name_what_the_schemas_name():
     """A member that a schema names has a column or is a constant; all others go to extra."""
     for schema in SCHEMAS["action"].values():
         assert schema["properties"].keys() == action.NAMED == set(ActionRow._fields) - {"extra"}
-    assert SCHEMAS["run_start"]["run_start.json"]["properties"].keys() == run_start.NAMED
-    ends = SCHEMAS["run_end"]["run_end.json"]["properties"]
+    assert SCHEMAS["run_start"]["documented.json"]["properties"].keys() == run_start.NAMED
+    ends = SCHEMAS["run_end"]["documented.json"]["properties"]
     assert ends.keys() == run_end.NAMED
     assert ends["resources"]["items"]["properties"].keys() == run_end.RESOURCE_NAMED
 
 
 def test_the_documented_schema_is_the_documentations_to_the_letter():
-    """schemas/action.json and the example are the code blocks of Chef's API page, character for character."""
+    """The documented schema and the example are the code blocks of Chef's API page, character for character."""
     page = (FIXTURES / "post_messages.rst").read_text(encoding="utf-8")
     blocks = re.findall(r"\.\. code-block:: javascript\n\n((?:   .*\n|\s*\n)+)", page)
     schema, example, _ = (textwrap.dedent(block).strip() + "\n" for block in blocks)
-    assert (files("schemas") / "action.json").read_text(encoding="utf-8") == schema
+    assert (files("schemas.kinds") / "action" / "documented.json").read_text(encoding="utf-8") == schema
     assert EXAMPLE.decode() == example
 
 
 def test_wire_widens_documented_and_never_narrows_it():
     """Where the two profiles differ, wire allows more."""
-    documented, wire = SCHEMAS["action"]["action.json"], SCHEMAS["action"]["action.wire.json"]
+    documented, wire = SCHEMAS["action"]["documented.json"], SCHEMAS["action"]["wire.json"]
     assert set(wire["required"]) < set(documented["required"])
     assert wire["dependencies"] == documented["dependencies"]
     for name, narrow in documented["properties"].items():

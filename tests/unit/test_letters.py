@@ -10,8 +10,9 @@ import pika
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.broker.properties import envelope, restored, sendable
 from consumers.delivery import Delivery
-from consumers.letters import Reason, envelope, letter, message_key, restored, sendable
+from consumers.store.letter import Reason, letter, message_key
 from schemas.message import Message
 from schemas.verdict import Conflict, Invalid, UnknownRun
 

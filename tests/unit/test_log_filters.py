@@ -12,7 +12,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.log_filters import RepeatLimiter, mask_secrets
+from ingest.telemetry.masking import RepeatLimiter, mask_secrets
 
 
 @given(st.text("abcdefghij0123456789", min_size=8, max_size=30))
@@ -75,7 +75,7 @@ def test_a_failure_is_logged_without_secrets(form: str) -> None:
     """A traceback goes through the mask too, on a terminal as in JSON, and shows no local variables."""
     program = f"""
 import structlog
-from ingest import logs
+from ingest.telemetry import logs
 from schemas.settings import Settings
 logs.configure(Settings(log_format={form!r}))
 def fail(hidden):

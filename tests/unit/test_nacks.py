@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ingest.nacks import FIRST_SECONDS, LONGEST_SECONDS, Nacks
+from ingest.publisher.nacks import FIRST_SECONDS, LONGEST_SECONDS, Nacks
 
 
 def test_a_nack_now_and_then_is_no_reason():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.negotiation import (
+from ingest.http.negotiation import (
     Preference,
     content_coding,
     fields,

@@ -15,22 +15,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.autoscale import DOWN_SECONDS, SPARE, UP_SECONDS, Band, Memory, Sight, decide, within_room
-from consumers.batcher import Batch
-from consumers.committer import Committed
-from consumers.control import ControlError, ControlSocket, ask, state_folder
+from consumers.delivery import Batch, Committed, Judged
 from consumers.errors import StoreUnavailable
-from consumers.fleet import Fleet
-from consumers.item import Item
-from consumers.ledger import balance, window
-from consumers.meter import Meter
-from consumers.notify import Notifier
-from consumers.reporter import Reporter
-from consumers.reports import Line, Report, Reports
-from consumers.signals import SignalInbox
-from consumers.slot import SILENT_SECONDS, Slot
-from ingest.audit import judge as judge_ledger
-from ingest.management_findings import nodes, policies
+from consumers.ledger.balance import balance, window
+from consumers.runtime.signals import SignalInbox
+from consumers.runtime.systemd import Notifier
+from consumers.supervisor.autoscale import DOWN_SECONDS, SPARE, UP_SECONDS, Band, Memory, Sight, decide, within_room
+from consumers.supervisor.control import ControlError, ControlSocket, ask, state_folder
+from consumers.supervisor.meter import Meter
+from consumers.supervisor.pool import Pool
+from consumers.supervisor.slot import SILENT_SECONDS, Slot
+from consumers.telemetry.reporter import Reporter
+from consumers.telemetry.reports import Line, Report, Reports
+from ingest.diagnostics.audit import judge as judge_ledger
+from ingest.diagnostics.policies import nodes, policies
 from schemas.verdict import Conflict, Created, DuringRun, Invalid, Pong, UnknownRun, WaitsForRun
 
 BAND = Band(1, 8, 60.0)
@@ -125,10 +123,10 @@ def test_a_band_is_min_to_max(text: str) -> None:
         Band.parse(text, 60)
 
 
-def item(timestamp: int | None = None) -> Item:
+def item(timestamp: int | None = None) -> Judged:
     properties = SimpleNamespace(timestamp=timestamp)
     delivery = SimpleNamespace(properties=properties)
-    return Item(delivery, Pong())  # type: ignore[arg-type]
+    return Judged(delivery, Pong())  # type: ignore[arg-type]
 
 
 def test_each_verdict_is_one_outcome() -> None:
@@ -361,22 +359,22 @@ def test_a_worker_whose_loop_hangs_is_killed_and_replaced() -> None:
     reader, writer = os.pipe()
     deaf = [sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"]
     died: list[str] = []
-    fleet = Fleet(lambda lane, fd: deaf, writer, 1, 0.0, died.append, clock=lambda: now[0])
+    pool = Pool(lambda lane, fd: deaf, writer, 1, 0.0, died.append, clock=lambda: now[0])
     try:
-        fleet.reconcile()
-        before = [slot.process for slot in fleet.slots]
+        pool.reconcile()
+        before = [slot.process for slot in pool.slots]
         now[0] = SILENT_SECONDS + 1
-        assert not fleet.progressing
-        fleet.reconcile()
+        assert not pool.progressing
+        pool.reconcile()
         assert [process.wait(10) for process in before if process] == [-signal.SIGKILL] * 2
-        fleet.reconcile()
+        pool.reconcile()
         assert sorted(died) == ["main", "quarantine"]
         now[0] += 1
-        fleet.reconcile()
-        assert {slot.process.poll() if slot.process else 0 for slot in fleet.slots} == {None}
-        assert not {slot.process for slot in fleet.slots} & set(before)
+        pool.reconcile()
+        assert {slot.process.poll() if slot.process else 0 for slot in pool.slots} == {None}
+        assert not {slot.process for slot in pool.slots} & set(before)
     finally:
-        for slot in fleet.slots:
+        for slot in pool.slots:
             slot.kill()
             if slot.process:
                 slot.process.wait(10)

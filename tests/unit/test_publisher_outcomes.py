@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pika.spec import BasicProperties
 
-from ingest.link import Owner
-from ingest.outcome import QUEUED, Outcome, Refusal, Refused
-from ingest.publisher import Publisher
+from ingest.http.outcome import QUEUED, Outcome, Refusal, Refused
+from ingest.publisher.connection import Owner
+from ingest.publisher.publisher import Publisher
 from schemas.message import ACTION, RUN_END, Message
 from schemas.verdict import Created, to_wire
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.differences import differences
-from schemas.judge import Candidate, Judge
+from schemas.kinds.rows import ActionRow, RunEndRow
 from schemas.message import ACTION, RUN_END, RUN_START, Message
-from schemas.redaction import MARK, Redaction
-from schemas.rows import ActionRow, RunEndRow
 from schemas.settings import Settings
+from schemas.validation.conflict import differences
+from schemas.validation.judge import Candidate, Judge
+from schemas.validation.redaction import MARK, Redaction
 
 RUN_ID = "562c4230-1569-4003-a81f-8c0100231d65"
 SECRET = "hunter2-Zmx4"

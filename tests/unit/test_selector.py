@@ -64,7 +64,7 @@ def test_what_is_no_time_is_refused_in_words(text: str) -> None:
 
 def test_the_states_of_the_selector_are_those_of_the_table() -> None:
     """A letter in a state that can't be asked for would be hidden."""
-    from consumers.migrations import available
+    from consumers.database.migrations import available
 
     listed = ", ".join(f"'{state}'" for state in STATES)
     assert f"CHECK (state IN ({listed}))" in available()["0001_tables"]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from signed_requests import FIXTURES, Signed, captured, new_key, sign
 
-from ingest.signatures import BadSignature, claim
+from ingest.access.signatures import BadSignature, claim
 
 CAPTURED = captured()
 KEY = load_pem_public_key((FIXTURES / "client_public_key.pem").read_bytes())

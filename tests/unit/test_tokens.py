@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest import tokens
+from ingest.access import tokens
 from schemas.settings import ConfigError
 
 

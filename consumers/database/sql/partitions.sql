@@ -1,0 +1,28 @@
+-- Statements of the operator's desk for partitions; loaded by consumers/database/statements.py.
+
+-- name: list_partitions
+SELECT parent.relname, child.relname,
+       substring(pg_get_expr(child.relpartbound, child.oid) FROM 'FROM \(''(\d{4}-\d{2}-\d{2})'),
+       substring(pg_get_expr(child.relpartbound, child.oid) FROM 'TO \(''(\d{4}-\d{2}-\d{2})'),
+       greatest(child.reltuples, 0)::bigint, pg_total_relation_size(child.oid)
+FROM pg_inherits
+JOIN pg_class parent ON parent.oid = inhparent
+JOIN pg_class child ON child.oid = inhrelid
+WHERE parent.relname IN ('actions', 'run_resources') AND parent.relkind = 'p'
+ORDER BY parent.relname, child.relname;
+
+-- name: partitions_before
+-- Those whose whole month lies before; the default partition has no end and never is among them.
+SELECT child.relname
+FROM pg_inherits
+JOIN pg_class parent ON parent.oid = inhparent
+JOIN pg_class child ON child.oid = inhrelid
+WHERE parent.relname IN ('actions', 'run_resources') AND parent.relkind = 'p'
+  AND substring(pg_get_expr(child.relpartbound, child.oid) FROM 'TO \(''([^'']+)''')::timestamptz <= %(before)s
+ORDER BY child.relname;
+
+-- name: make_ahead
+SELECT ingest_make_partitions(date_trunc('month', now())::date, %(months)s);
+
+-- name: blocks
+SELECT pg_relation_size(%(table)s) / current_setting('block_size')::bigint;

@@ -1,0 +1,106 @@
+"""Letters as NDJSON, out and in; and other files whose messages go through the queue."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, BinaryIO, Final
+
+from consumers.dead_letters.errors import NotImportable
+from consumers.dead_letters.repository import Letter, Repository
+from schemas.message import RUN_END, Message
+from schemas.topology import INGEST_EXCHANGE, ROUTING_KEYS
+
+MARK: Final = "chef_ingest_letter"
+VERSION: Final = 1
+
+_BYTES = ("payload", "edited_payload")
+_TIMES = ("first_seen", "last_seen")
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A message to publish: where, and its AMQP properties in a letter's form."""
+
+    message: Message
+    exchange: str
+    routing_key: str
+    properties: dict[str, Any]
+
+
+def to_line(letter: Letter) -> str:
+    """One line of an export: every fact, bytes in base64."""
+    facts: dict[str, Any] = {MARK: VERSION} | dataclasses.asdict(letter)
+    for name in _BYTES:
+        facts[name] = None if facts[name] is None else base64.b64encode(facts[name]).decode()
+    return json.dumps(facts, default=datetime.isoformat)
+
+
+def from_line(line: bytes, where: str) -> Letter:
+    """The letter of an export's line; `where` names it in errors. Raises NotImportable."""
+    try:
+        facts = json.loads(line)
+        if not isinstance(facts, dict) or facts.pop(MARK, None) != VERSION:
+            raise NotImportable(f"{where}: no line of `chef-ingest dead export` (it has no {MARK!r}: {VERSION})")
+        for name in _BYTES:
+            facts[name] = None if facts[name] is None else base64.b64decode(facts[name], validate=True)
+        for name in _TIMES:
+            facts[name] = datetime.fromisoformat(facts[name])
+        return Letter(**facts)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise NotImportable(f"{where}: can't be read: {error!r}") from None
+
+
+def read_letters(file: BinaryIO, name: str) -> Iterator[Letter]:
+    """The letters of an export. Raises NotImportable."""
+    for number, line in enumerate(file, 1):
+        if line.strip():
+            yield from_line(line, f"{name}, line {number}")
+
+
+def import_letter(repository: Repository, letter: Letter, file: str) -> bool:
+    """Keep a letter from elsewhere, as new here; False when the same message is a letter already."""
+    received = dataclasses.replace(letter, edited_payload=None, edited_encoding=None)
+    facts = {name: getattr(letter, name) for name in Letter.__dataclass_fields__ if name not in ("id", "replays")}
+    facts |= {name: json.dumps(facts[name]) for name in ("details", "properties")}
+    facts["resolution"] = None if letter.resolution is None else json.dumps(letter.resolution)
+    # A replay that was under way there is none here.
+    facts["state"] = "open" if letter.state == "replaying" else letter.state
+    keys: dict[str, Any] = {"message_key": received.replay_key(), "replay_key": letter.replay_key()}
+    return repository.execute("import_letter", file=file, **keys, **facts) > 0
+
+
+def posting_of(letter: Letter) -> Posting:
+    """What a replay of this letter would publish."""
+    return Posting(letter.message(), letter.exchange, letter.routing_key, letter.properties)
+
+
+def failed_report(
+    payload: bytes, where: str, *, organization: str | None, node: str | None, run_id: str | None
+) -> Posting:
+    """The end report that a chef-client kept in failed-reporting-data.json, as it would have sent it.
+
+    The file is the report's body: the URL's facts are not in it and have to be given, but for a run id that
+    it may hold. Raises NotImportable.
+    """
+    try:
+        body = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise NotImportable(f"{where}: no JSON: {error}") from None
+    if not isinstance(body, dict) or body.get("action") != "end":
+        raise NotImportable(f"{where}: neither failed-reporting-data.json nor an export of dead letters")
+    inside = body.get("run_id")
+    run_id = run_id or (inside if isinstance(inside, str) else None)
+    given = {"--organization": organization, "--node": node, "--run-id": run_id}
+    missing = [name for name, value in given.items() if not value]
+    if missing:
+        raise NotImportable(
+            f"{where}: give {', '.join(missing)}: the file does not say it (the client's log does, at level info)"
+        )
+    message = Message(RUN_END, payload, "http", organization=organization, node=node, run_id=run_id)
+    properties = {"content_type": "application/json", "type": RUN_END, "headers": message.headers()}
+    return Posting(message, INGEST_EXCHANGE, ROUTING_KEYS[RUN_END], properties)

@@ -1,0 +1,105 @@
+-- Reads and changes of the operator's desk; `{where}` is a selector's condition; loaded by consumers/database/statements.py.
+
+-- name: letters
+SELECT id, state, stage, reason, details, sqlstate, fingerprint, kind, door, organization, node, run_id, exchange,
+       routing_key, content_encoding, properties, payload, edited_payload, edited_encoding, attempts, replays,
+       failed_replays, first_seen, last_seen, worker_version, resolution
+FROM dead_letters WHERE {where} ORDER BY id LIMIT %(limit)s;
+
+-- name: listed
+-- Letters without their payloads.
+SELECT id, state, stage, reason, kind, door, organization, node, run_id, fingerprint, attempts, failed_replays,
+       first_seen, last_seen, octet_length(payload) AS bytes, edited_payload IS NOT NULL AS edited, sqlstate, details
+FROM dead_letters WHERE {where} ORDER BY id LIMIT %(limit)s;
+
+-- name: counted
+SELECT count(*) AS letters FROM dead_letters WHERE {where};
+
+-- name: groups
+-- Letters with the same cause, the largest group first; the newest of each as its sample.
+SELECT cause.fingerprint, cause.letters, cause.open, cause.first_seen, cause.last_seen, sample.kind, sample.stage,
+       sample.reason, sample.id AS sample, sample.details
+FROM (
+    SELECT fingerprint, count(*) AS letters, count(*) FILTER (WHERE state = 'open') AS open,
+           min(first_seen) AS first_seen, max(last_seen) AS last_seen, max(id) AS newest
+    FROM dead_letters WHERE {where} GROUP BY fingerprint
+) AS cause JOIN dead_letters AS sample ON sample.id = cause.newest
+ORDER BY cause.letters DESC, cause.fingerprint LIMIT %(limit)s;
+
+-- name: events
+SELECT at, what, who, why, details FROM dead_letter_events WHERE letter_id = %(id)s ORDER BY at, id;
+
+-- name: stats
+SELECT state, stage, reason, count(*) AS letters, sum(attempts) AS attempts, min(first_seen) AS first_seen,
+       max(last_seen) AS last_seen, sum(octet_length(payload)) AS bytes
+FROM dead_letters WHERE {where} GROUP BY state, stage, reason ORDER BY state, letters DESC, stage, reason;
+
+-- name: change_state
+-- A person's decision about letters in the states `from_states`; as many rows as letters were changed.
+WITH picked AS (
+    SELECT id, state AS was FROM dead_letters
+    WHERE {where} AND state = ANY (%(from_states)s::text[])
+    ORDER BY id LIMIT %(limit)s FOR UPDATE
+), changed AS (
+    UPDATE dead_letters AS letter
+    SET state = %(to_state)s,
+        failed_replays = CASE %(to_state)s::text WHEN 'open' THEN 0 ELSE failed_replays END
+    FROM picked WHERE letter.id = picked.id RETURNING letter.id, picked.was
+)
+INSERT INTO dead_letter_events (letter_id, what, who, why, details)
+SELECT id, %(what)s, %(who)s, %(why)s, json_build_object('was', was) FROM changed;
+
+-- name: edit
+-- What replays send from now on; the payload stays as it was received.
+WITH changed AS (
+    UPDATE dead_letters SET edited_payload = %(payload)s, edited_encoding = %(encoding)s, replay_key = %(key)s
+    WHERE id = %(id)s AND state IN ('open', 'parked') RETURNING id
+)
+INSERT INTO dead_letter_events (letter_id, what, who, why, details)
+SELECT id, 'edited', %(who)s, %(why)s, %(details)s::json FROM changed;
+
+-- name: doomed
+-- What a prune takes: settled letters by age, then the oldest beyond the cap, settled ones first. Unsettled ones
+-- only where that was asked for; a replay under way never.
+WITH ranked AS (
+    SELECT id, greatest(last_seen, replayed_at) AS touched, state IN ('resolved', 'discarded') AS settled,
+           row_number() OVER (
+               ORDER BY state IN ('resolved', 'discarded') DESC, greatest(last_seen, replayed_at), id) AS position,
+           count(*) OVER () AS total
+    FROM dead_letters
+)
+SELECT id, state, octet_length(payload) AS bytes FROM dead_letters
+WHERE {where} AND state <> 'replaying' AND id IN (
+    SELECT id FROM ranked
+    WHERE (settled OR %(unsettled_too)s) AND (
+        (%(keep_days)s::int > 0 AND touched < now() - make_interval(days => %(keep_days)s::int))
+        OR (%(most)s::int > 0 AND position <= total - %(most)s::int)))
+ORDER BY id;
+
+-- name: prune
+WITH gone AS (
+    DELETE FROM dead_letters WHERE id = ANY (%(ids)s::bigint[]) AND state <> 'replaying' RETURNING id, state
+), gone_events AS (
+    DELETE FROM dead_letter_events WHERE letter_id IN (SELECT id FROM gone)
+)
+INSERT INTO dead_letter_events (what, who, why, details)
+SELECT 'pruned', %(who)s, %(why)s, json_object_agg(state, letters)
+FROM (SELECT state, count(*) AS letters FROM gone GROUP BY state) AS counted HAVING count(*) > 0
+RETURNING details;
+
+-- name: import_letter
+WITH letter AS (
+    INSERT INTO dead_letters (
+        message_key, replay_key, state, stage, reason, details, sqlstate, fingerprint, kind, door, organization,
+        node, run_id, exchange, routing_key, content_encoding, properties, payload, edited_payload,
+        edited_encoding, attempts, failed_replays, first_seen, last_seen, worker_version, resolution)
+    VALUES (
+        %(message_key)s, %(replay_key)s, %(state)s, %(stage)s, %(reason)s, %(details)s::json, %(sqlstate)s,
+        %(fingerprint)s, %(kind)s, %(door)s, %(organization)s, %(node)s, %(run_id)s, %(exchange)s,
+        %(routing_key)s, %(content_encoding)s, %(properties)s::json, %(payload)s, %(edited_payload)s,
+        %(edited_encoding)s, %(attempts)s, %(failed_replays)s, %(first_seen)s, %(last_seen)s,
+        %(worker_version)s, %(resolution)s::json)
+    ON CONFLICT (message_key) DO NOTHING RETURNING id
+)
+INSERT INTO dead_letter_events (letter_id, what, who, why, details)
+SELECT id, 'imported', %(who)s, %(why)s, json_build_object('file', %(file)s::text) FROM letter;

@@ -1,0 +1,34 @@
+"""Watches what becomes of replayed letters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+from consumers.dead_letters.replay import Run
+from consumers.dead_letters.repository import Repository
+
+POLL_SECONDS = 0.1
+
+
+def outcomes(
+    repository: Repository, ids: Collection[int], seconds: float, stopping: Callable[[], bool]
+) -> Iterator[dict[str, Any]]:
+    """Each letter as it is settled: id, state, stage, reason, details, resolution. Ends when all are, or when
+    none has been for so many seconds."""
+    pending = set(ids)
+    heard = time.monotonic()
+    while pending and time.monotonic() - heard < seconds and not stopping():
+        settled = repository.rows("replay_settled", ids=sorted(pending))
+        for row in settled:
+            pending.discard(row["id"])
+            heard = time.monotonic()
+            yield row
+        if not settled:
+            time.sleep(POLL_SECONDS)
+
+
+def summary(repository: Repository, run: Run) -> list[dict[str, Any]]:
+    """What became of all that a run has sent so far: rows of state, became, letters."""
+    return repository.rows("replay_outcomes", run=run.id, started=run.started)

@@ -1,0 +1,1 @@
+"""What was taken and where it is: `counts` is written with each batch, `balance` adds it up."""

@@ -1,0 +1,136 @@
+"""The ledger of a running system: acknowledged = stored + skipped + duplicates + letters + in flight, by hour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from consumers.database import statements
+from consumers.database.errors import database_fault
+from consumers.errors import StoreUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """One hour's line. `acknowledged` is what shims had confirmed and what workers took from Chef servers."""
+
+    hour: datetime
+    acknowledged: int = 0
+    stored: int = 0
+    during_run: int = 0
+    duplicates: int = 0
+    letters: int = 0
+    unconfirmed: int = 0
+    redelivered: int = 0
+
+    @property
+    def accounted(self) -> int:
+        return self.stored + self.during_run + self.duplicates + self.letters
+
+    def row(self, carried: int) -> dict[str, Any]:
+        """To print; `carried` is what has been acknowledged since the beginning and is not accounted for yet."""
+        return {
+            "hour": self.hour.strftime("%Y-%m-%dT%H:00Z"),
+            "acknowledged": self.acknowledged,
+            "stored": self.stored,
+            "during_run": self.during_run,
+            "duplicates": self.duplicates,
+            "letters": self.letters,
+            "difference": self.acknowledged - self.accounted,
+            "carried": carried,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The hours, and what is on its way now."""
+
+    hours: Sequence[Hour]
+    in_flight: int
+
+    @property
+    def gap(self) -> int:
+        """Positive: acknowledged and nowhere to be found. Negative: found more often than acknowledged."""
+        return sum(hour.acknowledged - hour.accounted for hour in self.hours) - self.in_flight
+
+    @property
+    def explained(self) -> int:
+        """How much of a surplus has a known reason: 503s for what the broker had, and repeated deliveries."""
+        return sum(hour.unconfirmed + hour.redelivered for hour in self.hours)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A line an hour, oldest first."""
+        carried, rows = 0, []
+        for hour in self.hours:
+            carried += hour.acknowledged - hour.accounted
+            rows.append(hour.row(carried))
+        return rows
+
+
+def window(hours: int, now: datetime) -> datetime:
+    """The beginning of a window that ends now: whole hours, this one included."""
+    return now.astimezone(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours - 1)
+
+
+class Books:
+    """Reads the ledger's tables. Raises StoreUnavailable.
+
+    To see no loss that is none, ask `acknowledged` first, then the queues, then `accounted`: what was
+    acknowledged then is in a queue, in a worker's hands or in a table afterwards.
+    """
+
+    def __init__(self, database_url: str) -> None:
+        self._url = database_url
+        self._sql = statements.load("consumers.ledger", "ledger.sql")
+
+    def acknowledged(self, since: datetime) -> dict[datetime, tuple[int, int, int, int]]:
+        """Hour -> confirmed, taken, unconfirmed, redelivered."""
+        return {row[0]: row[1:] for row in self._rows(["acknowledged"], since)[0]}
+
+    def accounted(self, since: datetime) -> Sequence[Mapping[datetime, tuple[int, ...]]]:
+        """Hour -> rows stored; hour -> during a run, duplicates; hour -> letters."""
+        found = self._rows(["stored", "skipped", "letters"], since)
+        return [{row[0]: row[1:] for row in rows} for rows in found]
+
+    def _rows(self, names: Sequence[str], since: datetime) -> list[list[Any]]:
+        try:
+            with psycopg.connect(
+                self._url,
+                connect_timeout=5,
+                options="-c timezone=UTC -c statement_timeout=120000",
+                application_name="chef-ingest audit",
+            ) as connection:
+                connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+                return [connection.execute(self._sql[name].encode(), {"since": since}).fetchall() for name in names]
+        except psycopg.Error as error:
+            raise StoreUnavailable(database_fault(error, self._url)) from error
+
+
+def balance(
+    acknowledged: Mapping[datetime, tuple[int, int, int, int]],
+    accounted: Sequence[Mapping[datetime, tuple[int, ...]]],
+    in_flight: int,
+) -> Ledger:
+    """The ledger of what `Books` read."""
+    stored, skipped, letters = accounted
+    hours = []
+    for hour in sorted({*acknowledged, *stored, *skipped, *letters}):
+        confirmed, taken, unconfirmed, redelivered = acknowledged.get(hour, (0, 0, 0, 0))
+        during_run, duplicates = skipped.get(hour, (0, 0))
+        hours.append(
+            Hour(
+                hour=hour,
+                acknowledged=confirmed + taken,
+                stored=stored.get(hour, (0,))[0],
+                during_run=during_run,
+                duplicates=duplicates,
+                letters=letters.get(hour, (0,))[0],
+                unconfirmed=unconfirmed,
+                redelivered=redelivered,
+            )
+        )
+    return Ledger(hours, in_flight)

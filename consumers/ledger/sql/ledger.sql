@@ -1,0 +1,32 @@
+-- The ledger of a running system, by hour; loaded by consumers/database/statements.py.
+
+-- name: acknowledged
+-- What senders were told we have, and what they were told to send again though the broker may have it.
+SELECT date_trunc('hour', counted_at) AS hour,
+       coalesce(sum(count) FILTER (WHERE outcome = 'confirmed'), 0)::bigint,
+       coalesce(sum(count) FILTER (WHERE outcome = 'taken'), 0)::bigint,
+       coalesce(sum(count) FILTER (WHERE outcome = 'unconfirmed'), 0)::bigint,
+       coalesce(sum(count) FILTER (WHERE outcome = 'redelivered'), 0)::bigint
+FROM acknowledgements WHERE counted_at >= %(since)s GROUP BY 1;
+
+-- name: stored
+SELECT hour, sum(rows)::bigint FROM (
+    SELECT date_trunc('hour', stored_at) AS hour, count(*) AS rows FROM actions WHERE stored_at >= %(since)s GROUP BY 1
+    UNION ALL
+    SELECT date_trunc('hour', stored_at), count(*) FROM runs WHERE stored_at >= %(since)s GROUP BY 1
+    UNION ALL
+    SELECT date_trunc('hour', ended_at), count(*) FROM runs WHERE ended_at >= %(since)s GROUP BY 1
+) AS found GROUP BY 1;
+
+-- name: skipped
+SELECT date_trunc('hour', counted_at),
+       coalesce(sum(count) FILTER (WHERE outcome = 'during_run'), 0)::bigint,
+       coalesce(sum(count) FILTER (WHERE outcome = 'duplicate'), 0)::bigint
+FROM tallies WHERE counted_at >= %(since)s GROUP BY 1;
+
+-- name: letters
+-- A message that came three times is one letter and was acknowledged three times; failed replays were not sent by
+-- anybody; of a resolved letter one copy is a row, a duplicate or a skip now, and counted there.
+SELECT date_trunc('hour', first_seen),
+       sum(attempts - failed_replays - (state = 'resolved')::integer)::bigint
+FROM dead_letters WHERE first_seen >= %(since)s GROUP BY 1;

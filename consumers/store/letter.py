@@ -1,0 +1,118 @@
+"""A dead letter: a message that could not be stored, with its reason, its fingerprint and everything to replay it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from consumers.broker.properties import envelope
+from consumers.delivery import Delivery
+from schemas.message import Message
+from schemas.verdict import Conflict, Invalid, Stage, UnknownRun
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a message is a letter: the stage it failed at, a stable code, text per field, SQLSTATE if there is one."""
+
+    stage: Stage
+    code: str
+    details: Mapping[str, str]
+    sqlstate: str | None = None
+
+    @classmethod
+    def of(cls, verdict: Invalid | Conflict | UnknownRun) -> Reason:
+        """The reason in a verdict that stores nothing."""
+        if isinstance(verdict, Invalid):
+            return cls(verdict.stage, verdict.reason, verdict.details, verdict.sqlstate)
+        if isinstance(verdict, Conflict):
+            return cls("meaning", "conflict", verdict.details)
+        return cls("meaning", "unknown_run", {"run_id": verdict.text})
+
+    def fingerprint(self, kind: str) -> str:
+        """The same cause gives the same 16 hexadecimal digits, whatever ids, numbers and values it names."""
+        cause = [kind, self.stage, self.code, self.sqlstate]
+        if self.code in _SAID_BY_CODE:
+            cause += sorted(_plain(name) for name in self.details)
+        else:
+            cause += sorted(f"{_plain(name)}={_plain(text)}" for name, text in self.details.items())
+        return hashlib.sha256(json.dumps(cause).encode()).hexdigest()[:16]
+
+
+_SAID_BY_CODE = ("conflict", "unknown_run")
+"""Codes that say it all: their texts only quote what differs from message to message."""
+_VALUE = re.compile(
+    r".*(?= (does not match|is not (of type|a multiple|valid|a UUID|a time|a valid)|is too |is (less|greater) than"
+    r"|should be non-empty|has non-unique))",
+    re.DOTALL,
+)
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_NUMBER = re.compile(r"[0-9]+")
+
+
+def _plain(text: str) -> str:
+    return _NUMBER.sub("#", _UUID.sub("#", _VALUE.sub("…", text)))
+
+
+def message_key(delivery: Delivery) -> bytes:
+    """32 bytes that are the same for the same message: payload, kind and envelope facts, as a letter keeps them."""
+    return key_of(delivery.message, delivery.exchange, delivery.routing_key)
+
+
+def key_of(message: Message, exchange: str, routing_key: str) -> bytes:
+    """`message_key` of a message that was, or will be, published so."""
+    facts = (
+        message.kind, message.door, message.organization, message.node, message.run_id,
+        message.content_encoding, exchange, routing_key,
+    )  # fmt: skip
+    kept = json.dumps([_storable(fact) for fact in facts])
+    return hashlib.sha256(kept.encode() + b"\n" + message.payload).digest()
+
+
+def letter(delivery: Delivery, reason: Reason, worker_version: str) -> dict[str, Any]:
+    """The parameters of `insert_letter`, fit for any database: no text column ever refuses them."""
+    message = delivery.message
+    return {
+        "message_key": message_key(delivery),
+        "stage": reason.stage,
+        "reason": _storable(reason.code),
+        "details": json.dumps(dict(reason.details)),
+        "sqlstate": reason.sqlstate,
+        "fingerprint": reason.fingerprint(message.kind),
+        "kind": _storable(message.kind),
+        "door": message.door,
+        "organization": _storable(message.organization or _organization(message.payload)),
+        "node": _storable(message.node),
+        "run_id": _storable(message.run_id),
+        "exchange": _storable(delivery.exchange),
+        "routing_key": _storable(delivery.routing_key),
+        "content_encoding": _storable(message.content_encoding),
+        "properties": json.dumps(envelope(delivery.properties)),
+        "payload": message.payload,
+        "worker_version": worker_version,
+    }
+
+
+class _Named(msgspec.Struct):
+    organization_name: str | None = None
+
+
+def _organization(payload: bytes) -> str | None:
+    """An action names its organization in its body; for selectors only, so what can't be read is None."""
+    try:
+        return msgspec.json.decode(payload, type=_Named).organization_name
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def _storable(text: str | None) -> str | None:
+    # PostgreSQL text holds neither NUL nor a lone surrogate.
+    if text is None:
+        return None
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()

@@ -1,0 +1,68 @@
+-- What a worker writes of dead letters, each in its batch's own transaction; loaded by consumers/database/statements.py.
+
+-- name: insert_letter
+-- One letter a message, however often it comes. What was resolved and comes again is open again; what a person
+-- has discarded stays discarded. Its event at the 2nd, 4th, 8th ... time only, or a client could fill the table.
+WITH before AS (
+    SELECT state FROM dead_letters WHERE message_key = %(message_key)s
+), letter AS (
+    INSERT INTO dead_letters AS letter (
+        message_key, replay_key, stage, reason, details, sqlstate, fingerprint, kind, door, organization, node,
+        run_id, exchange, routing_key, content_encoding, properties, payload, worker_version)
+    VALUES (
+        %(message_key)s, %(message_key)s, %(stage)s, %(reason)s, %(details)s::json, %(sqlstate)s,
+        %(fingerprint)s, %(kind)s, %(door)s, %(organization)s, %(node)s, %(run_id)s, %(exchange)s,
+        %(routing_key)s, %(content_encoding)s, %(properties)s::json, %(payload)s, %(worker_version)s)
+    ON CONFLICT (message_key) DO UPDATE SET
+        attempts = letter.attempts + 1, last_seen = now(),
+        state = CASE letter.state WHEN 'resolved' THEN 'open' ELSE letter.state END,
+        failed_replays = CASE letter.state WHEN 'resolved' THEN 0 ELSE letter.failed_replays END,
+        resolution = NULL,
+        stage = excluded.stage, reason = excluded.reason, details = excluded.details,
+        sqlstate = excluded.sqlstate, fingerprint = excluded.fingerprint,
+        worker_version = excluded.worker_version
+    RETURNING letter.id, letter.attempts, (SELECT state FROM before) AS was
+)
+INSERT INTO dead_letter_events (letter_id, what, who, details)
+SELECT id, CASE WHEN was IS NULL THEN 'opened' WHEN was = 'resolved' THEN 'reopened' ELSE 'seen again' END,
+       %(who)s, json_build_object('reason', %(reason)s::text, 'attempts', attempts)
+FROM letter
+WHERE was IS NULL OR was = 'resolved' OR attempts & (attempts - 1) = 0;
+
+-- name: lock_replayed
+-- The letters that a batch's replays name, in one order for everybody.
+SELECT id, replay_key, replays, settled_replay
+FROM dead_letters WHERE id = ANY (%(ids)s::bigint[]) ORDER BY id FOR UPDATE;
+
+-- name: fail_replay
+-- A replay that failed: the letter's latest reason. A letter whose later replay is still on its way waits for it.
+WITH letter AS (
+    UPDATE dead_letters AS letter SET
+        attempts = attempts + 1, failed_replays = failed_replays + 1, settled_replay = %(replay)s,
+        last_seen = now(), replayed_at = CASE replays WHEN %(replay)s THEN now() ELSE replayed_at END,
+        stage = %(stage)s, reason = %(reason)s, details = %(details)s::json, sqlstate = %(sqlstate)s,
+        fingerprint = %(fingerprint)s, worker_version = %(worker_version)s,
+        state = CASE
+            WHEN state NOT IN ('open', 'replaying') OR (state = 'replaying' AND replays > %(replay)s) THEN state
+            WHEN failed_replays + 1 >= %(max_replays)s THEN 'parked'
+            WHEN state = 'replaying' AND claimed_from = 'parked' THEN 'parked'
+            ELSE 'open' END
+    WHERE id = %(id)s
+    RETURNING id, state, failed_replays, claimed_from
+)
+INSERT INTO dead_letter_events (letter_id, what, who, details)
+SELECT id, 'failed again', %(who)s, json_build_object('replay', %(replay)s::int, 'reason', %(reason)s::text) FROM letter
+UNION ALL
+SELECT id, 'parked', %(who)s, json_build_object('failed_replays', failed_replays) FROM letter
+WHERE state = 'parked' AND claimed_from IS DISTINCT FROM 'parked';
+
+-- name: resolve_letter
+-- A replay that was stored, or that a rule keeps from being stored: with what it became. All its copies are settled.
+WITH letter AS (
+    UPDATE dead_letters SET
+        state = 'resolved', resolution = %(resolution)s::json, settled_replay = replays, replayed_at = now()
+    WHERE id = %(id)s AND state IN ('open', 'replaying', 'parked')
+    RETURNING id
+)
+INSERT INTO dead_letter_events (letter_id, what, who, details)
+SELECT id, 'resolved', %(who)s, %(resolution)s::json FROM letter;

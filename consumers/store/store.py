@@ -1,0 +1,207 @@
+"""Commits batches to PostgreSQL, one transaction each, and sets aside the rows that it refuses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import psycopg
+import psycopg.conninfo
+
+from consumers.database import statements
+from consumers.database.deadline import Deadline
+from consumers.database.errors import blame, translated
+from consumers.database.migrations import require_current
+from consumers.delivery import Judged, is_patient
+from consumers.errors import Misconfigured, StoreUnavailable
+from consumers.ledger.counts import takings
+from consumers.runtime.failpoints import Failpoint
+from consumers.store.letters import LetterWriter
+from consumers.store.writer import Connection, Writer, tallies
+from schemas.kinds.rows import ActionRow
+from schemas.settings import Settings
+from schemas.validation.judge import Candidate
+from schemas.verdict import Invalid, Pong, UnknownRun, Verdict, WaitsForRun
+
+
+class Store:
+    """One connection, one transaction a batch. Not for use by two threads at once."""
+
+    def __init__(self, settings: Settings, worker_version: str, failpoint: Failpoint) -> None:
+        self._settings = settings
+        self._failpoint = failpoint
+        self._sql = statements.load("consumers.store", "store.sql")
+        self._writer = Writer(self._sql, settings.during_run)
+        self._letters = LetterWriter(
+            statements.load("consumers.store", "letters.sql"), worker_version, settings.max_replays
+        )
+        # Four statements' worth: a transaction that takes longer waits for a server that is gone.
+        self._deadline = Deadline(4 * settings.statement_timeout_seconds)
+        self._connection: Connection | None = None
+
+    def connect(self) -> None:
+        """Connect if need be. Raises StoreUnavailable, or Misconfigured when waiting would not help."""
+        if self._connection is not None and not self._connection.closed:
+            return
+        try:
+            self._connection = psycopg.connect(_conninfo(self._settings), autocommit=True)
+            with self._deadline.limited(self._connection):
+                require_current(self._connection)
+        except psycopg.Error as error:
+            raise self._translated(error) from error
+
+    def commit(self, items: Sequence[Judged]) -> list[Verdict]:
+        """Store what can be stored and keep the rest as letters, all in one transaction; a verdict each.
+
+        Returns only after COMMIT. Raises StoreUnavailable (nothing was committed, or it is not known:
+        committing the same items again is safe) or Misconfigured.
+        """
+        self.connect()
+        try:
+            try:
+                verdicts = self._alone(items) or self._transaction(items, isolate=False)
+            except psycopg.Error as error:
+                if blame(error) != "row":
+                    raise
+                verdicts = self._transaction(items, isolate=True)
+        except psycopg.Error as error:
+            raise self._translated(error) from error
+        self._failpoint.reach("after_commit")
+        return verdicts
+
+    def rehearse(self, items: Sequence[Judged]) -> list[Verdict]:
+        """What `commit` would say of these items now; nothing is kept. Raises as `commit` does."""
+        self.connect()
+        assert self._connection is not None
+        try:
+            with self._connection.transaction(force_rollback=True):
+                return self._verdicts(self._connection, items, isolate=True)
+        except psycopg.Error as error:
+            raise self._translated(error) from error
+
+    def make_partitions(self) -> list[str]:
+        """Make the monthly partitions ahead; the names of new ones."""
+        self.connect()
+        assert self._connection is not None
+        months = {"months": self._settings.partitions_ahead + 1}
+        try:
+            with self._deadline.limited(self._connection):
+                return [row[0] for row in self._connection.execute(self._sql["make_partitions"], months)]
+        except psycopg.Error as error:
+            raise self._translated(error) from error
+
+    def close(self) -> None:
+        """Leave the database."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+    def _transaction(self, items: Sequence[Judged], *, isolate: bool) -> list[Verdict]:
+        connection = self._connection
+        assert connection is not None
+        with self._deadline.limited(connection), connection.transaction():
+            verdicts = self._verdicts(connection, items, isolate)
+            self._letters.write(connection, items, verdicts)
+            for (outcome, rule), count in tallies(verdicts).items():
+                values = {"outcome": outcome, "rule": rule, "count": count}
+                connection.execute(self._sql["insert_tally"], values)
+            for (door, outcome), count in takings(items, verdicts).items():
+                values = {"door": door, "outcome": outcome, "count": count}
+                connection.execute(self._sql["insert_taking"], values)
+            self._failpoint.reach("before_commit")
+        return verdicts
+
+    def _alone(self, items: Sequence[Judged]) -> list[Verdict] | None:
+        """The verdict on a batch that is one new action; None: it goes the way of all batches."""
+        connection = self._connection
+        assert connection is not None
+        if len(items) != 1 or items[0].delivery.letter_id is not None:
+            return None
+        delivery = items[0].delivery
+        if delivery.message.door == "chef" or delivery.deliveries:
+            return None  # It is to be counted as well, and nobody waits.
+        judgement = items[0].judgement
+        if not isinstance(judgement, Candidate) or not isinstance(judgement.row, ActionRow):
+            return None
+        with self._deadline.limited(connection):
+            verdict = self._writer.write_one(connection, judgement.row)
+        return None if verdict is None else [verdict]
+
+    def _verdicts(self, connection: Connection, items: Sequence[Judged], isolate: bool) -> list[Verdict]:
+        candidates = [item for item in items if isinstance(item.judgement, Candidate)]
+        if isolate:
+            # Halving must not part an action from the start of its run.
+            order = {"run_start": 0, "action": 1, "run_end": 2}
+            candidates.sort(key=lambda item: order[item.judgement.kind])  # type: ignore[union-attr]
+            stored = self._isolated(connection, candidates)
+        else:
+            stored = self._writer.write(connection, candidates)
+        by_item = {id(item): verdict for item, verdict in zip(candidates, stored, strict=True)}
+        verdicts = []
+        for item in items:
+            if isinstance(item.judgement, Pong):
+                self._require_writable(connection)
+            if isinstance(item.judgement, Candidate):
+                verdicts.append(self._told(item, by_item[id(item)]))
+            else:
+                verdicts.append(item.judgement)
+        return verdicts
+
+    def _told(self, item: Judged, verdict: Verdict) -> Verdict:
+        # Asked this late on purpose: after an outage, or behind a lock, nobody waits any more.
+        if isinstance(verdict, UnknownRun) and is_patient(
+            item.delivery, time.time(), self._settings.run_end_patience_seconds
+        ):
+            return WaitsForRun(verdict.run_id, verdict.text)
+        return verdict
+
+    def _isolated(self, connection: Connection, items: Sequence[Judged]) -> list[Verdict]:
+        """Halve until the refused rows stand alone: about 2 k log2(n) tries for k of n rows."""
+        try:
+            with connection.transaction():
+                return self._writer.write(connection, items)
+        except psycopg.Error as error:
+            if blame(error) != "row":
+                raise
+            if len(items) == 1:
+                return [_refused(error)]
+        middle = len(items) // 2
+        return self._isolated(connection, items[:middle]) + self._isolated(connection, items[middle:])
+
+    def _require_writable(self, connection: Connection) -> None:
+        row = connection.execute(self._sql["read_only"]).fetchone()
+        if row is None or row[0]:
+            raise psycopg.errors.ReadOnlySqlTransaction("the database is read-only")
+
+    def _translated(self, error: psycopg.Error) -> StoreUnavailable | Misconfigured:
+        if blame(error) == "outage":
+            # What a broken connection still holds is not to be trusted.
+            self.close()
+        return translated(error, self._settings.database_url)
+
+
+def _refused(error: psycopg.Error) -> Invalid:
+    diagnostic = error.diag
+    field = diagnostic.column_name or diagnostic.constraint_name or "message"
+    text = diagnostic.message_primary or str(error)
+    return Invalid("database", "refused", {field: text}, error.sqlstate)
+
+
+def _conninfo(settings: Settings) -> str:
+    # Bounded waits everywhere: a server that stops answering must look like an outage, not like work.
+    milliseconds = {
+        "statement_timeout": int(settings.statement_timeout_seconds * 1000),
+        "lock_timeout": int(settings.lock_timeout_seconds * 1000),
+        "idle_in_transaction_session_timeout": 60_000,
+    }
+    options = " ".join(f"-c {name}={value}" for name, value in milliseconds.items())
+    return psycopg.conninfo.make_conninfo(
+        settings.database_url,
+        application_name="chef-ingest worker",
+        connect_timeout=5,
+        options=f"{options} -c timezone=UTC -c client_encoding=UTF8",
+        keepalives_idle=10,
+        keepalives_interval=5,
+        keepalives_count=3,
+        tcp_user_timeout=30_000,
+    )

@@ -1,0 +1,73 @@
+"""Lets a pool follow its backlog: looks every few seconds, decides, and sets how many workers are wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from consumers.supervisor.autoscale import Band, Memory, Sight, decide, within_room
+from consumers.supervisor.meter import Meter
+from consumers.supervisor.monitor import LOOK_SECONDS, Monitor
+from consumers.supervisor.pool import Pool
+
+CONNECT_SECONDS: Final = 3.0
+"""How long a worker may take from its start to its connection."""
+
+
+@dataclass(slots=True)
+class Autoscaler:
+    """On while `engaged`. `band` holds the bounds."""
+
+    band: Band
+    engaged: bool
+    _memory: Memory = field(default_factory=Memory)
+    _looked_at: float = float("-inf")
+    _grew_at: float = float("-inf")
+    _short: bool = False
+
+    def steer(self, pool: Pool, meter: Meter, monitor: Monitor, now: float) -> None:
+        """Set the pool's size, should a new look say so. An old look, or none, changes nothing."""
+        if not self.engaged or now - self._looked_at < LOOK_SECONDS:
+            return
+        self._looked_at = now
+        if monitor.broker_fault or now - monitor.seen_at > 3 * LOOK_SECONDS:
+            return
+        if self._grew_at == float("-inf"):
+            self._grew_at = now
+        held_up = any(row["state"] in ("paused", "waiting") for row in pool.described())
+        sight = Sight(now, monitor.backlog, meter.rate(now), pool.consuming(), held_up)
+        wanted, self._memory = decide(self.band, sight, pool.wanted, self._memory)
+        wanted = self._allowed(wanted, pool.wanted, monitor)
+        if wanted != pool.wanted:
+            structlog.get_logger().info(
+                "scaled",
+                workers=wanted,
+                before=pool.wanted,
+                backlog=sight.backlog,
+                rate=round(sight.rate, 1),
+                target_seconds=self.band.target_seconds,
+            )
+            pool.wanted = wanted
+            self._grew_at = now
+
+    def _allowed(self, wanted: int, current: int, monitor: Monitor) -> int:
+        """No more than the database has connections for; said once, until all that is wanted is allowed again."""
+        if wanted <= current:
+            return wanted
+        if monitor.room is not None and monitor.room_seen_at < self._grew_at + CONNECT_SECONDS:
+            # The workers added last may not have been connected yet when the database was looked at.
+            return current
+        allowed = within_room(wanted, current, monitor.room)
+        if allowed < wanted and not self._short:
+            structlog.get_logger().warning(
+                "not scaled as wanted",
+                why=monitor.database_fault or "the database has no connections left for more workers",
+                wanted=wanted,
+                workers=allowed,
+                room=monitor.room,
+                remedy="raise max_connections (or the limit of the database or the user), or end other sessions",
+            )
+        self._short = allowed < wanted
+        return allowed

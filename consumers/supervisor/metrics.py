@@ -1,0 +1,154 @@
+"""The supervisor's Prometheus metrics: what its workers report, summed, and what it sees around it."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from consumers.supervisor.monitor import Monitor
+from consumers.supervisor.pool import Pool
+from consumers.telemetry.reports import Report
+
+OUTCOMES: Final = ("stored", "duplicate", "during_run", "conflict", "dead", "delayed")
+TRIGGERS: Final = ("size", "bytes", "age", "idle", "drain")
+STATES: Final = ("starting", "consuming", "paused", "waiting", "draining", "leaving", "dead")
+LANES: Final = ("main", "quarantine")
+SQLSTATE_CLASSES: Final = ("connection", "08", "22", "23", "25", "40", "53", "55", "57", "58")
+LETTER_STATES: Final = ("open", "replaying", "parked", "resolved", "discarded")
+_BATCH_SIZES: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_AGES: Final = (1, 2, 5, 10, 30, 60, 120, 300, 900, 1800, 3600, 21600, 86400)
+
+
+class Metrics:
+    """Counters and histograms, on a registry of their own, fed by `record`."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = here = CollectorRegistry()
+        build = Gauge("chef_ingest_build_info", "Always 1; the version is in the label.", ["version"], registry=here)
+        build.labels(version).set(1)
+        self._messages = Counter(
+            "chef_ingest_messages", "Messages committed, by what became of them.", ["outcome"], registry=here
+        )
+        self._batches = Histogram(
+            "chef_ingest_batch_messages", "Messages committed together.", buckets=_BATCH_SIZES, registry=here
+        )
+        self._bytes = Counter("chef_ingest_payload_bytes", "Payload bytes committed.", registry=here)
+        self._flush = Histogram(
+            "chef_ingest_batch_flush_seconds",
+            "Time to commit a batch, outages sat out included, by what flushed it.",
+            ["trigger"],
+            buckets=_SECONDS,
+            registry=here,
+        )
+        self._ages = Histogram(
+            "chef_ingest_message_age_seconds",
+            "Time from publish to commit, of messages that say when they were published.",
+            buckets=_AGES,
+            registry=here,
+        )
+        self._errors = Counter(
+            "chef_ingest_database_errors", "Database errors, by class of SQLSTATE.", ["sqlstate_class"], registry=here
+        )
+        self._deaths = Counter("chef_ingest_worker_deaths", "Workers that died by themselves.", ["lane"], registry=here)
+        self._last_commit = Gauge(
+            "chef_ingest_last_commit_timestamp_seconds", "When a batch was last committed, as UNIX time.", registry=here
+        )
+        for outcome in OUTCOMES:
+            self._messages.labels(outcome)
+        for trigger in TRIGGERS:
+            self._flush.labels(trigger)
+        # A rate needs a zero to rise from.
+        for sqlstate_class in SQLSTATE_CLASSES:
+            self._errors.labels(sqlstate_class)
+        for lane in LANES:
+            self._deaths.labels(lane)
+
+    def record(self, report: Report) -> None:
+        """Add what a worker reports."""
+        for outcome, count in report.outcomes.items():
+            self._messages.labels(outcome).inc(count)
+        for batch in report.batches:
+            self._batches.observe(batch.messages)
+            self._bytes.inc(batch.bytes)
+            self._flush.labels(batch.trigger).observe(batch.seconds)
+        for age, count in report.ages.items():
+            _observe_many(self._ages, age, count)
+        for sqlstate_class, count in report.errors.items():
+            self._errors.labels(sqlstate_class).inc(count)
+        if report.committed_at:
+            self._last_commit.set(report.committed_at)
+
+    def died(self, lane: str) -> None:
+        """Count a worker's death."""
+        self._deaths.labels(lane).inc()
+
+    def serve(self, host: str, port: int) -> tuple[WSGIServer, int]:
+        """Answer scrapes on threads; the server, to be shut down, and its port. Raises OSError."""
+        server, _ = start_http_server(port, host, self.registry)
+        return server, server.server_port
+
+
+class Surroundings(Collector):
+    """Gauges read at each scrape: the pool as it is, and the latest look around."""
+
+    def __init__(self, pool: Pool, monitor: Callable[[], Monitor]) -> None:
+        self._pool = pool
+        self._monitor = monitor
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._workers()
+        yield from self._around(self._monitor())
+
+    def describe(self) -> Iterable[Metric]:
+        """Named beforehand, so that registering asks nobody."""
+        return ()
+
+    def _workers(self) -> Iterator[Metric]:
+        rows = self._pool.described()
+        counted = Tally((str(row["lane"]), str(row["state"])) for row in rows)
+        workers = GaugeMetricFamily("chef_ingest_workers", "Worker processes.", labels=["lane", "state"])
+        for lane in LANES:
+            for state in STATES:
+                workers.add_metric([lane, state], counted[lane, state])
+        yield workers
+        yield _gauge("chef_ingest_workers_wanted", "Workers of the main lane that should run.", self._pool.wanted)
+        in_hand = sum(int(row["in_hand"]) for row in rows)
+        yield _gauge("chef_ingest_inflight_messages", "Messages that workers have in hand.", in_hand)
+        paused = GaugeMetricFamily("chef_ingest_paused", "Workers held up by an outage.", labels=["reason"])
+        # `paused` holds a batch and waits for the database; `waiting` has neither of the two for sure.
+        for reason, state in (("database", "paused"), ("connection", "waiting")):
+            paused.add_metric([reason], sum(row["state"] == state for row in rows))
+        yield paused
+
+    def _around(self, monitor: Monitor) -> Iterator[Metric]:
+        backlog = GaugeMetricFamily("chef_ingest_backlog_messages", "Messages ready in a queue.", labels=["queue"])
+        consumers = GaugeMetricFamily("chef_ingest_consumers", "Consumers of a queue, anywhere.", labels=["queue"])
+        for queue, (ready, consuming) in monitor.queues.items():
+            backlog.add_metric([queue], ready)
+            consumers.add_metric([queue], consuming)
+        yield backlog
+        yield consumers
+        letters = GaugeMetricFamily("chef_ingest_letters", "Dead letters kept.", labels=["state"])
+        if monitor.letters:
+            for state in LETTER_STATES:
+                letters.add_metric([state], monitor.letters.get(state, 0))
+        yield letters
+        yield _gauge("chef_ingest_broker_up", "1 if the supervisor can see the broker.", not monitor.broker_fault)
+        yield _gauge("chef_ingest_database_up", "1 if the supervisor can see the database.", not monitor.database_fault)
+
+
+def _gauge(name: str, help: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, help, value=float(value))
+
+
+def _observe_many(histogram: Histogram, value: float, count: int) -> None:
+    # The client library observes one by one; a batch has few distinct ages but many messages of each.
+    for _ in range(count):
+        histogram.observe(value)

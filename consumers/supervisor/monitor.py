@@ -1,0 +1,156 @@
+"""What a supervisor sees around it: how long the queues are, who consumes them, how many letters there are."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Final
+
+import pika.exceptions
+import psycopg
+from pika.adapters.blocking_connection import BlockingConnection
+
+from consumers.broker.connection import connect
+from consumers.broker.queues import counts
+from consumers.database.errors import database_fault
+from consumers.errors import BrokerUnavailable, Misconfigured
+from schemas.settings import Settings
+from schemas.topology import ACTIONS, DELAY, QUARANTINE, RUNS, TOPOLOGY
+
+LOOK_SECONDS: Final = 2.0
+DATABASE_SECONDS: Final = 5.0
+WORK: Final = (ACTIONS, RUNS)
+"""The queues whose length is the backlog that more workers can do something about."""
+UNDERWAY: Final = (ACTIONS, RUNS, QUARANTINE, DELAY)
+"""The queues in which an accepted message may still be on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """Queue -> (messages ready, consumers); letter state -> letters; what could not be seen and why."""
+
+    queues: Mapping[str, tuple[int, int]] = field(default_factory=lambda: MappingProxyType({}))
+    letters: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    broker_fault: str = ""
+    database_fault: str = ""
+    seen_at: float = 0.0
+    """Of the queues, on the monotonic clock."""
+    room: int | None = None
+    """Connections that the database can still take, 0 when it can't be asked; None: not looked at yet."""
+    room_seen_at: float = 0.0
+
+    @property
+    def backlog(self) -> int:
+        """Messages that wait for a worker."""
+        return sum(self.queues.get(name, (0, 0))[0] for name in WORK)
+
+
+def look_at_queues(connection: BlockingConnection) -> dict[str, tuple[int, int]]:
+    """Queue -> (ready, consumers), by passive declares, which any queue type answers; a missing queue is left out.
+
+    Raises BrokerUnavailable.
+    """
+    found = {}
+    try:
+        for queue in TOPOLOGY.queues:
+            # A passive declare of what isn't there closes the channel: one each.
+            channel = connection.channel()
+            try:
+                found[queue.name] = counts(channel, queue.name)
+            except pika.exceptions.ChannelClosedByBroker:
+                continue
+            channel.close()
+    except (pika.exceptions.AMQPError, OSError) as error:
+        raise BrokerUnavailable(f"lost RabbitMQ: {error!r}") from error
+    return found
+
+
+def look_at_letters(database_url: str) -> dict[str, int]:
+    """Letter state -> letters, on a connection of its own. Raises psycopg.Error."""
+    with _connected(database_url) as connection:
+        return _letters(connection)
+
+
+def look_at_database(database_url: str) -> tuple[dict[str, int], int]:
+    """Letters as above, and how many more connections the database takes from our user before a limit is reached.
+
+    Raises psycopg.Error.
+    """
+    with _connected(database_url) as connection:
+        letters = _letters(connection)
+        row = connection.execute(_ROOM).fetchone()
+    return letters, max(0, int(row[0])) if row else 0
+
+
+def _connected(database_url: str) -> psycopg.Connection[tuple[Any, ...]]:
+    return psycopg.connect(database_url, connect_timeout=5, options="-c statement_timeout=10000")
+
+
+def _letters(connection: psycopg.Connection[tuple[Any, ...]]) -> dict[str, int]:
+    found = connection.execute("SELECT state, count(*) FROM dead_letters GROUP BY state").fetchall()
+    return {"open": 0, "parked": 0} | {str(state): int(count) for state, count in found}
+
+
+# All may read pg_stat_database; pg_stat_activity hides others' sessions from a plain user.
+_ROOM: Final = b"""
+SELECT least(
+    current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+        - coalesce(current_setting('reserved_connections', true)::int, 0)
+        - (SELECT sum(numbackends) FROM pg_stat_database),
+    (SELECT datconnlimit - numbackends FROM pg_database JOIN pg_stat_database USING (datname)
+        WHERE datname = current_database() AND datconnlimit >= 0),
+    (SELECT rolconnlimit - (SELECT count(*) FROM pg_stat_activity WHERE usename = current_user)
+        FROM pg_roles WHERE rolname = current_user AND rolconnlimit >= 0)
+)"""
+
+
+class Lookout:
+    """Looks around on a thread of its own, so that a slow server never holds up the supervision."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._connection: BlockingConnection | None = None
+        self._stop = threading.Event()
+        self._database_at = float("-inf")
+        self._thread = threading.Thread(target=self._run, name="lookout", daemon=True)
+        self.latest = Monitor()
+        """Replaced as a whole at each look."""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to end; it is not waited for."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self.latest = self._database(self._queues(self.latest))
+            self._stop.wait(LOOK_SECONDS)
+        if self._connection is not None and self._connection.is_open:
+            self._connection.close()
+
+    def _queues(self, before: Monitor) -> Monitor:
+        try:
+            if self._connection is None or not self._connection.is_open:
+                heartbeat = self._settings.heartbeat_seconds
+                self._connection = connect(self._settings.amqp_url, heartbeat=heartbeat, name="chef-ingest supervisor")
+            queues = look_at_queues(self._connection)
+        except (BrokerUnavailable, Misconfigured) as error:
+            self._connection = None
+            return replace(before, queues={}, broker_fault=str(error), seen_at=time.monotonic())
+        return replace(before, queues=queues, broker_fault="", seen_at=time.monotonic())
+
+    def _database(self, before: Monitor) -> Monitor:
+        if time.monotonic() - self._database_at < DATABASE_SECONDS:
+            return before
+        self._database_at = now = time.monotonic()
+        url = self._settings.database_url
+        try:
+            letters, room = look_at_database(url)
+            return replace(before, letters=letters, room=room, room_seen_at=now, database_fault="")
+        except psycopg.Error as error:
+            return replace(before, letters={}, database_fault=database_fault(error, url), room=0)

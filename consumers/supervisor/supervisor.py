@@ -1,0 +1,249 @@
+"""Supervises worker processes: one loop that hears signals, workers and operators, and never waits for any."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from consumers.runtime.exit_codes import EXIT_CONFIGURATION
+from consumers.runtime.signals import SignalInbox
+from consumers.runtime.systemd import Notifier
+from consumers.supervisor.autoscale import Band
+from consumers.supervisor.autoscaler import Autoscaler
+from consumers.supervisor.control import ControlError, ControlSocket
+from consumers.supervisor.meter import Meter
+from consumers.supervisor.metrics import Metrics, Surroundings
+from consumers.supervisor.monitor import Lookout
+from consumers.supervisor.pool import Pool
+from consumers.supervisor.scaling import scale_to
+from consumers.supervisor.slot import Command
+from consumers.supervisor.vitals import Vitals
+from consumers.telemetry.reports import Reports
+from schemas.settings import ConfigError, Settings
+
+TURN_SECONDS: Final = 0.2
+HURRY_SECONDS: Final = 8.0
+GRACE_SECONDS: Final = 5.0
+"""What a worker gets beyond its own drain time before it is killed."""
+SIGNALS: Final = (
+    signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP,
+    signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2,
+)  # fmt: skip
+
+
+class Supervisor:
+    """Keeps the wanted number of workers alive until it is told to stop.
+
+    `reload` reads the configuration anew and raises ConfigError. A worker that exits 78 stops everything:
+    a person has to change the configuration.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        command: Command,
+        reload: Callable[[], Settings],
+        state: Path,
+        version: str,
+        notifier: Notifier,
+    ) -> None:
+        self._settings = settings
+        self._reload = reload
+        self._version = version
+        self._log = structlog.get_logger()
+        self._metrics = Metrics(version)
+        self._reports = Reports()
+        self._autoscaler = _autoscaler(settings)
+        self._pool = Pool(
+            command,
+            self._reports.worker_fd,
+            max(settings.consumers, self._autoscaler.band.least) if self._autoscaler.engaged else settings.consumers,
+            settings.drain_seconds + GRACE_SECONDS,
+            self._metrics.died,
+        )
+        self._lookout = Lookout(settings)
+        self._metrics.registry.register(Surroundings(self._pool, lambda: self._lookout.latest))
+        self._state = state
+        self._control: ControlSocket | None = None
+        self._meter = Meter()
+        self._totals: Counter[str] = Counter()
+        self._began = time.monotonic()
+        self._vitals = Vitals(notifier, self._began)
+        self._mode = "running"
+
+    def run(self) -> int:
+        """Until a signal or a configuration fault; the exit code. Raises ConfigError for an address in use."""
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._reports.close)
+            self._serve_metrics(undo)
+            selector = undo.enter_context(selectors.DefaultSelector())
+            selector.register(self._reports, selectors.EVENT_READ, self._hear)
+            inbox = SignalInbox(SIGNALS)
+            undo.callback(inbox.close)
+            selector.register(inbox, selectors.EVENT_READ, lambda: None)
+            self._open_control(selector, undo)
+            self._lookout.start()
+            undo.callback(self._lookout.stop)
+            try:
+                while not (self._mode != "running" and self._pool.gone):
+                    self._turn(selector, inbox)
+            finally:
+                self._kill_all()
+            self._hear()
+        self._log.info("supervisor stopped", **self._totals)
+        return EXIT_CONFIGURATION if self._pool.misconfigured else 0
+
+    def _turn(self, selector: selectors.BaseSelector, inbox: SignalInbox) -> None:
+        for key, _ in selector.select(TURN_SECONDS):
+            key.data()
+        for number in inbox.take():
+            self._obey(number)
+        now = time.monotonic()
+        self._autoscaler.steer(self._pool, self._meter, self._lookout.latest, now)
+        self._pool.reconcile()
+        if self._pool.misconfigured and self._mode == "running":
+            self._drain()
+        self._vitals.tell(self._pool, self._meter.rate(now), now)
+
+    def _hear(self) -> None:
+        for report in self._reports.receive():
+            self._pool.hear(report)
+            self._metrics.record(report)
+            self._meter.add(report.messages, time.monotonic())
+            self._totals.update(report.outcomes)
+
+    def _obey(self, number: int) -> None:
+        match number:
+            case signal.SIGTERM if self._mode == "running":
+                self._drain()
+            case signal.SIGTERM | signal.SIGINT | signal.SIGQUIT:
+                self._hurry()
+            case signal.SIGHUP:
+                self._roll()
+            case signal.SIGTTIN:
+                self._scale("+1")
+            case signal.SIGTTOU:
+                self._scale("-1")
+            case signal.SIGUSR2:
+                self._log.info("state", **self.described())
+
+    def _drain(self) -> None:
+        self._mode = "draining"
+        self._vitals.stopping()
+        self._log.info("draining", workers=len(self._pool.slots))
+        self._pool.drain()
+
+    def _hurry(self) -> None:
+        self._mode = "hurrying"
+        self._vitals.stopping()
+        self._log.info("hurrying", workers=len(self._pool.slots))
+        self._pool.hurry(HURRY_SECONDS)
+
+    def _roll(self) -> None:
+        if self._mode != "running":
+            return
+        self._vitals.reloading()
+        try:
+            settings = self._reload()
+        except ConfigError as error:
+            # The workers that run keep what they have: a typing slip must not stop the work.
+            self._log.error("not reloaded", faults=error.faults)
+            self._vitals.not_reloaded()
+            return
+        before, self._settings = self._settings, settings
+        self._pool.grace_seconds = settings.drain_seconds + GRACE_SECONDS
+        if (settings.scale_auto, settings.drain_target_seconds) != (before.scale_auto, before.drain_target_seconds):
+            self._autoscaler = _autoscaler(settings)
+        if settings.consumers != before.consumers and not self._autoscaler.engaged:
+            self._pool.wanted = settings.consumers
+        self._log.info("rolling", workers=len(self._pool.slots))
+        self._pool.roll()
+
+    def _scale(self, to: str) -> Mapping[str, Any]:
+        if self._mode != "running":
+            return {"error": f"the supervisor is {self._mode}"}
+        answer = scale_to(to, self._pool, self._autoscaler)
+        self._log.info("scaled by request", to=to, **answer)
+        return answer
+
+    def _answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        match request:
+            case {"verb": "status"}:
+                return self.described()
+            case {"verb": "scale", "to": str(to)}:
+                return self._scale(to)
+        return {"error": f"no such request: {request}"}
+
+    def described(self) -> dict[str, Any]:
+        """Everything worth knowing, as one JSON-able object."""
+        now = time.monotonic()
+        monitor = self._lookout.latest
+        band = self._autoscaler.band
+        return {
+            "pid": os.getpid(),
+            "version": self._version,
+            "up_seconds": round(now - self._began, 1),
+            "mode": "rolling" if self._mode == "running" and self._pool.rolling else self._mode,
+            "wanted": self._pool.wanted,
+            "auto": f"{band.least}..{band.most}" if self._autoscaler.engaged else "",
+            "rate": round(self._meter.rate(now), 1),
+            "totals": dict(self._totals),
+            "backlog": monitor.backlog,
+            "broker_fault": monitor.broker_fault,
+            "database_fault": monitor.database_fault,
+            "workers": self._pool.described(),
+        }
+
+    def _serve_metrics(self, undo: contextlib.ExitStack) -> None:
+        if not self._settings.metrics_listen:
+            return
+        host, _, port = self._settings.metrics_listen.rpartition(":")
+        try:
+            if not host or not (port.isascii() and port.isdigit()):
+                raise ValueError("is not HOST:PORT")
+            server, bound = self._metrics.serve(host.strip("[]"), int(port))
+        except (OSError, OverflowError, ValueError) as error:
+            raise ConfigError([f"INGEST_METRICS_LISTEN: {self._settings.metrics_listen}: {error}"]) from error
+        undo.callback(server.server_close)
+        undo.callback(server.shutdown)
+        self._log.info("metrics", url=f"http://{host}:{bound}/metrics")
+
+    def _open_control(self, selector: selectors.BaseSelector, undo: contextlib.ExitStack) -> None:
+        try:
+            control = ControlSocket(self._state)
+        except ControlError as error:
+            # Work matters more than being asked about it.
+            self._log.warning("no control socket", why=str(error))
+            return
+        undo.callback(control.close)
+        selector.register(control, selectors.EVENT_READ, lambda: control.serve(self._answer))
+
+    def _kill_all(self) -> None:
+        for slot in self._pool.slots:
+            slot.kill()
+
+
+def _autoscaler(settings: Settings) -> Autoscaler:
+    target = settings.drain_target_seconds
+    if not settings.scale_auto:
+        return Autoscaler(Band(1, max(2, os.cpu_count() or 2), target), engaged=False)
+    try:
+        return Autoscaler(Band.parse(settings.scale_auto, target), engaged=True)
+    except ValueError as error:
+        raise ConfigError([f"INGEST_SCALE_AUTO: {error}"]) from error
+
+
+def worker_command(lane: str, report_fd: int) -> Sequence[str]:
+    """A worker run by this interpreter, configured by the environment as we are."""
+    return [sys.executable, "-m", "ingest", "worker", "--lane", lane, "--report-fd", str(report_fd)]

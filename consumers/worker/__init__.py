@@ -1,0 +1,3 @@
+"""One consumer process: `process` connects, `lanes` says which queues, `source` brings deliveries, `pipeline` judges
+and gathers them in the `batcher`, `committer` stores them, `outbox` replies, `settle` acks.
+"""

@@ -1,0 +1,32 @@
+"""Which queues a worker consumes: a lane for the crowd, and one for suspects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from schemas.settings import Settings
+from schemas.topology import ACTIONS, DEAD, PINGS, QUARANTINE, RUNS
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Which queues a worker consumes, with the prefetch of each, and how many messages it commits at once."""
+
+    name: str
+    queues: Mapping[str, int]
+    batch_messages: int
+
+
+def main_lane(settings: Settings) -> Lane:
+    """The lane that every worker but one runs."""
+    queues = {ACTIONS: settings.prefetch, RUNS: settings.prefetch, DEAD: 100, PINGS: 10}
+    return Lane("main", queues, settings.batch_messages)
+
+
+def quarantine_lane(_settings: Settings) -> Lane:
+    """The lane for suspects: one message at a time, so that whatever it does, it does to itself."""
+    return Lane("quarantine", {QUARANTINE: 1}, 1)
+
+
+LANES: Mapping[str, Callable[[Settings], Lane]] = {"main": main_lane, "quarantine": quarantine_lane}

@@ -1,0 +1,146 @@
+"""The worker's publishing connection: replies to waiting shims, and confirmed moves to another queue."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import pika
+import pika.exceptions
+from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
+
+from consumers.broker.properties import DEATH_HEADERS, sendable
+from consumers.delivery import Delivery
+from consumers.errors import BrokerUnavailable
+from schemas.message import HEADER_ORIGIN_EXCHANGE, HEADER_ORIGIN_ROUTING_KEY, HEADER_RETRIES, RUN_END
+from schemas.topology import DELAY_EXCHANGE, QUARANTINE, ROUTING_KEYS
+from schemas.verdict import Verdict, to_wire
+
+TICK_SECONDS: Final = 0.5
+
+
+class Outbox:
+    """Publishes on a connection of its own: a broker that blocks publishers must not stop our consuming.
+
+    Connects when first used, and again after a loss.
+    """
+
+    def __init__(self, connect: Callable[[], BlockingConnection]) -> None:
+        self._connect = connect
+        self._connection: BlockingConnection | None = None
+        self._blocked = False
+        self._replies: BlockingChannel | None = None
+        self._moves: BlockingChannel | None = None
+        self._heard = 0.0
+
+    def reply(self, verdicts: Iterable[tuple[Delivery, Verdict]]) -> None:
+        """One message per waiting shim: `[[correlation id, verdict], ...]`.
+
+        Best effort: a shim that hears nothing answers 202, which is true. Raises nothing.
+        """
+        waiting: dict[str, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
+        for delivery, verdict in verdicts:
+            if delivery.reply_to and delivery.correlation_id:
+                waiting[delivery.reply_to].append((delivery.correlation_id, to_wire(verdict)))
+        if not waiting:
+            return
+        try:
+            self._ready()
+            if self._blocked or self._replies is None:
+                return
+            for reply_to, answers in waiting.items():
+                self._replies.basic_publish("", reply_to, json.dumps(answers).encode())
+        except (pika.exceptions.AMQPError, OSError, BrokerUnavailable):
+            self._lost()
+
+    def move(self, delivery: Delivery, exchange: str, routing_key: str, headers: dict[str, Any]) -> None:
+        """Publish a delivery elsewhere, bytes unchanged; returns once the broker has confirmed it.
+
+        Raises BrokerUnavailable when it did not: the delivery is still ours then.
+        """
+        old = delivery.properties
+        kept = {name: value for name, value in delivery.headers.items() if not name.startswith(DEATH_HEADERS)}
+        properties = pika.BasicProperties(
+            content_type=old.content_type,
+            content_encoding=old.content_encoding,
+            headers=sendable(kept) | headers,
+            delivery_mode=2,
+            correlation_id=old.correlation_id,
+            reply_to=old.reply_to,
+            message_id=old.message_id,
+            timestamp=old.timestamp,
+            type=old.type,
+            app_id=old.app_id,
+        )
+        try:
+            # A confirm that a blocked broker does not send would be waited for: hear first.
+            self._hear()
+            self._ready()
+            if self._blocked or self._moves is None:
+                raise BrokerUnavailable("the broker blocks publishers (memory or disk alarm)")
+            self._moves.basic_publish(exchange, routing_key, delivery.message.payload, properties, mandatory=True)
+        except (pika.exceptions.UnroutableError, pika.exceptions.NackError) as error:
+            raise BrokerUnavailable(f"{exchange or 'queue'} {routing_key} took no message: {error!r}") from error
+        except (pika.exceptions.AMQPError, OSError) as error:
+            self._lost()
+            raise BrokerUnavailable(f"lost RabbitMQ: {error!r}") from error
+
+    def quarantine(self, delivery: Delivery) -> None:
+        """Move a suspect to the lane where it is handled alone."""
+        self.move(delivery, "", QUARANTINE, _origin(delivery))
+
+    def delay(self, delivery: Delivery) -> None:
+        """Let a run end wait in the delay queue; its own exchange and routing key come back with it."""
+        headers = _origin(delivery) | {HEADER_RETRIES: delivery.retries + 1}
+        # It expires to the exchange `ingest`, which has to know the routing key, whatever the sender's was.
+        self.move(delivery, DELAY_EXCHANGE, ROUTING_KEYS[RUN_END], headers)
+
+    def tick(self) -> None:
+        """Answer heartbeats and hear of alarms; call it often, it does so every half a second."""
+        if time.monotonic() - self._heard >= TICK_SECONDS:
+            self._hear()
+
+    def _hear(self) -> None:
+        self._heard = time.monotonic()
+        if self._connection is None:
+            return
+        try:
+            self._connection.process_data_events(0)
+        except (pika.exceptions.AMQPError, OSError):
+            self._lost()
+
+    def close(self) -> None:
+        """Leave the broker."""
+        if self._connection is not None:
+            with contextlib.suppress(pika.exceptions.AMQPError, OSError):
+                self._connection.close()
+        self._lost()
+
+    def _ready(self) -> None:
+        self.tick()
+        if self._connection is not None and self._connection.is_open:
+            return
+        self._connection = self._connect()
+        self._blocked = False
+        self._connection.add_on_connection_blocked_callback(lambda *_: self._set_blocked(True))
+        self._connection.add_on_connection_unblocked_callback(lambda *_: self._set_blocked(False))
+        self._replies = self._connection.channel()
+        self._moves = self._connection.channel()
+        self._moves.confirm_delivery()
+
+    def _set_blocked(self, blocked: bool) -> None:
+        self._blocked = blocked
+
+    def _lost(self) -> None:
+        self._connection = self._replies = self._moves = None
+
+
+def _origin(delivery: Delivery) -> dict[str, Any]:
+    return {
+        HEADER_ORIGIN_EXCHANGE: delivery.exchange,
+        HEADER_ORIGIN_ROUTING_KEY: delivery.routing_key,
+    }

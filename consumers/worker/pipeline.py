@@ -1,0 +1,177 @@
+"""The worker's loop: deliveries are judged, gathered, committed, answered and settled, in that order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from consumers.broker.deaths import broker_death
+from consumers.delivery import Committed, Delivery, Judged
+from consumers.runtime.failpoints import Failpoint
+from consumers.worker.batcher import Batcher
+from consumers.worker.committer import Committer
+from consumers.worker.outbox import Outbox
+from consumers.worker.settle import acknowledge
+from consumers.worker.source import Source
+from schemas.message import PING, Message
+from schemas.topology import ACTIONS, DEAD, RUNS
+from schemas.validation.judge import Candidate
+from schemas.verdict import Invalid, Pong, WaitsForRun
+
+Judge = Callable[[Message], Candidate | Invalid]
+
+TICK_SECONDS = 1.0
+"""How long the loop may sleep: heartbeats and stop requests are heeded at least this often."""
+
+CANCEL_SECONDS = 0.05
+"""How long a drain sleeps at a time while the broker has not said that it delivers no more."""
+
+SUSPECT_AT = 2
+"""Earlier deliveries that make a message a suspect: seen for the third time, it leaves the crowd."""
+
+HURRY_SECONDS = 3.0
+"""How long a hurried end waits for the commit that is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Everything the loop works with; made by the worker, once for each connection to the broker."""
+
+    source: Source
+    judge: Judge
+    batcher: Batcher[Judged]
+    committer: Committer
+    outbox: Outbox
+    failpoint: Failpoint
+    clock: Callable[[], float]
+    max_bytes: int
+    """Payload bytes in hand at most; beyond them the broker's socket is left unread, but for heartbeats."""
+    heartbeat: float
+    drain_seconds: float
+    observe: Callable[[Committed], None] = lambda _: None
+    """Told of each batch once it is settled."""
+    tick: Callable[[int], None] = lambda _: None
+    """Told, each time round, how many messages are in hand."""
+
+    def run(
+        self,
+        stopping: Callable[[], bool],
+        *,
+        maintain: Callable[[], None],
+        hurrying: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Until `stopping` says so; then what has been received is committed and acked before returning.
+        Once `hurrying` says so, only the commit under way is finished, and the rest goes back.
+
+        Raises BrokerUnavailable, StoreUnavailable or Misconfigured; what was in hand goes back to its queue
+        then.
+        """
+        draining = False
+        drain_until = 0.0
+        read_at = self.clock()
+        inflight_bytes = inflight = 0
+        while True:
+            self.tick(len(self.batcher) + inflight)
+            if hurrying():
+                self._hurry()
+                return
+            if stopping() and not draining:
+                self.source.stop_consuming()
+                draining, drain_until = True, self.clock() + self.drain_seconds
+            if draining and self.clock() > drain_until:
+                self.committer.abandon()
+            full = self.committer.busy and self.batcher.bytes + inflight_bytes >= self.max_bytes
+            dry = False
+            if not full or self.clock() - read_at > self.heartbeat / 4:
+                deliveries = self.source.poll(0 if full else self._timeout(draining))
+                read_at = self.clock()
+                dry = not deliveries
+                for delivery in deliveries:
+                    self._take_in(delivery)
+            else:
+                self.committer.wait(TICK_SECONDS)
+            committed = self.committer.collect()
+            if committed is not None:
+                inflight_bytes = inflight = 0
+                self._settle(committed)
+            if not self.committer.busy:
+                # Only now: the store has one connection, and is not for two threads at once.
+                maintain()
+                batch = self.batcher.take(self.clock(), idle=dry, drain=draining)
+                if batch is not None:
+                    inflight_bytes, inflight = batch.bytes, len(batch.items)
+                    self.committer.submit(batch)
+                elif draining and dry and not len(self.batcher) and self._left(drain_until):
+                    return
+            if dry:
+                self.outbox.tick()
+
+    def _hurry(self) -> None:
+        self.committer.abandon()
+        self.committer.wait(HURRY_SECONDS)
+        committed = self.committer.collect()
+        if committed is not None:
+            self._settle(committed)
+
+    def _left(self, drain_until: float) -> bool:
+        """Nothing more is under way; a broker that does not say so is not waited for longer than all else."""
+        return self.source.stopped or self.clock() > drain_until
+
+    def _timeout(self, draining: bool) -> float:
+        if self.committer.busy:
+            return TICK_SECONDS  # The end of the commit wakes us.
+        if draining:
+            return 0 if self.source.stopped else CANCEL_SECONDS
+        return self.batcher.patience(self.clock()) if len(self.batcher) else TICK_SECONDS
+
+    def _take_in(self, delivery: Delivery) -> None:
+        if delivery.deliveries >= SUSPECT_AT and delivery.queue in (ACTIONS, RUNS):
+            self._quarantine(delivery)
+            return
+        item = Judged(delivery, self._judged(delivery))
+        self.batcher.add(item, len(delivery.message.payload), self.clock())
+
+    def _judged(self, delivery: Delivery) -> Candidate | Invalid | Pong:
+        message = delivery.message
+        if delivery.queue == DEAD:
+            return broker_death(delivery.headers)
+        if message.kind == PING:
+            return Pong()
+        self.failpoint.reach("judge", message.payload)
+        return self.judge(message)
+
+    def _quarantine(self, delivery: Delivery) -> None:
+        self.outbox.quarantine(delivery)
+        self.failpoint.reach("after_move", delivery.message.payload)
+        acknowledge(self.source, [delivery], whole_prefix=False)
+        structlog.get_logger().warning("suspect quarantined", queue=delivery.queue, deliveries=delivery.deliveries)
+
+    def _settle(self, committed: Committed) -> None:
+        pairs = list(zip(committed.batch.items, committed.verdicts, strict=True))
+        waits = [item.delivery for item, verdict in pairs if isinstance(verdict, WaitsForRun)]
+        self.outbox.reply((item.delivery, verdict) for item, verdict in pairs if not isinstance(verdict, WaitsForRun))
+        for delivery in waits:
+            self.outbox.delay(delivery)
+        acknowledge(self.source, [item.delivery for item in committed.batch.items], whole_prefix=True)
+        self.failpoint.reach("after_ack")
+        structlog.get_logger().info("batch committed", **_line(committed))
+        self.observe(committed)
+
+
+def _line(committed: Committed) -> Mapping[str, Any]:
+    counts: dict[str, int] = {}
+    for verdict in committed.verdicts:
+        duplicate = getattr(verdict, "duplicate", False)
+        outcome = "duplicate" if duplicate else verdict.code
+        counts[outcome] = counts.get(outcome, 0) + 1
+    batch = committed.batch
+    return {
+        "messages": len(batch.items),
+        "bytes": batch.bytes,
+        "trigger": batch.trigger,
+        "seconds": round(committed.seconds, 4),
+        **counts,
+    }

@@ -1,0 +1,219 @@
+"""A worker process: database first, then broker; runs the pipeline until told to stop, through every outage."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from consumers.broker.connection import connect, parameters
+from consumers.broker.declare import declare
+from consumers.delivery import Committed, Judged
+from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
+from consumers.runtime.exit_codes import EXIT_CONFIGURATION, EXIT_OK
+from consumers.runtime.failpoints import Failpoint
+from consumers.runtime.long_life import collect_rarely
+from consumers.runtime.signals import SignalInbox
+from consumers.store.store import Store
+from consumers.telemetry.reporter import Reporter
+from consumers.telemetry.reports import Line
+from consumers.worker.batcher import Batcher
+from consumers.worker.committer import Committer
+from consumers.worker.lanes import LANES, Lane
+from consumers.worker.outbox import Outbox
+from consumers.worker.pipeline import Pipeline
+from consumers.worker.source import Source
+from schemas.settings import Settings
+from schemas.validation.judge import Judge
+
+MAINTENANCE_SECONDS = 3600.0
+MAX_INFLIGHT_BYTES = 16 * 1024 * 1024
+
+
+LINGER_SECONDS = 0.008
+"""How long a batch waits for as many messages as the last one had."""
+
+
+class Worker:
+    """One consumer process; `run` is its whole life."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        lane: Lane,
+        version: str,
+        failpoint: Failpoint,
+        *,
+        reporter: Reporter | None = None,
+        observe: Callable[[Committed], None] = lambda _: None,
+        signals: SignalInbox | None = None,
+    ) -> None:
+        self._settings = settings
+        self._signals = signals
+        self._reporter = reporter or Reporter(lane.name)
+        self._observe = observe
+        self._lane = lane
+        self._failpoint = failpoint
+        self._stop = threading.Event()
+        self._hurry = threading.Event()
+        self._parent = os.getppid()
+        self._name = f"chef-ingest {lane.name} {socket.gethostname()}:{os.getpid()}"
+        self._store = Store(settings, version, failpoint)
+        self._judge = Judge.from_settings(settings)
+        self._generation = 0
+        self._maintained = float("-inf")
+        self._log = structlog.get_logger().bind(worker=os.getpid(), lane=lane.name)
+
+    def _stopping(self) -> bool:
+        # A worker whose supervisor was killed must not work on, unseen.
+        return self._stop.is_set() or os.getppid() != self._parent
+
+    def stop(self) -> None:
+        """Drain and return from `run`; safe in a signal handler and called twice."""
+        self._stop.set()
+
+    def hurry(self) -> None:
+        """Finish the commit under way, give the rest back, and return from `run`; safe in a signal handler."""
+        self._hurry.set()
+        self._stop.set()
+
+    def run(self) -> int:
+        """Work until `stop`; the exit code. 78 means that a person has to change something."""
+        attempt = 0
+        while not self._stopping():
+            began = time.monotonic()
+            try:
+                self._session()
+            except Misconfigured as error:
+                self._log.error("stopped: configuration", why=str(error))
+                return EXIT_CONFIGURATION
+            except (BrokerUnavailable, StoreUnavailable) as error:
+                attempt = 1 if time.monotonic() - began > 30 else attempt + 1
+                if not self._stop.is_set():
+                    pause = backoff(attempt)
+                    self._log.warning("waiting", why=str(error), seconds=round(pause, 2))
+                    if isinstance(error, StoreUnavailable):
+                        self._reporter.error(error)
+                    self._reporter.state("waiting", str(error))
+                    self._stop.wait(pause)
+        self._store.close()
+        self._log.info("stopped")
+        return EXIT_OK
+
+    def _session(self) -> None:
+        """One stretch with a database and a broker."""
+        self._store.connect()
+        source = self._open()
+        outbox = Outbox(self._connect)
+        committer = Committer(self._store, source.wake, time.monotonic, self._reporter.error)
+        self._log.info("consuming", queues=sorted(self._lane.queues))
+        try:
+            self._reporter.state("consuming")
+            pipeline = self._pipeline(source, outbox, committer)
+            pipeline.run(self._stopping, maintain=self._maintain, hurrying=self._hurry.is_set)
+        finally:
+            committer.close()
+            outbox.close()
+            source.close()
+
+    def _open(self) -> Source:
+        """The topology declared, and its queues consumed, on the first host that takes us."""
+        settings = self._settings
+        connection = self._connect()
+        declare(connection)
+        connection.close()
+        self._generation += 1
+        hosts = parameters(settings.amqp_url, heartbeat=settings.heartbeat_seconds, name=self._name)
+        for host in hosts[:-1]:
+            with contextlib.suppress(BrokerUnavailable):
+                return Source(host, self._lane.queues, self._generation, self._signals)
+        return Source(hosts[-1], self._lane.queues, self._generation, self._signals)
+
+    def _pipeline(self, source: Source, outbox: Outbox, committer: Committer) -> Pipeline:
+        settings = self._settings
+        return Pipeline(
+            source=source,
+            judge=self._judge,
+            batcher=Batcher[Judged](
+                self._lane.batch_messages, settings.batch_bytes, settings.batch_age_seconds, LINGER_SECONDS
+            ),
+            committer=committer,
+            outbox=outbox,
+            failpoint=self._failpoint,
+            clock=time.monotonic,
+            max_bytes=MAX_INFLIGHT_BYTES,
+            heartbeat=settings.heartbeat_seconds,
+            drain_seconds=settings.drain_seconds,
+            observe=self._observed,
+            tick=lambda inflight: self._tick(inflight, committer.paused),
+        )
+
+    def _observed(self, committed: Committed) -> None:
+        self._reporter.observe(committed)
+        self._observe(committed)
+
+    def _tick(self, inflight: int, paused: str) -> None:
+        if self._stop.is_set():
+            self._reporter.state("draining")
+        self._reporter.tick(inflight, paused)
+
+    def _connect(self) -> Any:
+        return connect(self._settings.amqp_url, heartbeat=self._settings.heartbeat_seconds, name=self._name)
+
+    def _maintain(self) -> None:
+        """Now and then, between batches: partitions ahead."""
+        if time.monotonic() - self._maintained < MAINTENANCE_SECONDS:
+            return
+        self._maintained = time.monotonic()
+        try:
+            made = self._store.make_partitions()
+        except (StoreUnavailable, Misconfigured) as error:
+            # The default partition takes what has none; a role that may not create tables can still store.
+            self._log.warning("partitions not made", why=str(error), remedy="chef-ingest migrate, as the owner")
+        else:
+            if made:
+                self._log.info("partitions made", partitions=made)
+
+
+def backoff(attempt: int, longest: float = 10.0) -> float:
+    """Seconds to wait before try number `attempt`: full jitter, so that a fleet does not come back as one."""
+    return random.uniform(0.05, min(longest, 0.2 * 2.0 ** min(attempt, 16)))
+
+
+def run_worker(
+    settings: Settings,
+    lane: str,
+    version: str,
+    failpoint: Failpoint,
+    *,
+    report_fd: int | None = None,
+    observe: Callable[[Committed], None] = lambda _: None,
+) -> int:
+    """A worker in this process: SIGTERM drains it, SIGINT and SIGQUIT hurry it; its exit code.
+
+    `report_fd` is the supervisor's line, inherited from it.
+    """
+    reporter = Reporter(lane) if report_fd is None else Reporter(lane, Line(report_fd).send)
+    # A loop that sleeps is woken, and need not sleep to its end before it sees that it is to stop.
+    signals = SignalInbox(())
+    worker = Worker(
+        settings, LANES[lane](settings), version, failpoint, reporter=reporter, observe=observe, signals=signals
+    )
+    signal.signal(signal.SIGTERM, lambda *_: worker.stop())
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, lambda *_: worker.hurry())
+    # A closing terminal tells the whole group; our supervisor decides what it means.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    collect_rarely()
+    # The commit thread waits for the network dozens of times a batch, and each time for its turn after that.
+    sys.setswitchinterval(0.001)
+    return worker.run()

@@ -1,0 +1,200 @@
+"""The worker's inbox: deliveries off its queues, or none, a tick, when nothing came in time."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+import pika
+import pika.exceptions
+from pika.channel import Channel
+from pika.spec import BasicProperties
+
+from consumers.broker.deaths import origin
+from consumers.broker.frames import Address, DeliveringConnection
+from consumers.delivery import Delivery
+from consumers.errors import BrokerUnavailable
+from consumers.runtime.signals import SignalInbox
+from schemas.message import HEADER_ORIGIN_EXCHANGE, HEADER_ORIGIN_ROUTING_KEY, Message
+from schemas.topology import CHEF_EXCHANGE, DEAD_EXCHANGE, KINDS_BY_ROUTING_KEY
+
+OPEN_SECONDS: Final = 15.0
+"""How long the broker may take over each step of opening and closing."""
+
+HELD_BYTES: Final = 4 * 1024 * 1024
+"""Payload bytes that are taken in at most (and one turn of the loop more) before the first `poll`."""
+
+
+class Source:
+    """Consumes `queues` (name -> prefetch) on one channel of a connection of its own.
+
+    pika's SelectConnection, whose loop is turned here by hand, with deliveries put together by our own
+    `DeliveringConnection`: as readable to the caller as a BlockingConnection. `generation` tells this
+    channel's delivery tags from an older channel's. A signal that arrives in `signals` ends a waiting `poll`.
+    Raises BrokerUnavailable when it can't be opened.
+    """
+
+    def __init__(
+        self,
+        parameters: pika.URLParameters,
+        queues: Mapping[str, int],
+        generation: int,
+        signals: SignalInbox | None = None,
+    ) -> None:
+        self.generation = generation
+        self._inbox: list[Delivery] = []
+        self._queues: dict[str, str] = {}
+        self._answered: set[str] = set()
+        self._lost: str = ""
+        self._connection = DeliveringConnection(
+            parameters,
+            on_open_error_callback=lambda _, error: self._lose(f"can't connect to RabbitMQ: {error!r}"),
+            on_close_callback=lambda _, error: self._lose(f"lost RabbitMQ: {error!r}"),
+        )
+        self._loop = self._connection.ioloop
+        self._loop.activate_poller()
+        if signals is not None:
+            self._loop.add_handler(signals.fileno(), lambda *_: signals.take(), self._loop.READ)
+        self._turn_until(lambda: self._connection.is_open)
+        self._connection.hear(self._on_delivery)
+        self.channel: Channel = self._connection.channel(on_open_callback=lambda _: None)
+        self._turn_until(lambda: self.channel.is_open)
+        self.channel.add_on_close_callback(lambda _, error: self._lose(f"the broker closed our channel: {error!r}"))
+        self.channel.add_on_cancel_callback(self._on_cancel)
+        self._wanted = len(queues)
+        self._to_consume = list(queues.items())
+        self._uncancelled: set[str] = set()
+        self._stopping = False
+        self._consume_next()
+        # The broker delivers from the first queue on, and its answer for the next comes after that: what is large
+        # is not read to its end here, but as the caller polls, who knows how much he can hold.
+        self._turn_until(lambda: self._consuming or self._held > HELD_BYTES)
+
+    def poll(self, timeout: float) -> list[Delivery]:
+        """What has come, waiting up to `timeout` seconds for the first; keeps heartbeats going.
+
+        Raises BrokerUnavailable when the connection, the channel or a consumer is gone.
+        """
+        if not self._inbox and not self._lost:
+            self._turn(timeout)
+        if self._lost:
+            raise BrokerUnavailable(self._lost)
+        deliveries, self._inbox = self._inbox, []
+        return deliveries
+
+    def wake(self) -> None:
+        """Make a waiting `poll` return now. The one method another thread may call."""
+        self._loop.add_callback_threadsafe(lambda: None)
+
+    def stop_consuming(self) -> None:
+        """Ask for no more deliveries; what is under way is still polled, and can be settled."""
+        self._stopping = True
+        self._to_consume.clear()
+        self._uncancelled = set(self._queues)
+        try:
+            for tag in self._queues:
+                self.channel.basic_cancel(tag, callback=partial(self._on_cancelled, tag))
+        except (pika.exceptions.AMQPError, OSError) as error:
+            raise BrokerUnavailable(f"lost RabbitMQ: {error!r}") from error
+
+    @property
+    def stopped(self) -> bool:
+        """After `stop_consuming`: the broker has heard it, so nothing more is under way."""
+        return not self._uncancelled
+
+    def close(self) -> None:
+        """Give back what is unacked, and leave."""
+        with contextlib.suppress(pika.exceptions.AMQPError, OSError, BrokerUnavailable):
+            if self._connection.is_open:
+                self._connection.close()
+                self._turn_until(lambda: self._connection.is_closed)
+        self._loop.close()
+
+    @property
+    def _consuming(self) -> bool:
+        return len(self._answered) == self._wanted
+
+    @property
+    def _held(self) -> int:
+        return sum(len(each.message.payload) for each in self._inbox)
+
+    def _consume_next(self) -> None:
+        """Consume one queue after another, each once the broker has answered for the one before."""
+        if self._to_consume:
+            queue, prefetch = self._to_consume.pop(0)
+            # Without a global flag the prefetch holds for the consumers that come after it.
+            self.channel.basic_qos(prefetch_count=prefetch, callback=lambda _: self._consume(queue))
+
+    def _consume(self, queue: str) -> None:
+        if self._stopping:
+            return
+        tag = f"{queue}.{self.generation}"
+        self._queues[tag] = queue
+        self.channel.basic_consume(queue, self._on_message, consumer_tag=tag, callback=partial(self._on_consuming, tag))
+
+    def _on_consuming(self, tag: str, _answer: Any) -> None:
+        self._answered.add(tag)
+        self._consume_next()
+
+    def _on_cancelled(self, tag: str, _answer: Any) -> None:
+        self._uncancelled.discard(tag)
+
+    def _turn_until(self, done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + OPEN_SECONDS
+        while not done():
+            if self._lost:
+                raise BrokerUnavailable(self._lost)
+            if time.monotonic() > deadline:
+                raise BrokerUnavailable(f"RabbitMQ did not answer within {OPEN_SECONDS:g} s")
+            self._turn(0.1)
+
+    def _turn(self, timeout: float) -> None:
+        """One turn reads what the socket holds; a wake-up from another thread ends it too."""
+        timer = self._loop.call_later(timeout, lambda: None)
+        self._loop.poll()
+        self._loop.process_timeouts()
+        self._loop.remove_timeout(timer)
+
+    def _lose(self, why: str) -> None:
+        self._lost = self._lost or why
+
+    def _on_cancel(self, frame: Any) -> None:
+        self._lose(f"the broker cancelled our consumer of {self._queues.get(frame.method.consumer_tag, 'a queue')}")
+
+    def _on_message(self, _channel: Channel, method: Any, properties: Any, body: bytes) -> None:
+        address = Address(method.consumer_tag, method.exchange, method.routing_key)
+        self._on_delivery(address, method.delivery_tag, properties, body)
+
+    def _on_delivery(self, address: Address, tag: int, properties: BasicProperties, body: bytes) -> None:
+        headers = properties.headers or {}
+        consumer_tag, exchange, routing_key = address
+        if headers and HEADER_ORIGIN_EXCHANGE in headers:
+            exchange = str(headers[HEADER_ORIGIN_EXCHANGE])
+            routing_key = str(headers.get(HEADER_ORIGIN_ROUTING_KEY, ""))
+        elif exchange == DEAD_EXCHANGE:
+            exchange, routing_key = origin(headers, exchange, routing_key)
+        chef = exchange == CHEF_EXCHANGE
+        kind = "action" if chef else properties.type or KINDS_BY_ROUTING_KEY.get(routing_key, routing_key)
+        self._inbox.append(
+            Delivery(
+                Message.from_headers(
+                    body,
+                    kind=kind,
+                    door="chef" if chef else "http",
+                    content_encoding=properties.content_encoding,
+                    headers=headers,
+                ),
+                tag,
+                self.generation,
+                self._queues[consumer_tag],
+                exchange,
+                routing_key,
+                properties.reply_to,
+                properties.correlation_id,
+                headers,
+                properties,
+            )
+        )

@@ -1,0 +1,3 @@
+"""Who may come in: `gate` holds all of it and reloads it, `exposure` where we may listen, `tls`, and the `guard` with
+`tokens`, `signatures`, `keys`.
+"""

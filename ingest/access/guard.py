@@ -1,0 +1,217 @@
+"""Who may ask what of the shim: tokens and Chef's signatures, told to clients as 401 or 403 and to the log in full."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from starlette.types import Message as Event
+from starlette.types import Receive
+
+from ingest.access import signatures, tokens
+from ingest.access.keys import KeyFolder
+from ingest.http.answers import Answer, Asked, fault, of_outcome
+from ingest.http.negotiation import content_coding
+from ingest.http.requests import Declined, Request
+from schemas.message import ACTION
+from schemas.settings import ConfigError, Settings
+from schemas.validation.decode import decode
+from schemas.verdict import Invalid
+
+Handler = Callable[[Request], Awaitable[Answer]]
+
+PUBLIC: Final = frozenset({"/healthz", "/readyz", "/openapi.json"})
+"""Routes that tell nothing of anybody, for probes and for who writes a client."""
+
+_ACTION: Final = "/actions/{id}"
+_MESSAGES: Final = "/messages"
+_ORGANIZATION: Final = msgspec.json.Decoder(str | None)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks. `organizations` empty: any; `node`: a client, which speaks for itself only."""
+
+    name: str
+    scopes: frozenset[str]
+    organizations: frozenset[str] = frozenset()
+    node: str | None = None
+
+
+def scope_of(template: str, method: str) -> str:
+    """The scope that a route demands: GET reads, POST writes runs or actions."""
+    if method in ("GET", "HEAD"):
+        return "read"
+    return "runs" if "/runs" in template else "actions"
+
+
+class Guard:
+    """Stands before every route that is not public. Made once; `reload` reads the tokens again."""
+
+    def __init__(self, settings: Settings, *, now: Callable[[], float] = time.time) -> None:
+        """Reads the tokens. Raises ConfigError with all that `auth` wants and is missing or unused."""
+        check_settings(settings)
+        self._settings = settings
+        self._now = now
+        self._keys = KeyFolder(Path(settings.client_keys)) if settings.auth in ("signature", "any") else None
+        self._tokens: tuple[tokens.Token, ...] = ()
+        self._takes_tokens = settings.auth == "token" or (settings.auth == "any" and bool(settings.tokens_file))
+        self._challenge = (b"www-authenticate", b"Bearer" if self._takes_tokens else b'X-Ops-Sign version="1.3"')
+        self.reload()
+
+    def reload(self) -> list[str]:
+        """Read the tokens file again; the names now in it. Raises ConfigError, and then the old ones stay."""
+        if self._takes_tokens:
+            self._tokens = tokens.read(Path(self._settings.tokens_file))
+        return [token.name for token in self._tokens]
+
+    def wrap(self, template: str, method: str, handler: Handler) -> Handler:
+        """The handler as it is reached through the guard; a public one is itself."""
+        if template in PUBLIC:
+            return handler
+        scope = scope_of(template, method)
+
+        async def guarded(request: Request) -> Answer:
+            principal = self._authenticate(request)
+            request.facts["who"] = principal.name
+            self._authorize(principal, scope, template, request)
+            answer = await handler(request)
+            if principal.organizations and template == _ACTION and answer.status == 200:
+                return _own(answer, principal)
+            return answer
+
+        return guarded
+
+    def _authenticate(self, request: Request) -> Principal:
+        secret = tokens.presented(request.fields) if self._takes_tokens else None
+        if secret is not None:
+            token = tokens.find(self._tokens, secret)
+            if token is None:
+                raise self._unknown(request, "no such token")
+            return Principal(f"token {token.name}", token.scopes, token.organizations)
+        if self._keys is None or not signatures.is_signed(request.fields):
+            raise self._unknown(request, "nothing presented")
+        try:
+            return self._signer(request, self._keys)
+        except signatures.BadSignature as error:
+            raise self._unknown(request, str(error)) from None
+
+    def _signer(self, request: Request, keys: KeyFolder) -> Principal:
+        claim = signatures.claim(request.method, request.scope["raw_path"], request.fields)
+        request.facts["claims"] = claim.user[:200]
+        if abs(self._now() - claim.at) > self._settings.signature_skew_seconds:
+            raise signatures.BadSignature("X-Ops-Timestamp is too far from our clock")
+        organization = request.params.get("organization")
+        key = None if organization is None else keys.find(organization, claim.user)
+        client = key is not None
+        key = key or keys.find(None, claim.user)
+        if key is None:
+            raise signatures.BadSignature("no key for this name")
+        claim.verify(key)
+
+        def check(body: bytes) -> None:
+            try:
+                claim.check_body(body)
+            except signatures.BadSignature as error:
+                raise self._unknown(request, str(error)) from None
+
+        request.receive = _checked(request.receive, check)
+        if client and organization is not None:
+            return Principal(
+                f"client {organization}/{claim.user}",
+                frozenset({"runs", "read"}),
+                frozenset({organization}),
+                claim.user,
+            )
+        return Principal(f"user {claim.user}", frozenset({"actions", "read"}))
+
+    def _authorize(self, principal: Principal, scope: str, template: str, request: Request) -> None:
+        if scope not in principal.scopes:
+            raise _forbidden(request, f"not for {scope}")
+        if principal.node is not None and request.params.get("node") != principal.node:
+            raise _forbidden(request, "another node's")
+        if not principal.organizations:
+            return
+        organization = request.params.get("organization")
+        if organization is not None:
+            if organization not in principal.organizations:
+                raise _forbidden(request, "another organization's")
+        elif template == _MESSAGES:
+            request.receive = _checked(request.receive, lambda body: self._check_action(body, principal, request))
+        elif template != _ACTION:
+            raise _forbidden(request, "not for one organization")
+
+    def _check_action(self, body: bytes, principal: Principal, request: Request) -> None:
+        """An action of the token's own organizations goes on; its organization is in the body, so that is read."""
+        settings = self._settings
+        encoding = content_coding(request.fields.get(b"content-encoding"))
+        read = decode(body, encoding, max_bytes=settings.max_inflated_bytes, max_depth=settings.max_depth)
+        if isinstance(read, Invalid):
+            raise Declined(of_outcome(read, Asked(ACTION, "", "")))
+        if _organization(read.members) not in principal.organizations:
+            raise _forbidden(request, "another organization's")
+
+    def _unknown(self, request: Request, why: str) -> Declined:
+        request.facts["denied"] = why
+        return Declined(fault(401, "not authenticated", code="unauthenticated", headers=(self._challenge,)))
+
+
+def check_settings(settings: Settings) -> None:
+    """Raises ConfigError where what is set for authentication does not fit together."""
+    auth, faults = settings.auth, []
+    if auth == "none" and (settings.tokens_file or settings.client_keys):
+        faults.append("INGEST_AUTH: none, though there are tokens or keys; set token, signature or any")
+    if auth == "token" and not settings.tokens_file:
+        faults.append("INGEST_TOKENS_FILE: INGEST_AUTH is token, so name the file; `chef-ingest token new` helps")
+    if auth in ("signature", "any") and not settings.client_keys:
+        faults.append(f"INGEST_CLIENT_KEYS: INGEST_AUTH is {auth}, so name the folder of the clients' public keys")
+    elif settings.client_keys and not Path(settings.client_keys).is_dir():
+        faults.append(f"INGEST_CLIENT_KEYS: {settings.client_keys}: no such folder")
+    if faults:
+        raise ConfigError(faults)
+
+
+def _checked(receive: Receive, check: Callable[[bytes], None]) -> Receive:
+    """`receive`, with `check` called on the whole body before its last part is handed on."""
+    parts = bytearray()
+
+    async def checked() -> Event:
+        event = await receive()
+        if event["type"] == "http.request":
+            body = event.get("body", b"")
+            last = not event.get("more_body", False)
+            if last and not parts:
+                check(body)
+            else:
+                parts.extend(body)
+                if last:
+                    check(bytes(parts))
+        return event
+
+    return checked
+
+
+def _own(answer: Answer, principal: Principal) -> Answer:
+    """The answer, unless it is of another organization: that one does not exist for who asks."""
+    assert isinstance(answer.content, bytes)
+    members = msgspec.json.decode(answer.content, type=dict[str, msgspec.Raw])
+    if _organization(members) in principal.organizations:
+        return answer
+    return fault(404, "no such action", code="not_found")
+
+
+def _organization(members: Mapping[str, Any]) -> str | None:
+    try:
+        name: str | None = _ORGANIZATION.decode(members.get("organization_name", b"null"))
+    except msgspec.DecodeError:
+        return None
+    return name
+
+
+def _forbidden(request: Request, why: str) -> Declined:
+    request.facts["denied"] = why
+    return Declined(fault(403, "not allowed", code="forbidden"))

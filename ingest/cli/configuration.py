@@ -1,0 +1,56 @@
+"""Reads the configuration at an entry point: the environment, then a TOML file, then defaults."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+
+from ingest.cli.urls import check_urls
+from schemas.settings import ConfigError, Loaded, Settings, load, mask_url, variable
+
+_URL = re.compile(r"[a-z]+://|[a-z_]+ *=")
+"""What begins a URL or libpq's other kind of connection string."""
+
+
+def configure(environ: Mapping[str, str]) -> Loaded:
+    """Settings with their origins. `INGEST_CONFIG` names the TOML file. Raises ConfigError."""
+    path = environ.get("INGEST_CONFIG", "")
+    file = _read_file(Path(path)) if path else {}
+    loaded = load(environ, file=file, file_name=path, read_secret=lambda name: Path(name).read_text("utf-8"))
+    check_urls(loaded.settings)
+    return loaded
+
+
+def _read_file(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError([f"INGEST_CONFIG: {path}: {error.strerror}"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError([f"INGEST_CONFIG: {path}: no TOML: {error}"]) from None
+
+
+def masked(value: str) -> str:
+    """A secret to show: a URL without its passwords, anything else not at all."""
+    return mask_url(value) if not value or _URL.match(value) else "***"
+
+
+def described(loaded: Loaded) -> list[dict[str, str]]:
+    """Every setting as text: variable, value (secrets masked), unit, where it came from, what it is for."""
+    rows = []
+    for each in fields(Settings):
+        value = getattr(loaded.settings, each.name)
+        rows.append(
+            {
+                "setting": each.name,
+                "variable": variable(each.name),
+                "value": masked(value) if each.metadata["secret"] else str(value),
+                "unit": each.metadata["unit"],
+                "origin": loaded.origins[each.name],
+                "help": each.metadata["help"],
+            }
+        )
+    return rows

@@ -1,0 +1,3 @@
+"""`chef-ingest dead`: `commands` with their `options`, carried out by `letters`, `replay`, `edit` and `importing`;
+`text` words one letter.
+"""

@@ -1,0 +1,177 @@
+"""The commands about dead letters: each calls one function of the library."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from consumers.dead_letters.selector import Selector
+from ingest.cli.dead.options import accountable, rate, selected, yes_option
+from ingest.cli.options import output_option, says_what_is_wrong, settings_from
+
+
+@click.group()
+def dead() -> None:
+    """Dead letters: messages that could not be stored, kept with their reason, to be replayed.
+
+    Looking changes nothing. What changes letters says first what it would do, and does it with --yes.
+    """
+
+
+@dead.command("list")
+@selected
+@output_option
+@says_what_is_wrong
+def list_(selector: Selector, output: str) -> None:
+    """List letters that are not settled, or those in --state."""
+    from ingest.cli.dead import letters
+
+    letters.show_list(settings_from(), selector, output)
+
+
+@dead.command()
+@selected
+@output_option
+@says_what_is_wrong
+def groups(selector: Selector, output: str) -> None:
+    """Letters by cause: how many, since when, why, and one of each as a sample."""
+    from ingest.cli.dead import letters
+
+    letters.show_groups(settings_from(), selector, output)
+
+
+@dead.command()
+@click.argument("letter_id", metavar="ID", type=click.IntRange(1))
+@output_option
+@says_what_is_wrong
+def show(letter_id: int, output: str) -> None:
+    """One letter in full: reason, envelope, history, body, and what would become of it now."""
+    from ingest.cli.dead import letters
+
+    letters.show_letter(settings_from(), letter_id, output)
+
+
+@dead.command()
+@selected
+@output_option
+@says_what_is_wrong
+def stats(selector: Selector, output: str) -> None:
+    """How many letters there are, by state, stage and reason."""
+    from ingest.cli.dead import letters
+
+    letters.show_stats(settings_from(), selector, output)
+
+
+@dead.command()
+@selected
+@yes_option
+@click.option("--only-fixed", is_flag=True, help="Just those that would be stored, as things are now.")
+@click.option("--rate", callback=rate, metavar="N/s", help="So many letters a second at most.")
+@click.option("--wait", is_flag=True, help="Report what becomes of each letter.")
+@click.option("--timeout", type=click.FloatRange(0), default=120.0, show_default=True,
+              help="With --wait: give up when no letter was settled for so many seconds.")  # fmt: skip
+@click.option("--fresh", is_flag=True, help="Don't go on with an interrupted replay of the same letters.")
+@accountable
+@output_option
+@says_what_is_wrong
+def replay(selector: Selector, who: str, why: str | None, output: str, **options: Any) -> None:
+    """Send letters to where they came from, once more.
+
+    Shows how many there are by cause, and how many would now pass; --yes sends them. Open letters only, unless
+    others are named by --id or --state. Ctrl-C stops after the letter in hand; the same command goes on.
+    """
+    from ingest.cli.dead import replay
+
+    words = click.get_current_context().meta["selector"]
+    sys.exit(replay.replay(settings_from(), selector, words, who=who, why=why, output=output, **options))
+
+
+@dead.command()
+@selected
+@click.option("--patch", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+              help="Apply a JSON Patch (RFC 6902) instead of opening $EDITOR; for many letters too.")  # fmt: skip
+@click.option("--revert", is_flag=True, help="Send again what was received.")
+@click.option("--anyway", is_flag=True, help="Save it even if it would still be refused.")
+@click.argument("letter_id", metavar="[ID]", type=click.IntRange(1), required=False)
+@yes_option
+@accountable
+@output_option
+@says_what_is_wrong
+def edit(selector: Selector, letter_id: int | None, **options: Any) -> None:
+    """Correct what replays send; what was received is kept. The result is judged before it is saved."""
+    from ingest.cli.dead import edit
+
+    sys.exit(edit.edit(settings_from(), selector, letter_id, **options))
+
+
+def _decision(name: str, help_: str) -> None:
+    @dead.command(name, help=help_)
+    @selected
+    @yes_option
+    @accountable
+    @output_option
+    @says_what_is_wrong
+    def decide(selector: Selector, **options: Any) -> None:
+        from ingest.cli.dead import letters
+
+        letters.decide(settings_from(), selector, name, **options)
+
+
+_decision("discard", "Give letters up: kept as discarded, with who and why.")
+_decision("park", "Put letters aside: replayed only when named.")
+_decision("unpark", "Open parked letters again; with --state discarded, discarded ones.")
+
+
+@dead.command()
+@selected
+@says_what_is_wrong
+def export(selector: Selector) -> None:
+    """Print letters as NDJSON, payloads in base64; `dead import` and `chef-ingest import` read it."""
+    from ingest.cli.dead import letters
+
+    letters.export(settings_from(), selector)
+
+
+@dead.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@accountable
+@says_what_is_wrong
+def import_(files: tuple[Path, ...], who: str, why: str | None) -> None:
+    """Keep exported letters as letters here. A message that is a letter already is left as it is."""
+    from ingest.cli.dead import letters
+
+    letters.import_letters(settings_from(), files, who=who, why=why)
+
+
+@dead.command()
+@selected
+@click.option("--unsettled-too", is_flag=True, help="Letters that nobody has settled as well: they are lost then.")
+@yes_option
+@accountable
+@output_option
+@says_what_is_wrong
+def prune(selector: Selector, **options: Any) -> None:
+    """Delete letters beyond INGEST_LETTERS_KEEP_DAYS and INGEST_LETTERS_MAX; settled ones first."""
+    from ingest.cli.dead import letters
+
+    letters.prune(settings_from(), selector, **options)
+
+
+@click.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--organization", help="Of failed-reporting-data.json, which does not name it.")
+@click.option("--node", help="Of failed-reporting-data.json, which does not name it.")
+@click.option("--run-id", help="Of failed-reporting-data.json, unless the file names it.")
+@says_what_is_wrong
+def import_files(files: tuple[Path, ...], **facts: str | None) -> None:
+    """Put messages from FILES into the queue: what a chef-client could not report, or exported letters.
+
+    A chef-client whose end report failed leaves failed-reporting-data.json in its cache. Importing twice does no
+    harm: a message that is stored already is the same row.
+    """
+    from ingest.cli.dead.importing import import_files as run
+
+    run(settings_from(), files, **facts)

@@ -1,0 +1,111 @@
+"""Edits letters for a person: in $EDITOR, or by a JSON Patch over many; judged before it is saved."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from consumers.dead_letters import edit as editing
+from consumers.dead_letters import queries
+from consumers.dead_letters.dry_run import DryRun
+from consumers.dead_letters.errors import NotEditable
+from consumers.dead_letters.repository import Letter, Repository, repository_at
+from consumers.dead_letters.selector import OPEN, PARKED, Selector
+from ingest.cli.dead.letters import say
+from ingest.cli.options import version
+from ingest.cli.output import print_rows
+from schemas.settings import Settings
+
+
+def edit(
+    settings: Settings, selector: Selector, letter_id: int | None, *, patch: Path | None, revert: bool, anyway: bool,
+    yes: bool, who: str, why: str | None, output: str,
+) -> int:  # fmt: skip
+    """Exit code: 0 when every letter is, or would be, saved; else 1."""
+    chosen = Selector(ids=(letter_id,)) if letter_id else selector
+    if not patch and not revert and len(chosen.ids) != 1:
+        raise click.UsageError("name one letter to edit, or give --patch FILE for many")
+    operations = _operations(patch) if patch else None
+    dry_run = DryRun(settings, version())
+    try:
+        with repository_at(settings.database_url, who=who, why=why) as repository:
+            letters = queries.letters(repository, chosen.within(OPEN, PARKED))
+            if revert:
+                step: Callable[[Letter], dict[str, Any]] = lambda letter: _revert(repository, letter, yes)  # noqa: E731
+            else:
+                editor = _Editor(repository, dry_run, operations, anyway, yes or operations is None)
+                step = editor.edit
+            rows = [step(letter) for letter in letters]
+    finally:
+        dry_run.close()
+    print_rows(rows, output, sys.stdout)
+    if not rows:
+        say("no open or parked letter is meant")
+    elif not yes and (operations is not None or revert):
+        say("nothing is saved yet; --yes does it")
+    return 0 if rows and all(row["saved"] in ("yes", "would be") for row in rows) else 1
+
+
+class _Editor:
+    """Edits letters one by one; what would still be refused is saved only `anyway`."""
+
+    def __init__(
+        self, repository: Repository, dry_run: DryRun, operations: list[dict[str, Any]] | None, anyway: bool, save: bool
+    ) -> None:
+        self._repository = repository
+        self._dry_run = dry_run
+        self._operations = operations
+        self._anyway = anyway
+        self._save = save
+
+    def edit(self, letter: Letter) -> dict[str, Any]:
+        """One row: letter, whether it is saved, and what would become of it."""
+        try:
+            payload: bytes | None
+            if self._operations is not None:
+                payload = editing.patched(letter, self._operations)
+            else:
+                payload = _in_editor(editing.editable(letter))
+        except NotEditable as error:
+            return {"letter": letter.id, "saved": "no", "now": str(error)}
+        if payload is None:
+            return {"letter": letter.id, "saved": "no", "now": "not changed"}
+        forecast = self._dry_run.message(letter, editing.edited_message(letter, payload))
+        if forecast.passes is not True and not self._anyway:
+            return {"letter": letter.id, "saved": "no", "now": f"{forecast.text}; --anyway saves it"}
+        if not self._save:
+            return {"letter": letter.id, "saved": "would be", "now": forecast.text}
+        saved = editing.save(self._repository, letter, payload, self._operations)
+        plain = " (sent plain, without gzip)" if letter.message().content_encoding else ""
+        return {"letter": letter.id, "saved": "yes" if saved else "no", "now": forecast.text + plain}
+
+
+def _revert(repository: Repository, letter: Letter, yes: bool) -> dict[str, Any]:
+    saved = "yes" if yes and editing.revert(repository, letter) else "no" if yes else "would be"
+    return {"letter": letter.id, "saved": saved, "now": "sends what was received"}
+
+
+def _operations(path: Path) -> list[dict[str, Any]]:
+    try:
+        operations = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise click.BadParameter(f"{path}: no JSON: {error}", param_hint="--patch") from None
+    if not isinstance(operations, list) or not all(isinstance(each, dict) for each in operations):
+        raise click.BadParameter(f"{path}: a JSON Patch is an array of operations", param_hint="--patch")
+    return operations
+
+
+def _in_editor(payload: bytes) -> bytes | None:
+    """What the person made of it; None when it was left as it is."""
+    with tempfile.TemporaryDirectory(prefix="chef-ingest-") as folder:
+        path = Path(folder) / "letter.json"
+        path.write_bytes(payload)
+        click.edit(filename=str(path))
+        edited = path.read_bytes()
+    return None if edited == payload else edited

@@ -1,0 +1,40 @@
+"""Puts messages from files into the queue, each confirmed: reports that a chef-client kept, exported letters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from consumers.dead_letters.export import MARK, Posting, failed_report, posting_of, read_letters
+from consumers.dead_letters.publishing import Publisher, properties_of
+from ingest.cli.dead.letters import say
+from schemas.settings import Settings
+
+
+def import_files(
+    settings: Settings, paths: Sequence[Path], *, organization: str | None, node: str | None, run_id: str | None
+) -> None:
+    """Publish every message of every file, once all files are read through. Raises NotImportable, NotTaken."""
+    facts = {"organization": organization, "node": node, "run_id": run_id}
+    for path in paths:
+        for _ in _postings(path, **facts):
+            pass
+    with Publisher(settings.amqp_url, heartbeat=settings.heartbeat_seconds) as publisher:
+        for path in paths:
+            count = 0
+            for posting in _postings(path, **facts):
+                count += 1
+                message = posting.message
+                properties = properties_of(posting.properties, message.content_encoding, {})
+                publisher.publish(posting.exchange, posting.routing_key, message.payload, properties)
+            say(f"{path}: {count} message{'s' if count != 1 else ''} in the queue")
+
+
+def _postings(path: Path, **facts: str | None) -> Iterator[Posting]:
+    with path.open("rb") as file:
+        start = file.read(4096)
+        file.seek(0)
+        if f'"{MARK}"'.encode() in start:
+            yield from (posting_of(letter) for letter in read_letters(file, str(path)))
+        else:
+            yield failed_report(file.read(), str(path), **facts)

@@ -1,0 +1,159 @@
+"""Prints letters, and carries out a person's decisions about them."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from consumers.dead_letters import export as files
+from consumers.dead_letters import queries, transitions
+from consumers.dead_letters.dry_run import DryRun, Forecast
+from consumers.dead_letters.repository import repository_at
+from consumers.dead_letters.selector import UNSETTLED, Selector
+from ingest.cli.dead.text import letter_facts, letter_text
+from ingest.cli.options import version
+from ingest.cli.output import print_rows
+from schemas.settings import Settings
+
+LIST_COLUMNS = ("id", "state", "kind", "stage", "reason", "attempts", "last_seen", "node", "fingerprint", "why")
+GROUP_COLUMNS = (
+    "letters",
+    "open",
+    "kind",
+    "stage",
+    "reason",
+    "first_seen",
+    "last_seen",
+    "fingerprint",
+    "sample",
+    "why",
+)
+LISTED_AT_ONCE = 100
+
+
+def show_list(settings: Settings, selector: Selector, output: str) -> None:
+    """Letters in one line each; for people, the first hundred."""
+    chosen = selector.within(*UNSETTLED)
+    with repository_at(settings.database_url, who="") as repository:
+        total = queries.count(repository, chosen)
+        if output == "table" and selector.limit is None:
+            chosen = dataclasses.replace(chosen, limit=LISTED_AT_ONCE)
+        rows = queries.listed(repository, chosen)
+    print_rows(timed(rows), output, sys.stdout, LIST_COLUMNS)
+    if len(rows) < total:
+        say(f"{len(rows)} of {total}; --limit N shows more, `dead groups` shows causes")
+
+
+def show_groups(settings: Settings, selector: Selector, output: str) -> None:
+    """Causes, the most frequent first."""
+    with repository_at(settings.database_url, who="") as repository:
+        rows = queries.groups(repository, selector.within(*UNSETTLED))
+    print_rows(timed(rows), output, sys.stdout, GROUP_COLUMNS)
+
+
+def show_stats(settings: Settings, selector: Selector, output: str) -> None:
+    """Figures by state, stage and reason."""
+    with repository_at(settings.database_url, who="") as repository:
+        print_rows(timed(queries.stats(repository, selector)), output, sys.stdout)
+
+
+def show_letter(settings: Settings, letter_id: int, output: str) -> None:
+    """One letter in full, judged anew."""
+    with repository_at(settings.database_url, who="") as repository:
+        letter = queries.letter(repository, letter_id)
+        history = queries.history(repository, letter_id)
+    [forecast] = rehearse(settings, [letter])
+    if output == "table":
+        sys.stdout.write(letter_text(letter, forecast, timed(history)))
+    else:
+        print_rows([letter_facts(letter, forecast, timed(history))], output, sys.stdout)
+
+
+def decide(
+    settings: Settings, selector: Selector, verb: str, *, yes: bool, who: str, why: str | None, output: str
+) -> None:
+    """Discard, park or unpark letters; without `yes`, list them by cause."""
+    change = transitions.CHANGES[verb]
+    with repository_at(settings.database_url, who=who, why=why) as repository:
+        if not yes:
+            chosen = transitions.affected(selector, change)
+            print_rows(
+                timed(queries.groups(repository, dataclasses.replace(chosen, limit=None))),
+                output,
+                sys.stdout,
+                GROUP_COLUMNS,
+            )
+            say(f"{queries.count(repository, chosen)} letters would be {change.what}; --yes does it")
+            return
+        say(f"{transitions.apply(repository, selector, change)} letters {change.what}")
+
+
+def prune(
+    settings: Settings, selector: Selector, *, unsettled_too: bool, yes: bool, who: str, why: str | None, output: str
+) -> None:
+    """Delete by age and number; without `yes`, count."""
+    limits = {"keep_days": settings.letters_keep_days, "most": settings.letters_max}
+    with repository_at(settings.database_url, who=who, why=why) as repository:
+        rows = transitions.doomed(repository, selector, **limits, unsettled_too=unsettled_too)
+        left = queries.count(repository, Selector()) - len(rows)
+        counts = transitions.prune(repository, rows) if yes else _by_state(rows)
+    print_rows([{"state": state, "letters": each} for state, each in counts.items()], output, sys.stdout)
+    say(f"{sum(counts.values())} letters {'pruned' if yes else 'would be pruned; --yes does it'}")
+    if settings.letters_max and left > settings.letters_max:
+        say(f"{left} stay, more than INGEST_LETTERS_MAX={settings.letters_max}: nobody has settled them")
+        say("replay or discard them; --unsettled-too deletes them, and then they are lost")
+
+
+def export(settings: Settings, selector: Selector) -> None:
+    """Letters as NDJSON on standard output; all states unless some are asked for."""
+    where, values = selector.where()
+    with repository_at(settings.database_url, who="") as repository:
+        for letter in repository.letters("letters", where, limit=selector.limit, **values):
+            sys.stdout.write(files.to_line(letter) + "\n")
+
+
+def import_letters(settings: Settings, paths: Sequence[Path], *, who: str, why: str | None) -> None:
+    """Keep exported letters; all files or, at the first fault, those before it."""
+    with repository_at(settings.database_url, who=who, why=why) as repository:
+        for path in paths:
+            with path.open("rb") as file:
+                fresh = [
+                    files.import_letter(repository, each, str(path)) for each in files.read_letters(file, str(path))
+                ]
+            say(f"{path}: {sum(fresh)} letters imported, {len(fresh) - sum(fresh)} were there already")
+
+
+def rehearse(settings: Settings, letters: Sequence[Any]) -> list[Forecast]:
+    """What would become of letters now."""
+    dry_run = DryRun(settings, version())
+    try:
+        return dry_run(letters)
+    finally:
+        dry_run.close()
+
+
+def timed(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with their times as text, UTC, to the second."""
+    return [{name: _text(value) for name, value in row.items()} for row in rows]
+
+
+def say(line: str) -> None:
+    """A line for the person at the terminal, kept out of what a script reads."""
+    print(line, file=sys.stderr)
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return value
+
+
+def _by_state(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row["state"]] = counts.get(row["state"], 0) + 1
+    return counts

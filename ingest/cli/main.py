@@ -1,0 +1,175 @@
+"""The command line: each command reads the configuration, calls one function of the library, and exits."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ingest.cli.completion import completion
+from ingest.cli.configuration import configure, described
+from ingest.cli.dead.commands import dead, import_files
+from ingest.cli.operate import COMMANDS
+from ingest.cli.options import (
+    EXIT_FAILED,
+    insecure_option,
+    output_option,
+    says_what_is_wrong,
+    settings_from,
+    state_option,
+    version,
+)
+from ingest.cli.output import print_rows
+from ingest.cli.soak import soak
+from ingest.cli.token import token
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="chef-ingest")
+def main() -> None:
+    """Takes what Chef servers and chef-clients report into PostgreSQL, exactly once.
+
+    Exit codes: 0 done; 1 failed, or something was found invalid; 2 wrong usage; 69 the broker or the database
+    can't be reached; 78 the configuration has to change; 130 and 143 ended by a signal.
+    """
+
+
+@main.command()
+@state_option
+@click.option("--listen", metavar="HOST:PORT", help="Where the HTTP shim listens.")
+@click.option("--consumers", type=click.IntRange(1), metavar="N", help="Consumer processes.")
+@insecure_option
+@click.option("--demo", is_flag=True, help="Post a demonstration and print what was answered and stored.")
+@says_what_is_wrong
+def up(state: Path, listen: str | None, consumers: int | None, insecure_no_auth: bool, demo: bool) -> None:
+    """Start a private local stack and serve until Ctrl-C.
+
+    Prints one line `ready http://HOST:PORT` on standard output once everything answers; logs go to standard
+    error. AMQP_URL and DATABASE_URL in the environment replace its RabbitMQ or its PostgreSQL.
+    """
+    from ingest.local.up import run_up
+
+    environ = os.environ | ({"INGEST_INSECURE_NO_AUTH": "true"} if insecure_no_auth else {})
+    sys.exit(run_up(configure(environ), state, environ, listen=listen, consumers=consumers, demo=demo))
+
+
+@main.command()
+@says_what_is_wrong
+@click.option("--listen", metavar="HOST:PORT", help="Overrides INGEST_LISTEN.")
+@insecure_option
+def serve(listen: str | None, insecure_no_auth: bool) -> None:
+    """Run the HTTP shim: it takes POSTs and puts them in the queue.
+
+    SIGTERM and SIGINT finish what is under way; SIGHUP reads tokens and certificates again.
+    """
+    from ingest.shim.server import serve as run
+
+    sys.exit(run(settings_from(INGEST_LISTEN=listen, INGEST_INSECURE_NO_AUTH=insecure_no_auth or None)))
+
+
+@main.command(hidden=True)
+@click.option("--lane", type=click.Choice(["main", "quarantine"]), default="main")
+@click.option("--report-fd", type=int, help="The supervisor's line, inherited from it.")
+@says_what_is_wrong
+def worker(lane: str, report_fd: int | None) -> None:
+    """Run one consumer process; `consume` starts these."""
+    from consumers.runtime.failpoints import from_environment
+    from consumers.telemetry.tracing import batch_spans
+    from consumers.worker.process import run_worker
+    from ingest.telemetry import logs
+    from ingest.telemetry.tracing import tracer_provider
+
+    settings = settings_from()
+    failpoint = from_environment(os.environ)
+    logs.configure(settings)
+    provider = tracer_provider(os.environ, "chef-ingest-worker", version())
+    traced = {} if provider is None else {"observe": batch_spans(provider)}
+    sys.exit(run_worker(settings, lane, version(), failpoint, report_fd=report_fd, **traced))
+
+
+@main.command()
+@says_what_is_wrong
+def migrate() -> None:
+    """Bring the database's schema up to this program's."""
+    from consumers.database.migrations import migrate as apply
+    from consumers.database.partitions import Partitions
+
+    settings = settings_from()
+    applied = apply(settings.database_url)
+    click.echo(f"applied {', '.join(applied)}" if applied else "nothing to do: the schema is current")
+    made = Partitions(settings.database_url).create(settings.partitions_ahead)
+    click.echo(f"partitions made: {', '.join(made)}" if made else "partitions: there are enough ahead")
+
+
+@main.group()
+def topology() -> None:
+    """The broker's exchanges, queues and bindings."""
+
+
+@topology.command("declare")
+@says_what_is_wrong
+def topology_declare() -> None:
+    """Declare what is missing; say which argument differs where it can't."""
+    from consumers.broker.connection import connect
+    from consumers.broker.declare import declare
+
+    settings = settings_from()
+    connection = connect(settings.amqp_url, heartbeat=settings.heartbeat_seconds, name="chef-ingest topology")
+    declare(connection)
+    connection.close()
+    click.echo("declared: every exchange, queue and binding is there")
+
+
+@topology.command("show")
+@output_option
+def topology_show(output: str) -> None:
+    """Print what `declare` declares; reads nothing from a broker."""
+    from schemas.topology import rows
+
+    print_rows(rows(), output, sys.stdout)
+
+
+@main.command()
+@state_option
+@says_what_is_wrong
+def env(state: Path) -> None:
+    """Print AMQP_URL, DATABASE_URL and INGEST_URL of a running local stack."""
+    from ingest.local.state import read_environment
+
+    for name, value in read_environment(state).items():
+        click.echo(f"{name}={value}")
+
+
+@main.command()
+@output_option
+@says_what_is_wrong
+def config(output: str) -> None:
+    """Print every setting, its value, and where it came from; secrets are masked."""
+    columns = ("variable", "value", "unit", "origin", "help")
+    print_rows(described(configure(os.environ)), output, sys.stdout, columns)
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--door", type=click.Choice(["http", "chef"]), default="http", show_default=True,
+              help="Judge as a POST, or as a Chef server's own message.")  # fmt: skip
+@output_option
+@says_what_is_wrong
+def validate(files: tuple[Path, ...], door: Any, output: str) -> None:
+    """Judge FILES offline: would each be stored? Exit 1 if one would not."""
+    from ingest.cli.validate import validate_file
+    from schemas.validation.judge import Judge
+
+    settings = settings_from()
+    judge = Judge.from_settings(settings)
+    profile = settings.chef_profile if door == "chef" else settings.http_profile
+    rows = [validate_file(judge, path, door) | {"profile": profile} for path in files]
+    print_rows(rows, output, sys.stdout)
+    sys.exit(EXIT_FAILED if any(row["verdict"] == "invalid" for row in rows) else 0)
+
+
+for each in (*COMMANDS, dead, import_files, token, completion, soak):
+    main.add_command(each)

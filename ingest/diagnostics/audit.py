@@ -1,0 +1,90 @@
+"""`audit`: balances the ledger of a running system and names the gap."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from consumers.broker.connection import connect
+from consumers.ledger.balance import Books, Ledger, balance, window
+from consumers.supervisor.control import ControlError, ask
+from consumers.supervisor.monitor import UNDERWAY, look_at_queues
+from schemas.settings import Settings
+from schemas.topology import DEAD
+
+SETTLE_SECONDS: Final = 1.0
+LOOKS: Final = 4
+"""What is in the hands of workers elsewhere can't be seen; after a few seconds it is stored, or really missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """A ledger, and what is to be said of its gap in one sentence."""
+
+    ledger: Ledger
+    verdict: str
+    text: str
+
+
+def audit(settings: Settings, state: Path, hours: int, sleep: Callable[[float], None] = time.sleep) -> Audit:
+    """Look, and look again while something seems missing, or moves. Raises StoreUnavailable, BrokerUnavailable."""
+    books = Books(settings.database_url)
+    since = window(hours, datetime.now(UTC))
+    for look in range(LOOKS):
+        if look:
+            sleep(SETTLE_SECONDS)
+        acknowledged = books.acknowledged(since)
+        in_flight = _in_flight(settings, state)
+        ledger = balance(acknowledged, books.accounted(since), in_flight)
+        if ledger.gap == 0 or (ledger.gap < 0 and not in_flight):
+            break
+    return Audit(ledger, *judge(ledger))
+
+
+def judge(ledger: Ledger) -> tuple[str, str]:
+    """closed, missing, surplus or empty; and why, in a sentence."""
+    if not ledger.hours:
+        return "empty", "nothing was acknowledged or stored in this window"
+    gap = ledger.gap
+    if gap == 0 and ledger.in_flight:
+        return "closed", (
+            f"every acknowledged message is accounted for, if the {ledger.in_flight} in flight are acknowledged ones; "
+            "ask again when nothing is in flight"
+        )
+    if gap == 0:
+        return "closed", "every acknowledged message is accounted for; none is in flight"
+    if gap > 0:
+        return "missing", (
+            f"{gap} acknowledged messages are neither stored, skipped, letters nor in flight: look for workers on "
+            "other machines that hold them (`status`), for deleted or purged queues, for rows deleted by hand"
+        )
+    surplus = -gap
+    reasons = f"{ledger.explained} repeated deliveries or answers of 503 for what the broker had after all"
+    if surplus <= ledger.explained:
+        return "surplus", f"{surplus} more are accounted for than were acknowledged, which is explained by {reasons}"
+    return "surplus", (
+        f"{surplus} more are accounted for than were acknowledged, {reasons} among them; the rest was published past "
+        "the shim, in flight when the window began, or counted by a shim that was killed or has not written it down yet"
+    )
+
+
+def _in_flight(settings: Settings, state: Path) -> int:
+    connection = connect(settings.amqp_url, heartbeat=settings.heartbeat_seconds, name="chef-ingest audit")
+    try:
+        queues = look_at_queues(connection)
+    finally:
+        connection.close()
+    waiting = sum(queues.get(name, (0, 0))[0] for name in (*UNDERWAY, DEAD))
+    return waiting + _in_hand(state)
+
+
+def _in_hand(state: Path) -> int:
+    try:
+        answer: Mapping[str, Any] = ask(state, {"verb": "status"})
+    except ControlError:
+        return 0
+    return sum(int(row["in_hand"]) for row in answer["workers"])

@@ -1,0 +1,53 @@
+"""`doctor`: looks at everything the system needs and says what is wrong and what to do; it changes nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
+from typing import Any
+
+from ingest.diagnostics.broker import check_broker
+from ingest.diagnostics.database import check_database
+from ingest.diagnostics.finding import Finding
+from ingest.diagnostics.management import check_management
+from schemas.settings import Settings
+
+EXIT_FINE, EXIT_BROKEN, EXIT_WARNINGS = 0, 1, 2
+
+
+def examine(settings: Settings, management_url: str | None = None) -> list[Finding]:
+    """Every finding, the worst first."""
+    found = [
+        *check_program(),
+        *check_broker(settings),
+        *check_management(settings, management_url),
+        *check_database(settings),
+    ]
+    order = {"broken": 0, "warning": 1, "note": 2, "ok": 3}
+    return sorted(found, key=lambda each: order[each.level])
+
+
+def check_program() -> Iterator[Finding]:
+    """This interpreter and what makes the shim fast."""
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    yield Finding("python", "ok", f"Python {version}")
+    lacking = [name for name in ("httptools", "uvloop", "jsonschema_rs") if find_spec(name) is None]
+    if lacking:
+        text = f"{', '.join(lacking)} can't be imported: everything works, several times slower"
+        yield Finding("python", "warning", text, f"pip install {' '.join(lacking)}")
+
+
+def exit_code(findings: Iterable[Finding]) -> int:
+    """0 fine, 2 warnings, 1 broken."""
+    levels = {finding.level for finding in findings}
+    if "broken" in levels:
+        return EXIT_BROKEN
+    return EXIT_WARNINGS if "warning" in levels else EXIT_FINE
+
+
+def rows(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    """To print."""
+    return [
+        {"level": each.level, "check": each.check, "finding": each.finding, "remedy": each.remedy} for each in findings
+    ]

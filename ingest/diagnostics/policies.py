@@ -1,0 +1,94 @@
+"""What the management API's answers mean: policies that cap our queues, bindings that are missing, nodes in trouble."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from ingest.diagnostics.finding import Finding
+from schemas.topology import TOPOLOGY
+
+CAPS: Final = {
+    "max-length": "drops or refuses messages beyond it",
+    "max-length-bytes": "drops or refuses messages beyond it",
+    "message-ttl": "lets messages expire unread",
+    "expires": "deletes the queue when it is unused",
+}
+_OURS: Final = ("all", "queues", "quorum_queues")
+"""What a policy applies to, when it may apply to our queues."""
+
+Row = Mapping[str, Any]
+
+
+def policies(users: list[Row], operators: list[Row]) -> Iterator[Finding]:
+    """From `/api/policies/VHOST` and `/api/operator-policies/VHOST`; of each, one is in force on a queue."""
+    found = [*_capping(users, "policy"), *_capping(operators, "operator_policy")]
+    yield from found
+    if not found:
+        yield Finding("policies", "ok", "no policy caps our queues")
+
+
+def _capping(found: list[Row], kind: str) -> Iterator[Finding]:
+    capped: dict[tuple[str, str], list[str]] = {}
+    for queue in TOPOLOGY.queues:
+        for policy in _in_force(found, queue.name):
+            for cap in CAPS.keys() & policy["definition"].keys():
+                capped.setdefault((policy["name"], cap), []).append(queue.name)
+    rows = {policy["name"]: policy for policy in found}
+    for (name, cap), queues in sorted(capped.items()):
+        value = rows[name]["definition"][cap]
+        text = f"{kind.replace('_', ' ')} {name!r} sets {cap} = {value} on {', '.join(queues)}: it {CAPS[cap]}"
+        remedy = f"narrow its pattern, or rabbitmqctl clear_{kind} -p {rows[name]['vhost']} {name}"
+        yield Finding("policies", "warning", text, remedy)
+
+
+def _in_force(found: list[Row], queue: str) -> Iterator[Row]:
+    # Of all policies that match a queue, the one with the highest priority counts, whatever the others say.
+    matching = [each for each in found if each.get("apply-to", "all") in _OURS and _matches(each["pattern"], queue)]
+    highest = max((each.get("priority", 0) for each in matching), default=0)
+    yield from (each for each in matching if each.get("priority", 0) == highest)
+
+
+def _matches(pattern: str, queue: str) -> bool:
+    try:
+        return re.search(pattern, queue) is not None
+    except re.error:
+        # Erlang's patterns can more than ours; better to warn of one too many.
+        return True
+
+
+def bindings(found: list[Row]) -> Iterator[Finding]:
+    """From `/api/bindings/VHOST`."""
+    there = {(each["source"], each["destination"], each["routing_key"]) for each in found}
+    wanted = [(each.exchange, each.queue, each.routing_key) for each in TOPOLOGY.bindings]
+    missing = [each for each in wanted if each not in there]
+    for exchange, queue, key in missing:
+        text = f"{exchange} -> {queue} ({key}) is missing"
+        yield Finding("bindings", "broken", text, "chef-ingest topology declare")
+    if not missing:
+        yield Finding("bindings", "ok", "all there, the dead-letter route's too")
+
+
+def nodes(found: list[Row]) -> Iterator[Finding]:
+    """From `/api/nodes`."""
+    troubles = [each for node in found for each in _node(node)]
+    yield from troubles
+    if not troubles:
+        yield Finding("nodes", "ok", f"no alarm; nodes: {', '.join(str(node['name']) for node in found)}")
+
+
+def _node(node: Row) -> Iterator[Finding]:
+    name = node["name"]
+    if not node.get("running", True):
+        yield Finding("nodes", "warning", f"{name} is down", "start it")
+    if node.get("partitions"):
+        text = f"{name} is cut off from {', '.join(node['partitions'])}"
+        yield Finding("nodes", "broken", text, "mend the network, then see www.rabbitmq.com/docs/partitions")
+    for alarm in ("mem_alarm", "disk_free_alarm"):
+        if node.get(alarm):
+            yield Finding("nodes", "broken", f"{name}: {alarm}", "free memory or disk there")
+    free, limit = node.get("disk_free"), node.get("disk_free_limit")
+    if isinstance(free, int) and isinstance(limit, int) and limit <= free < 2 * limit:
+        text = f"{name}: {free // 2**20} MiB of disk free, publishing stops at {limit // 2**20} MiB"
+        yield Finding("nodes", "warning", text, "free disk there")

@@ -1,0 +1,147 @@
+"""Turns what became of a message into an HTTP answer: status, header fields, body. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote
+
+from ingest.http.outcome import Outcome, Queued, Refusal, Refused
+from schemas.message import ACTION, RUN_END
+from schemas.verdict import Conflict, Created, DuringRun, Invalid, Pong, UnknownRun
+
+RETRY_AFTER_SECONDS: Final = 2
+
+JSON: Final = b"application/json"
+PROBLEM: Final = b"application/problem+json"
+
+_UNSENT: Final = "nothing is stored yet, send it again"
+_REFUSALS: Final[Mapping[Refusal, str]] = {
+    Refusal.NOT_CONNECTED: f"the broker is not connected; {_UNSENT}",
+    Refusal.CONNECTION_LOST: "the broker's connection broke before it confirmed; send it again",
+    Refusal.BLOCKED: f"the broker has blocked publishing (a memory or disk alarm); {_UNSENT}",
+    Refusal.UNROUTABLE: f"the broker has no queue bound for this message; {_UNSENT}",
+    Refusal.NACKED: f"the broker refused the message (its queue is full); {_UNSENT}",
+    Refusal.UNCONFIRMED: "the broker did not confirm in time; send it again",
+    Refusal.OVERLOADED: f"too many messages are under way here; {_UNSENT}",
+}
+_UNSTORABLE: Final[Mapping[str, int]] = {"too_large": 413, "content_encoding": 415}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer before it is rendered. `content` is a JSON-able object, or bytes that are JSON already."""
+
+    status: int
+    content: Mapping[str, Any] | bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    code: str = ""
+    """One word for logs and problem documents: the verdict's code, or what was wrong."""
+    media: bytes = JSON
+    """What `content` is, when it is bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an answer must know of the request.
+
+    `base` is scheme and authority of URLs handed out, no slash at the end; `path` the request's path
+    as sent; `applied` what Preference-Applied is to say if the verdict is not in.
+    """
+
+    kind: str
+    base: str
+    path: str
+    applied: str | None = None
+
+
+def of_outcome(outcome: Outcome, asked: Asked) -> Answer:
+    """The answer that tells the truth about an outcome."""
+    match outcome:
+        case Created():
+            return _created(outcome, asked)
+        case DuringRun():
+            content = {"stored": False, "rule": outcome.rule, "run_id": outcome.run_id}
+            rule = quote(outcome.rule, safe="").encode()
+            return Answer(200, content, ((b"x-ingest-rule", rule),), outcome.code)
+        case Invalid():
+            status = _UNSTORABLE.get(outcome.reason, 400)
+            content = {"error": "Validation failed", "details": dict(outcome.details)}
+            return Answer(status, content, (), outcome.reason)
+        case UnknownRun():
+            return fault(404, outcome.text, {"run_id": outcome.run_id}, code=outcome.code)
+        case Conflict():
+            text = "this id is taken by another content, which stays"
+            return fault(409, text, outcome.details, code=outcome.code)
+        case Queued():
+            return _queued(asked)
+        case Refused():
+            return refused(outcome.refusal)
+        case Pong():
+            raise ValueError("a pong answers a ping, never a POST")
+
+
+def _created(verdict: Created, asked: Asked) -> Answer:
+    # The judge quotes what it puts into a path; quoting here keeps any other text out of the header.
+    uri = asked.base + quote(verdict.path, safe="/%:@!$&'()*+,;=~")
+    content = {} if asked.kind == RUN_END else {"uri": uri}
+    return Answer(201, content, ((b"location", uri.encode()),), verdict.code)
+
+
+def _queued(asked: Asked) -> Answer:
+    """202: the body has not been parsed, so where the id is inside it the place is named by a template."""
+    content = {"status": "queued", "detail": "the broker has it; it will be judged and, if valid, stored"}
+    if asked.kind == RUN_END:
+        content["uri"] = asked.base + asked.path
+    elif asked.kind == ACTION:
+        content["uri_template"] = asked.base + "/actions/{id}"
+    else:
+        content["uri_template"] = f"{asked.base}{asked.path}/{{run_id}}"
+    applied = () if asked.applied is None else ((b"preference-applied", asked.applied.encode()),)
+    return Answer(202, content, applied, "queued")
+
+
+def refused(refusal: Refusal) -> Answer:
+    """503, and when to come again."""
+    headers = ((b"retry-after", str(RETRY_AFTER_SECONDS).encode()),)
+    return fault(503, _REFUSALS[refusal], {"reason": refusal.value}, code=refusal.value, headers=headers)
+
+
+def fault(
+    status: int,
+    error: str,
+    details: Mapping[str, Any] | None = None,
+    *,
+    code: str,
+    headers: tuple[tuple[bytes, bytes], ...] = (),
+) -> Answer:
+    """Any answer that says no: `error` is one sentence for a person, `details` its parts by name."""
+    content: dict[str, Any] = {"error": error}
+    if details:
+        content["details"] = dict(details)
+    return Answer(status, content, headers, code)
+
+
+def render(answer: Answer, *, problem: bool = False) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """The header fields and the body to send; `problem` asks for RFC 9457's form of an error."""
+    content, media = answer.content, answer.media
+    if problem and answer.status >= 400 and not isinstance(content, bytes):
+        content, media = _problem(answer, content), PROBLEM
+    # ensure_ascii: what a client sent may hold surrogates, which no UTF-8 body can carry.
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    length = str(len(body)).encode()
+    return [(b"content-type", media), (b"content-length", length), *answer.headers], body
+
+
+def _problem(answer: Answer, content: Mapping[str, Any]) -> dict[str, Any]:
+    document = {
+        "type": "about:blank",
+        "title": HTTPStatus(answer.status).phrase,
+        "status": answer.status,
+        "detail": content["error"],
+        "code": answer.code,
+    }
+    return document | {name: value for name, value in content.items() if name == "details"}

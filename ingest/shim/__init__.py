@@ -1,0 +1,3 @@
+"""The HTTP process: `server` composes it, `app` routes, `reads` answers GETs, `readiness` pings through,
+`acknowledged` keeps its half of the ledger, `openapi` and `metrics` describe it.
+"""

@@ -1,0 +1,84 @@
+"""The shim's Prometheus metrics: requests, publishes, and how it stands with the broker."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from ingest.http.answers import Answer
+from ingest.http.requests import Request
+from ingest.publisher.publisher import Publisher
+
+CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
+RESULTS: Final = (
+    "confirmed", "refused", "nacked", "unroutable", "unconfirmed", "connection_lost", "blocked",
+)  # fmt: skip
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class ShimMetrics:
+    """One shim's, on a registry of its own."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = here = CollectorRegistry()
+        build = Gauge("chef_ingest_build_info", "Always 1; the version is in the label.", ["version"], registry=here)
+        build.labels(version).set(1)
+        self._requests = Counter(
+            "chef_ingest_http_requests", "Requests answered, by route and status.", ["route", "code"], registry=here
+        )
+        self._request_seconds = Histogram(
+            "chef_ingest_http_request_seconds",
+            "Time from a request's header to its answer, the wait for a verdict included.",
+            ["route"],
+            buckets=_SECONDS,
+            registry=here,
+        )
+        self._published = Counter(
+            "chef_ingest_published", "Messages handed to the broker, by what became of that.", ["result"], registry=here
+        )
+        self._confirm_seconds = Histogram(
+            "chef_ingest_publish_confirm_seconds",
+            "Time until the broker confirmed a message.",
+            buckets=_SECONDS,
+            registry=here,
+        )
+        # A rate needs a zero to rise from.
+        for result in RESULTS:
+            self._published.labels(result)
+        # Looking a labelled child up takes longer than counting; of these there are few.
+        self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+
+    def watch(self, publisher: Publisher) -> None:
+        """Read the publisher's state at each scrape."""
+        gauges = (
+            ("chef_ingest_outstanding_messages", "Messages under way: unconfirmed or waiting for their verdict.",
+             lambda: publisher.outstanding),
+            ("chef_ingest_broker_connected", "1 while the shim is connected to the broker.",
+             lambda: publisher.connected),
+            ("chef_ingest_connection_blocked", "1 while an alarm of the broker forbids publishing.",
+             lambda: publisher.blocked_by_broker),
+        )  # fmt: skip
+        for name, help, read in gauges:
+            Gauge(name, help, registry=self.registry).set_function(read)
+
+    def answered(self, route: str, code: int, seconds: float) -> None:
+        """Count a request. `route` is a template, never a path: there are few of them."""
+        found = self._answered.get((route, code))
+        if found is None:
+            name = route or "none"
+            found = self._requests.labels(name, code), self._request_seconds.labels(name)
+            self._answered[route, code] = found
+        requests, request_seconds = found
+        requests.inc()
+        request_seconds.observe(seconds)
+
+    def published(self, result: str, seconds: float) -> None:
+        """Count a publish; `seconds` is how long the broker took, of a confirmed one."""
+        self._published.labels(result).inc()
+        if result == "confirmed":
+            self._confirm_seconds.observe(seconds)
+
+    async def scrape(self, request: Request) -> Answer:
+        """The route /metrics."""
+        return Answer(200, generate_latest(self.registry), (), "metrics", CONTENT_TYPE)

@@ -1,0 +1,51 @@
+"""The shim's OpenAPI document: written by hand, with the message schemas themselves put in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any, Final
+
+from ingest.http.answers import Answer
+from ingest.http.requests import Request
+
+_SCHEMAS: Final = {"Action": "action", "RunStart": "run_start", "RunEnd": "run_end"}
+_NOT_OPENAPI: Final = ("$schema", "id", "title")
+
+
+def document() -> dict[str, Any]:
+    """The document, OpenAPI 3.1; a new object each time."""
+    found: dict[str, Any] = json.loads((files("ingest.shim") / "openapi.json").read_text("utf-8"))
+    found["info"]["version"] = version("chef-ingest")
+    for name, kind in _SCHEMAS.items():
+        schema = json.loads((files("schemas.kinds") / kind / "documented.json").read_text("utf-8"))
+        for member in _NOT_OPENAPI:
+            schema.pop(member, None)
+        if "dependencies" in schema:
+            schema["dependentRequired"] = schema.pop("dependencies")  # Its name since draft 2019-09.
+        found["components"]["schemas"][name] = schema
+    for path in found["paths"].values():
+        if "get" in path:
+            path["head"] = _head(path["get"])
+    return found
+
+
+def _head(get: dict[str, Any]) -> dict[str, Any]:
+    """HEAD answers as GET does, without a body."""
+    operation = {"operationId": "head" + get["operationId"].removeprefix("get"), "summary": get["summary"]}
+    return operation | {
+        "parameters": get["parameters"],
+        "responses": {status: {"description": "As for GET, without a body"} for status in get["responses"]},
+    }
+
+
+def handler() -> Callable[[Request], Awaitable[Answer]]:
+    """Answers with the document, which is made once."""
+    answer = Answer(200, json.dumps(document()).encode(), (), "openapi")
+
+    async def get(request: Request) -> Answer:
+        return answer
+
+    return get

@@ -1,0 +1,137 @@
+"""The composition root of `serve`: one shim process, from its settings to its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+import pika
+import structlog
+import uvicorn
+import uvloop
+
+from consumers.runtime.long_life import collect_rarely
+from consumers.runtime.systemd import Notifier
+from ingest.access.gate import Gate
+from ingest.http.limits import bounded
+from ingest.publisher.connection import parameters
+from ingest.publisher.publisher import Publisher
+from ingest.shim import app
+from ingest.shim.acknowledged import Acknowledged
+from ingest.shim.metrics import ShimMetrics
+from ingest.shim.reads import Reads
+from ingest.telemetry import logs
+from ingest.telemetry.tracing import ShimTracing, tracer_provider
+from schemas.settings import ConfigError, Settings
+
+_BACKLOG = 2048
+_KEEP_ALIVE_SECONDS = 75
+"""Longer than proxies keep theirs, so that they don't write into a connection we are closing."""
+
+
+def serve(settings: Settings) -> int:
+    """Serve HTTP until SIGTERM or SIGINT, finish what is under way, and return 0; SIGHUP reloads the gate.
+
+    Raises ConfigError for settings that can't be used, an address already taken included.
+    """
+    if not structlog.is_configured():
+        logs.configure(settings)
+    try:
+        hosts = parameters(settings.amqp_url, heartbeat=settings.heartbeat_seconds)
+    except ValueError as error:
+        raise ConfigError([f"AMQP_URL: {error}"]) from None
+    gate = Gate.from_settings(settings)
+    gate.warn(settings)
+    listener = _listen(settings.listen)
+    host, port = listener.getsockname()[:2]
+    scheme = "http" if gate.tls is None else "https"
+    url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    structlog.get_logger("ingest.shim.server").info("listening", url=url)
+    with contextlib.closing(listener):
+        uvloop.run(_serve(settings, hosts, listener, gate))
+    structlog.get_logger("ingest.shim.server").info("stopped", url=url)
+    return 0
+
+
+async def _serve(settings: Settings, hosts: list[pika.URLParameters], listener: socket.socket, gate: Gate) -> None:
+    metrics = ShimMetrics(version("chef-ingest"))
+    provider = tracer_provider(os.environ, "chef-ingest-shim", version("chef-ingest"))
+    tracing = None if provider is None else ShimTracing(provider)
+    acknowledged = Acknowledged(settings.database_url)
+
+    def published(result: str, seconds: float) -> None:
+        metrics.published(result, seconds)
+        acknowledged.count(result)
+
+    publisher = Publisher(
+        hosts,
+        confirm_seconds=settings.confirm_timeout_seconds,
+        max_outstanding=settings.max_outstanding,
+        observe=published,
+    )
+    config = uvicorn.Config(
+        app.build(settings, publisher, Reads(settings.database_url), gate.guard, metrics, tracing),
+        http=bounded(settings),
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=max(1, int(settings.drain_seconds)),
+    )
+    config.load()
+    config.ssl = None if gate.tls is None else gate.tls.context
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gate.reload)
+    collect_rarely()
+    async with acknowledged.kept(), notifying(Notifier(os.environ)):
+        await _Server(config).serve(sockets=[listener])
+
+
+@asynccontextmanager
+async def notifying(notifier: Notifier) -> AsyncIterator[None]:
+    """systemd hears that we listen, that the loop turns, and that we stop."""
+
+    async def feed() -> None:
+        while True:
+            notifier.alive()
+            await asyncio.sleep(max(1.0, notifier.watchdog_seconds / 4))
+
+    notifier.ready("listening")
+    task = asyncio.create_task(feed())
+    try:
+        yield
+    finally:
+        task.cancel()
+        notifier.stopping()
+
+
+class _Server(uvicorn.Server):
+    """Stops on a signal and returns; uvicorn's own would raise the signal once more and so never exit 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+def _listen(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ConfigError([f"INGEST_LISTEN: {address!r} is not HOST:PORT"])
+    host = host.removeprefix("[").removesuffix("]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigError([f"INGEST_LISTEN: {address}: {error.strerror or error}"]) from error

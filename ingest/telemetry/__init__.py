@@ -1,0 +1,1 @@
+"""What is written down about what happens: `logs`, through `masking`; `tracing` where OpenTelemetry is installed."""

@@ -1,0 +1,131 @@
+"""An action: something a user or client did to an object on a Chef server [protocol.md 1.6, 1.7]."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+from schemas.kinds.extra import pack, raw_text, to_json, to_object, unpack
+from schemas.kinds.formats import Fault, chef_time, is_canonical_uuid, name_fault, time_fault, uuid_fault
+from schemas.kinds.kind import Document, Kind
+from schemas.kinds.rows import ActionRow
+from schemas.message import ACTION, Message
+
+COLUMNS: Final = ActionRow._fields[:-1]
+"""The members that have a column; `extra` is the last, and none."""
+NAMED: Final = frozenset(COLUMNS)
+_NAMESPACE: Final = UUID("9d6f0c1e-7f2b-5b6c-9c0a-3f1f6f2f4f10")
+"""Of the ids given to messages of version 0.1.0, which have none: never to change."""
+
+_NAMES: Final = (
+    ("entity_name", "entity"),
+    ("parent_name", "parent"),
+    ("requestor_name", "requestor"),
+    ("organization_name", "organization"),
+)
+_ORDER: Final = (
+    "message_type",
+    "message_version",
+    "organization_name",
+    "service_hostname",
+    "recorded_at",
+    "remote_hostname",
+    "request_id",
+    "requestor_name",
+    "requestor_type",
+    "user_agent",
+    "id",
+    "task",
+    "entity_type",
+    "entity_name",
+    "parent_type",
+    "parent_name",
+    "remote_request_id",
+    "data",
+)
+"""The order in which Chef servers write the members [protocol.md 1.6]."""
+
+
+def faults(message: Message, values: Mapping[str, Any]) -> dict[str, Fault]:
+    found: dict[str, Fault] = {}
+    for member, what in _NAMES:
+        if fault := name_fault(values.get(member), what):
+            found[member] = fault
+    if "id" in values and (fault := uuid_fault(values["id"])):
+        found["id"] = fault
+    if fault := time_fault(values.get("recorded_at"), chef_time):
+        found["recorded_at"] = fault
+    return found
+
+
+def row(message: Message, document: Document) -> ActionRow:
+    values, members = document.values, document.members
+    get = values.get
+    sent_id, sent_time = get("id"), values["recorded_at"]
+    # A body without id is its own identity: sent again it is the same action.
+    stored_id = str(uuid5(_NAMESPACE, document.text)) if sent_id is None else sent_id.lower()
+    stored_time = chef_time(sent_time) or sent_time
+    extra = None
+    # The values are of named members only.
+    if stored_id != sent_id or stored_time != sent_time or len(values) != len(members):
+        sent, stored = (("id", sent_id), ("recorded_at", sent_time)), (stored_id, stored_time)
+        respelled = {name for (name, value), other in zip(sent, stored, strict=True) if value != other}
+        extra = pack(members, NAMED, respelled)
+    return ActionRow(
+        stored_id,
+        stored_time,
+        values["organization_name"],
+        values["entity_type"],
+        values["entity_name"],
+        get("parent_type"),
+        get("parent_name"),
+        values["task"],
+        values["requestor_type"],
+        values["requestor_name"],
+        values["remote_hostname"],
+        get("remote_request_id"),
+        values["request_id"],
+        values["service_hostname"],
+        values["user_agent"],
+        values["message_type"],
+        values["message_version"],
+        raw_text(members, "data"),
+        extra,
+    )
+
+
+def express(values: Sequence[Any]) -> ActionRow | None:
+    """The row of values in the order of `COLUMNS` that fit the schema; None where anything is unusual."""
+    stored_id, recorded_at, organization, _, entity_name, _, parent_name, _, _, requestor_name = values[:10]
+    if stored_id is None or not is_canonical_uuid(stored_id) or chef_time(recorded_at) != recorded_at:
+        return None
+    if not entity_name.strip() or not requestor_name.strip():
+        return None
+    if (organization is not None and not organization.strip()) or (parent_name is not None and not parent_name.strip()):
+        return None
+    return ActionRow._make((*values, None))
+
+
+def document(row: ActionRow) -> str:
+    """The action as it was sent, as JSON text; one sent without an id shows the id it was given."""
+    columns = row._asdict()
+    extra = unpack(columns.pop("extra"))
+    texts: dict[str, str] = {}
+    for name in _ORDER:
+        value = columns[name]
+        if name in extra:
+            texts[name] = extra[name]
+        elif value is not None or name == "organization_name":
+            texts[name] = value if name == "data" else to_json(value)
+    return to_object(texts | extra)
+
+
+KIND: Final = Kind(
+    name=ACTION,
+    schemas={"documented": "documented.json", "wire": "wire.json"},
+    opaque=frozenset({"data"}),
+    faults=faults,
+    row=row,
+    express=(COLUMNS, express),
+)

@@ -1,0 +1,3 @@
+"""From payload to verdict: `decode` inflates and takes apart, `fastpath` or `validator` check against the schema,
+`judge` decides, `redaction` cuts secrets out of the row, `conflict` tells what differs from the row that stands.
+"""

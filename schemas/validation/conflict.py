@@ -1,0 +1,153 @@
+"""What differs between two rows of one key: the stored one stays, and a sender of another is told why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from schemas.kinds import action, run_end
+from schemas.kinds.extra import unpack
+from schemas.kinds.rows import ActionRow, ResourceRow, Row, RunEndRow, RunStartRow
+from schemas.validation.redaction import MARK
+from schemas.wording import MOST, shorten
+
+_JSON_COLUMNS: Final = frozenset({"data", "before", "after"})
+_ABSENT: Final = "nothing"
+_LONGEST: Final = 100
+
+
+def differences(stored: Row, sent: Row) -> dict[str, str]:
+    """Field -> text of what differs, empty when the content is the same.
+
+    A member's spelling (an id in capitals, a time in another zone, JSON with other spaces or member order)
+    is no difference, nor is anything where one of the two was redacted: settings change between a message
+    and its repetition. A repeated run start differs only when it is another organization's or node's.
+    Of another organization's action nothing is told but that it is there.
+    """
+    if type(stored) is not type(sent):
+        return {"kind": "another kind of message has this id"}
+    found: dict[str, str] = {}
+    for field, text in _differences(stored, sent):
+        if len(found) == MOST:
+            found["message"] = f"more than {MOST} differences; the first are listed"
+            break
+        found[field] = text
+    return found
+
+
+def _differences(stored: Row, sent: Row) -> Iterator[tuple[str, str]]:
+    if isinstance(stored, RunStartRow) and isinstance(sent, RunStartRow):
+        # The first start's time stays: chef-client repeats a start whose answer it did not get.
+        yield from _columns(stored._replace(start_time="", extra=None), sent._replace(start_time="", extra=None))
+        return
+    if isinstance(stored, ActionRow) and stored.organization_name != getattr(sent, "organization_name", None):
+        yield "organization_name", "stored another one than sent"
+        return
+    yield from _columns(stored, sent)
+    if isinstance(stored, ActionRow) and isinstance(sent, ActionRow):
+        yield from _extras(stored.extra, sent.extra, action.NAMED)
+    if isinstance(stored, RunEndRow) and isinstance(sent, RunEndRow):
+        yield from _extras(stored.extra, sent.extra, run_end.NAMED)
+        yield from _resources(stored.resources, sent.resources)
+
+
+def _resources(stored: tuple[ResourceRow, ...], sent: tuple[ResourceRow, ...]) -> Iterator[tuple[str, str]]:
+    if len(stored) != len(sent):
+        yield "resources", f"stored {len(stored)} of them, sent {len(sent)}"
+    for position, (ours, theirs) in enumerate(zip(stored, sent, strict=False)):
+        if ours == theirs:
+            continue
+        for field, text in _columns(ours, theirs):
+            yield f"resources.{position}.{field}", text
+        for field, text in _extras(ours.extra, theirs.extra, run_end.RESOURCE_NAMED):
+            yield f"resources.{position}.{field}", text
+
+
+def _columns(stored: Row | ResourceRow, sent: Row | ResourceRow) -> Iterator[tuple[str, str]]:
+    for field, ours, theirs in zip(stored._fields, stored, sent, strict=True):
+        if field in ("extra", "resources") or ours == theirs or (field == "delta" and MARK in (ours, theirs)):
+            continue
+        if field in _JSON_COLUMNS and same_json(ours, theirs):
+            continue
+        yield field, _text(ours, theirs)
+
+
+def _extras(stored: str | None, sent: str | None, named: frozenset[str]) -> Iterator[tuple[str, str]]:
+    if stored == sent:
+        return
+    ours, theirs = unpack(stored), unpack(sent)
+    # A named member is there for its spelling; its column has been compared.
+    gone = {MARK, *_dropped(ours), *_dropped(theirs)}
+    for member in (ours | theirs).keys() - named - gone:
+        if not same_json(ours.get(member), theirs.get(member)):
+            yield shorten(member, _LONGEST), _text(ours.get(member), theirs.get(member))
+
+
+def _dropped(extra: Mapping[str, str]) -> list[str]:
+    return _Object([(MARK, _read(extra[MARK]))]).dropped if MARK in extra else []
+
+
+def same_json(one: object, other: object) -> bool:
+    """Whether two JSON texts say the same, but for spaces, escapes and member order; None is absence."""
+    if one == other:
+        return True
+    if not isinstance(one, str) or not isinstance(other, str):
+        return False
+    try:
+        if MARK in one or MARK in other:
+            return _alike(_read(one), _read(other))
+        return bool(_read(one) == _read(other))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two values say the same where both say something."""
+    if MARK in (one, other) or one == other:
+        return True
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    if not (isinstance(one, _Object) and isinstance(other, _Object)):
+        return False
+    gone = {MARK, *one.dropped, *other.dropped}
+    ours, theirs = ([pair for pair in each if pair[0] not in gone] for each in (one, other))
+    return len(ours) == len(theirs) and all(
+        name == their_name and _alike(value, their_value)
+        for (name, value), (their_name, their_value) in zip(ours, theirs, strict=True)
+    )
+
+
+class _Object(tuple[tuple[str, Any], ...]):
+    """The members of a JSON object, sorted by name."""
+
+    @property
+    def dropped(self) -> list[str]:
+        """The names of members that redaction took away."""
+        lists = [names for member, names in self if member == MARK and isinstance(names, list)]
+        return [name for names in lists for name in names if isinstance(name, str)]
+
+
+def _read(text: str) -> Any:
+    # Numbers stay text (1 is not True, and no number is too large); twice the same member stays twice.
+    return json.loads(
+        text,
+        object_pairs_hook=lambda pairs: _Object(sorted(pairs, key=lambda pair: pair[0])),
+        parse_int=_number,
+        parse_float=_number,
+        parse_constant=_number,
+    )
+
+
+def _number(text: str) -> tuple[str]:
+    return (text,)
+
+
+def _text(stored: object, sent: object) -> str:
+    return f"stored {_shown(stored)}, sent {_shown(sent)}"
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return _ABSENT
+    return shorten(repr(value), _LONGEST)

@@ -1,0 +1,132 @@
+"""The judge: from a message to a candidate row or to every reason against it; total and pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+
+from schemas.kinds import KINDS
+from schemas.kinds.formats import Fault
+from schemas.kinds.kind import Document
+from schemas.kinds.rows import Row
+from schemas.message import Message
+from schemas.settings import Settings
+from schemas.validation.decode import Body, decode, deeper_than
+from schemas.validation.redaction import Redaction
+from schemas.validation.validator import Validator, compile_validator
+from schemas.verdict import Invalid
+from schemas.wording import faults as schema_faults
+from schemas.wording import first, shorten
+
+_DOORS: Final = {"http": "http_profile", "chef": "chef_profile"}
+
+
+class Candidate(msgspec.Struct, frozen=True, gc=False):
+    """A message that can be stored, as far as the message alone can tell: its kind's name and its row."""
+
+    kind: str
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Judges any message by its kind's schema, in the profile of the door it came through.
+
+    `validators` is (kind, door) -> compiled schema; limits are bytes once inflated, and levels of nesting.
+    `redaction` cuts out of a row what must not be stored.
+    """
+
+    validators: Mapping[tuple[str, str], Validator]
+    max_bytes: int
+    max_depth: int
+    redaction: Redaction | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Judge:
+        """Reads and compiles the schema files: build one at start-up and keep it."""
+        validators = {
+            (name, door): compile_validator(kind, getattr(settings, profile))
+            for name, kind in KINDS.items()
+            for door, profile in _DOORS.items()
+        }
+        return cls(
+            MappingProxyType(validators),
+            settings.max_inflated_bytes,
+            settings.max_depth,
+            Redaction.from_settings(settings),
+        )
+
+    def __call__(self, message: Message) -> Candidate | Invalid:
+        """The candidate, or what is wrong, field by field; never raises, whatever the bytes."""
+        validator = self.validators.get((message.kind, message.door))
+        if validator is None:
+            text = f"no such kind of message: {shorten(message.kind)!r} by door {shorten(message.door)!r}"
+            return Invalid("decode", "unknown_kind", {"message": text})
+        payload = message.payload
+        if validator.express is not None and message.content_encoding is None and len(payload) <= self.max_bytes:
+            row = validator.express(payload)
+            if row is not None and not deeper_than(self.max_depth, payload):
+                return Candidate(validator.kind.name, row if self.redaction is None else self.redaction(row))
+        try:
+            body = decode(
+                payload,
+                message.content_encoding,
+                max_bytes=self.max_bytes,
+                max_depth=self.max_depth,
+            )
+            judged = body if isinstance(body, Invalid) else _judge(validator, message, body)
+            return judged if self.redaction is None else _redacted(judged, self.redaction)
+        except RecursionError:
+            # max_depth may be set higher than the interpreter can follow.
+            return Invalid("decode", "too_deep", {"message": "nested deeper than this machine can read"})
+
+
+def _redacted(judged: Candidate | Invalid, redaction: Redaction) -> Candidate | Invalid:
+    if isinstance(judged, Invalid):
+        return judged
+    row = redaction(judged.row)
+    return judged if row is judged.row else Candidate(judged.kind, row)
+
+
+def _judge(validator: Validator, message: Message, body: Body) -> Candidate | Invalid:
+    document = validator.read(body)
+    if isinstance(document, Invalid):
+        return document
+    kind, values = validator.kind, document.values
+    if not validator.is_valid(values):
+        refused = _refusal(validator, message, document)
+        if refused is not None:
+            return refused
+    elif faults := kind.faults(message, values):
+        return _meaningless(faults)
+    return Candidate(kind.name, kind.row(message, document))
+
+
+def _refusal(validator: Validator, message: Message, document: Document) -> Invalid | None:
+    """What the reference says of a message that the fast validator refused; None when nothing is wrong."""
+    values = document.values
+    details = schema_faults(validator.reference, values)
+    meant = validator.kind.faults(message, values) | _line_breaks(validator, values)
+    if not details:
+        return _meaningless(meant) if meant else None
+    # All faults at once, one a field: where the schema has spoken, meaning is silent.
+    told = details | {field: fault.text for field, fault in meant.items() if field not in details}
+    return Invalid("schema", "schema", first(told))
+
+
+def _line_breaks(validator: Validator, values: Mapping[str, Any]) -> dict[str, Fault]:
+    """To the reference `$` matches before a final line break, which is in nobody's intention."""
+    return {
+        member: Fault("line_break", "ends in a line break")
+        for member in validator.patterned
+        if isinstance(value := values.get(member), str) and value.endswith("\n")
+    }
+
+
+def _meaningless(faults: Mapping[str, Fault]) -> Invalid:
+    reason = next(iter(faults.values())).reason
+    return Invalid("meaning", reason, first({field: fault.text for field, fault in faults.items()}))

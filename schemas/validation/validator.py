@@ -1,0 +1,147 @@
+"""A kind's schema in one profile, compiled: what it names, the fast validator, and the reference that decides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Final
+
+import msgspec
+from jsonschema import Draft4Validator
+from jsonschema_rs import Draft4Validator as FastDraft4Validator
+
+from schemas.kinds.kind import Document, Kind
+from schemas.kinds.rows import Row
+from schemas.validation.decode import Body
+from schemas.validation.fastpath import compile_fastpath
+from schemas.verdict import Invalid
+from schemas.wording import shorten
+
+_VALUE: Final = msgspec.json.Decoder()
+_OBJECTS: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+
+_SMALL: Final = 65536
+"""An object or array longer than this stands where a short value belongs: it is not worth its memory."""
+_MOST_OBJECTS: Final = 300_000
+"""Each costs more memory than its text; a hundred thousand resources have three each."""
+
+_EMPTY: Final[Mapping[int, Callable[[], Any]]] = {
+    ord("{"): dict,
+    ord("["): list,
+    ord('"'): str,
+    ord("t"): lambda: True,
+    ord("f"): lambda: False,
+    ord("n"): lambda: None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Validator:
+    """What one kind's messages must be by one schema.
+
+    `plain` members are read for the schema to see; `elements` is member -> plain members of each object in
+    it; `patterned` members have a pattern. `is_valid` is fast and only trusted when it says yes.
+    """
+
+    kind: Kind
+    plain: frozenset[str]
+    elements: Mapping[str, frozenset[str]]
+    patterned: frozenset[str]
+    is_valid: Callable[[Any], bool]
+    reference: Draft4Validator
+    express: Callable[[bytes], Row | None] | None = None
+    """The row of a body that is as it should be, found in one step; None from it: go the long way."""
+
+    def read(self, body: Body) -> Document | Invalid:
+        """The values that the schema sees. A number beyond what can be read is refused by name."""
+        members, kind = body.members, self.kind
+        try:
+            if len(body.text) > _SMALL:
+                values = {name: _bounded(raw) for name, raw in members.items() if name in self.plain}
+            else:
+                values = {name: _VALUE.decode(raw) for name, raw in members.items() if name in self.plain}
+            for name in kind.opaque:
+                if name in members:
+                    values[name] = _empty(members[name])
+            elements: dict[str, list[dict[str, msgspec.Raw]]] = {}
+            for name, opaque in kind.elements.items():
+                if name in members:
+                    if _too_many(members[name]):
+                        text = f"more than {_MOST_OBJECTS} objects in it"
+                        return Invalid("decode", "too_many_elements", {name: text})
+                    values[name], elements[name] = self._read_elements(name, members[name], opaque)
+        except msgspec.ValidationError:
+            return self._unreadable(members)
+        return Document(body.text, members, values, elements)
+
+    def _read_elements(
+        self, name: str, raw: msgspec.Raw, opaque: frozenset[str]
+    ) -> tuple[Any, list[dict[str, msgspec.Raw]]]:
+        try:
+            objects = _OBJECTS.decode(raw)
+        except msgspec.ValidationError:
+            # No array of objects: the schema will say so.
+            return _bounded(raw), []
+        plain = self.elements[name]
+        return [
+            {
+                each: _empty(text) if each in opaque else _bounded(text)
+                for each, text in members.items()
+                if each in plain or each in opaque
+            }
+            for members in objects
+        ], objects
+
+    def _unreadable(self, members: Mapping[str, msgspec.Raw]) -> Invalid:
+        details: dict[str, str] = {}
+        for name in members.keys() & (self.plain | self.elements.keys()):
+            try:
+                _VALUE.decode(members[name])
+            except msgspec.ValidationError as error:
+                details[name] = shorten(str(error))
+        return Invalid("decode", "number_too_large", details)
+
+
+def compile_validator(kind: Kind, profile: str) -> Validator:
+    """Reads the schema file of `profile` and compiles it."""
+    schema = json.loads((files("schemas.kinds") / kind.name / kind.schemas[profile]).read_text(encoding="utf-8"))
+    properties = schema["properties"]
+    fast = FastDraft4Validator(schema, validate_formats=False)
+    return Validator(
+        kind=kind,
+        plain=properties.keys() - kind.opaque - kind.elements.keys(),
+        elements={
+            name: frozenset(properties[name]["items"]["properties"]) - opaque for name, opaque in kind.elements.items()
+        },
+        patterned=frozenset(name for name, each in properties.items() if "pattern" in each),
+        is_valid=fast.is_valid,
+        reference=Draft4Validator(schema),
+        express=_express(kind, schema),
+    )
+
+
+def _express(kind: Kind, schema: Mapping[str, Any]) -> Callable[[bytes], Row | None] | None:
+    if kind.express is None:
+        return None
+    columns, row = kind.express
+    read = compile_fastpath(schema, columns, kind.opaque)
+    if read is None:
+        return None
+    return lambda body: None if (values := read(body)) is None else row(values)
+
+
+def _empty(raw: msgspec.Raw) -> Any:
+    """An empty value of the JSON type that the text has, by its first byte."""
+    return _EMPTY.get(memoryview(raw)[0], int)()
+
+
+def _too_many(raw: msgspec.Raw) -> bool:
+    return len(raw) > 2 * _MOST_OBJECTS and bytes(raw).count(b"{") > _MOST_OBJECTS
+
+
+def _bounded(raw: msgspec.Raw) -> Any:
+    if len(raw) > _SMALL and memoryview(raw)[0] != ord('"'):
+        return _empty(raw)
+    return _VALUE.decode(raw)

@@ -1,0 +1,201 @@
+"""The house as data: which rooms there are, and from which others each may import."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
+FLOORS: Final = ("schemas", "consumers", "ingest")
+"""From the ground up."""
+FILES: Final = tuple(sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py")))
+
+ROOMS: Final[Mapping[str, frozenset[str]]] = {
+    "schemas": frozenset(),
+    "schemas/kinds": frozenset({"schemas/message", "schemas/wording"}),
+    "schemas/message": frozenset(),
+    "schemas/run_rule": frozenset({"schemas/kinds", "schemas/verdict"}),
+    "schemas/settings": frozenset(),
+    "schemas/topology": frozenset({"schemas/message"}),
+    "schemas/validation": frozenset(
+        {"schemas/kinds", "schemas/message", "schemas/settings", "schemas/verdict", "schemas/wording"}
+    ),
+    "schemas/verdict": frozenset(),
+    "schemas/wording": frozenset(),
+    "consumers": frozenset(),
+    "consumers/broker": frozenset({"schemas/settings", "schemas/topology", "schemas/verdict", "consumers/errors"}),
+    "consumers/database": frozenset({"schemas/settings", "consumers/errors"}),
+    "consumers/dead_letters": frozenset(
+        {
+            "schemas/message",
+            "schemas/settings",
+            "schemas/topology",
+            "schemas/validation",
+            "schemas/verdict",
+            "consumers/broker",
+            "consumers/database",
+            "consumers/delivery",
+            "consumers/errors",
+            "consumers/runtime",
+            "consumers/store",
+        }
+    ),
+    "consumers/delivery": frozenset({"schemas/message", "schemas/topology", "schemas/validation", "schemas/verdict"}),
+    "consumers/errors": frozenset(),
+    "consumers/ledger": frozenset({"schemas/verdict", "consumers/database", "consumers/delivery", "consumers/errors"}),
+    "consumers/runtime": frozenset({"schemas/settings"}),
+    "consumers/store": frozenset(
+        {
+            "schemas/kinds",
+            "schemas/message",
+            "schemas/run_rule",
+            "schemas/settings",
+            "schemas/validation",
+            "schemas/verdict",
+            "consumers/broker",
+            "consumers/database",
+            "consumers/delivery",
+            "consumers/errors",
+            "consumers/ledger",
+            "consumers/runtime",
+        }
+    ),
+    "consumers/supervisor": frozenset(
+        {
+            "schemas/settings",
+            "schemas/topology",
+            "consumers/broker",
+            "consumers/database",
+            "consumers/errors",
+            "consumers/runtime",
+            "consumers/telemetry",
+        }
+    ),
+    "consumers/telemetry": frozenset({"schemas/verdict", "consumers/delivery"}),
+    "consumers/worker": frozenset(
+        {
+            "schemas/message",
+            "schemas/settings",
+            "schemas/topology",
+            "schemas/validation",
+            "schemas/verdict",
+            "consumers/broker",
+            "consumers/delivery",
+            "consumers/errors",
+            "consumers/runtime",
+            "consumers/store",
+            "consumers/telemetry",
+        }
+    ),
+    "ingest": frozenset(),
+    "ingest/__main__": frozenset({"ingest/cli"}),
+    "ingest/access": frozenset(
+        {"schemas/message", "schemas/settings", "schemas/validation", "schemas/verdict", "ingest/http"}
+    ),
+    "ingest/cli": frozenset(
+        {
+            "schemas/message",
+            "schemas/settings",
+            "schemas/topology",
+            "schemas/validation",
+            "schemas/verdict",
+            "consumers/broker",
+            "consumers/database",
+            "consumers/dead_letters",
+            "consumers/errors",
+            "consumers/runtime",
+            "consumers/supervisor",
+            "consumers/telemetry",
+            "consumers/worker",
+            "ingest/access",
+            "ingest/diagnostics",
+            "ingest/local",
+            "ingest/shim",
+            "ingest/soak",
+            "ingest/telemetry",
+        }
+    ),
+    "ingest/diagnostics": frozenset(
+        {
+            "schemas/settings",
+            "schemas/topology",
+            "consumers/broker",
+            "consumers/database",
+            "consumers/errors",
+            "consumers/ledger",
+            "consumers/supervisor",
+        }
+    ),
+    "ingest/http": frozenset({"schemas/message", "schemas/settings", "schemas/verdict"}),
+    "ingest/local": frozenset(
+        {
+            "schemas/settings",
+            "schemas/topology",
+            "consumers/broker",
+            "consumers/database",
+            "ingest/access",
+            "ingest/diagnostics",
+        }
+    ),
+    "ingest/publisher": frozenset(
+        {"schemas/message", "schemas/topology", "schemas/verdict", "consumers/broker", "ingest/http"}
+    ),
+    "ingest/reference": frozenset({"schemas/settings", "consumers/supervisor", "ingest/cli", "ingest/shim"}),
+    "ingest/shim": frozenset(
+        {
+            "schemas/kinds",
+            "schemas/message",
+            "schemas/settings",
+            "schemas/verdict",
+            "consumers/database",
+            "consumers/runtime",
+            "ingest/access",
+            "ingest/http",
+            "ingest/publisher",
+            "ingest/telemetry",
+        }
+    ),
+    "ingest/soak": frozenset(
+        {
+            "schemas/settings",
+            "schemas/topology",
+            "consumers/broker",
+            "consumers/database",
+            "consumers/errors",
+            "ingest/local",
+            "ingest/publisher",
+        }
+    ),
+    "ingest/telemetry": frozenset({"schemas/message", "schemas/settings", "schemas/topology", "consumers/telemetry"}),
+}
+
+
+def room_of(path: Path) -> str:
+    """`consumers/store` for any file in it; what lies on the open floor is a room of its own, `consumers/errors`."""
+    floor, name, *_ = path.relative_to(ROOT).parts
+    return floor if name == "__init__.py" else f"{floor}/{name.removesuffix('.py')}"
+
+
+def arrows(path: Path) -> Iterator[str]:
+    """The rooms that a file imports from, its own left out."""
+    for module in imported(path):
+        target = ROOT.joinpath(*module.split("."))
+        if target.parts[len(ROOT.parts)] not in FLOORS:
+            continue
+        found = room_of(target / "__init__.py" if target.is_dir() else target.with_suffix(".py"))
+        if found != room_of(path):
+            yield found
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The modules that a file imports, by their dotted names, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                target = ROOT.joinpath(*inner.split("."))
+                yield inner if target.is_dir() or target.with_suffix(".py").is_file() else node.module

@@ -1,5 +1,6 @@
 """The kinds of messages, one folder a kind, found by walking them: `kind` says what a kind is, `formats` reads its
-times, ids and names, `rows` are what they become, `extra` keeps what the columns do not hold, `report` is what run reports share.
+times, ids and names, `rows` are what they become, `extra` keeps what the columns do not hold, `report` is what run
+reports share.
 """
 
 from __future__ import annotations

@@ -12,10 +12,11 @@ import jsonpointer
 import msgspec
 
 from consumers.dead_letters.errors import NotEditable
-from consumers.dead_letters.inflate import inflated
-from consumers.dead_letters.repository import Letter, Repository
+from consumers.dead_letters.repository import LARGEST_BYTES, Letter, Repository
 from consumers.store.letter import key_of
 from schemas.message import Message
+from schemas.validation.decode import inflate
+from schemas.verdict import Invalid
 
 LONGEST_RECORD = 10_000
 
@@ -23,9 +24,10 @@ LONGEST_RECORD = 10_000
 def editable(letter: Letter) -> bytes:
     """What replays send now, inflated. Raises NotEditable."""
     message = letter.message()
-    plain = inflated(message.payload, message.content_encoding)
-    if plain is None:
-        raise NotEditable(f"letter {letter.id}: its {message.content_encoding} payload can't be inflated")
+    plain = inflate(message.payload, message.content_encoding, LARGEST_BYTES)
+    if isinstance(plain, Invalid):
+        why = "; ".join(f"{name}: {text}" for name, text in plain.details.items())
+        raise NotEditable(f"letter {letter.id}: its payload can't be edited: {why}")
     return plain
 
 

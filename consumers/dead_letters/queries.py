@@ -6,9 +6,10 @@ import json
 from typing import Any
 
 from consumers.dead_letters.errors import NoSuchLetter
-from consumers.dead_letters.inflate import inflated
-from consumers.dead_letters.repository import Letter, Repository
+from consumers.dead_letters.repository import LARGEST_BYTES, Letter, Repository
 from consumers.dead_letters.selector import Selector
+from schemas.validation.decode import inflate
+from schemas.verdict import Invalid
 
 
 def listed(repository: Repository, selector: Selector) -> list[dict[str, Any]]:
@@ -58,8 +59,8 @@ def stats(repository: Repository, selector: Selector) -> list[dict[str, Any]]:
 
 def pretty(payload: bytes, content_encoding: str | None) -> str:
     """A payload for people: JSON indented where it is JSON, else as it is."""
-    plain = inflated(payload, content_encoding)
-    if plain is None:
+    plain = inflate(payload, content_encoding, LARGEST_BYTES)
+    if isinstance(plain, Invalid):
         return repr(payload[:2000])
     try:
         return json.dumps(json.loads(plain), indent=2, ensure_ascii=False).encode("utf-8", "replace").decode()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from psycopg.rows import class_row, dict_row
@@ -19,6 +19,9 @@ from consumers.store.letter import key_of
 from schemas.message import Message
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+
+LARGEST_BYTES: Final = 64 * 1024 * 1024
+"""Of an inflated payload that is shown or edited."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,9 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "schemas/verdict": frozenset(),
     "schemas/wording": frozenset(),
     "consumers": frozenset(),
-    "consumers/broker": frozenset({"schemas/settings", "schemas/topology", "schemas/verdict", "consumers/errors"}),
+    "consumers/broker": frozenset(
+        {"schemas/message", "schemas/settings", "schemas/topology", "schemas/verdict", "consumers/errors"}
+    ),
     "consumers/database": frozenset({"schemas/settings", "consumers/errors"}),
     "consumers/dead_letters": frozenset(
         {
@@ -37,7 +39,6 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/broker",
             "consumers/database",
             "consumers/delivery",
-            "consumers/errors",
             "consumers/runtime",
             "consumers/store",
         }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pika
 import pika.exceptions
 from pika.adapters.blocking_connection import BlockingConnection
 
+from consumers.broker.frames import PromptConnection
 from consumers.broker.tls import split_tls
 from consumers.errors import BrokerUnavailable, Misconfigured
 from schemas.settings import mask_url
@@ -21,17 +22,13 @@ _SAID = re.compile(r"ConnectionClosedByBroker: \((?:403|530)\)")
 are it only guesses the same, and such a guess must not stop a worker for good."""
 
 
-class _Prompt(pika.SelectConnection):  # type: ignore[misc]
-    """Sends a message in one piece, and at once.
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds for TCP's handshake, for all of AMQP's on a host, and for an alarm that blocks us (None: for ever)."""
 
-    By pika alone it is three system calls, in as many segments for the broker, and a turn of the loop before them:
-    half a millisecond that a client waits for its answer.
-    """
-
-    def _output_marshaled_frames(self, marshaled_frames: Sequence[bytes]) -> None:
-        super()._output_marshaled_frames([b"".join(marshaled_frames)])
-        if self._transport is not None:
-            self._transport._on_socket_writable()
+    connect: float = 5
+    handshake: float = 10
+    blocked: float | None = 10
 
 
 def connect(amqp_url: str, *, heartbeat: int, name: str) -> BlockingConnection:
@@ -40,7 +37,7 @@ def connect(amqp_url: str, *, heartbeat: int, name: str) -> BlockingConnection:
     Raises BrokerUnavailable when none does, Misconfigured when the broker refuses who we are.
     """
     try:
-        return BlockingConnection(parameters(amqp_url, heartbeat=heartbeat, name=name), _impl_class=_Prompt)
+        return BlockingConnection(parameters(amqp_url, heartbeat=heartbeat, name=name), _impl_class=PromptConnection)
     except pika.exceptions.AuthenticationError as error:
         raise Misconfigured(f"AMQP_URL {mask_url(amqp_url)}: {_words(error)}") from error
     except pika.exceptions.ConnectionClosedByBroker as error:
@@ -52,15 +49,20 @@ def connect(amqp_url: str, *, heartbeat: int, name: str) -> BlockingConnection:
         raise kind(f"AMQP_URL {mask_url(amqp_url)}: {_words(error)}") from error
 
 
-def parameters(amqp_url: str, *, heartbeat: int, name: str) -> list[pika.URLParameters]:
-    """How to connect to each host of AMQP_URL, in its order. Raises Misconfigured for what is no URL."""
+def parameters(
+    amqp_url: str, *, heartbeat: int, name: str, patience: Patience | None = None
+) -> list[pika.URLParameters]:
+    """How to connect to each host of AMQP_URL, in its order: the only list of it, for workers, shims and operators.
+
+    Raises Misconfigured for what is no URL.
+    """
     try:
-        return [_parameters(url, heartbeat, name) for url in amqp_url.split(",")]
+        return [_parameters(url, heartbeat, name, patience or Patience()) for url in amqp_url.split(",")]
     except ValueError as error:
         raise Misconfigured(f"AMQP_URL {mask_url(amqp_url)}: {error}") from error
 
 
-def read_url(url: str) -> pika.URLParameters:
+def _read(url: str) -> pika.URLParameters:
     """One AMQP URL as pika wants it, TLS included. Raises ValueError, in words that hold no password."""
     plain, tls = split_tls(url.strip())
     try:
@@ -72,12 +74,12 @@ def read_url(url: str) -> pika.URLParameters:
     return parameters
 
 
-def _parameters(url: str, heartbeat: int, name: str) -> pika.URLParameters:
-    parameters = read_url(url)
+def _parameters(url: str, heartbeat: int, name: str, patience: Patience) -> pika.URLParameters:
+    parameters = _read(url)
     parameters.heartbeat = heartbeat
-    parameters.socket_timeout = 5
-    parameters.stack_timeout = 10
-    parameters.blocked_connection_timeout = 10
+    parameters.socket_timeout = patience.connect
+    parameters.stack_timeout = patience.handshake
+    parameters.blocked_connection_timeout = patience.blocked
     parameters.connection_attempts = 1
     parameters.client_properties = {"connection_name": name, "product": "chef-ingest"}
     # A half-open peer: the kernel gives up on unanswered data long before its default of 15 minutes.

@@ -9,6 +9,16 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import pika
+
+from schemas.message import (
+    HEADER_LETTER,
+    HEADER_ORIGIN_EXCHANGE,
+    HEADER_ORIGIN_ROUTING_KEY,
+    HEADER_REPLAY,
+    HEADER_RETRIES,
+)
+
 _PROPERTIES = ("content_type", "message_id", "correlation_id", "timestamp", "type", "app_id", "priority",
                "expiration", "user_id", "delivery_mode")  # fmt: skip
 
@@ -16,6 +26,11 @@ DEATH_HEADERS = (
     "x-death", "x-delivery-count", "x-acquired-count", "x-opt-", "x-first-death", "x-last-death",
 )  # fmt: skip
 """How the broker's own headers about failed deliveries begin; a message that is published anew leaves them off."""
+
+
+_OURS = (HEADER_LETTER, HEADER_REPLAY, HEADER_RETRIES, HEADER_ORIGIN_EXCHANGE, HEADER_ORIGIN_ROUTING_KEY)
+_KEPT = ("content_type", "message_id", "timestamp", "type", "app_id", "priority")
+"""Not: who waited for the answer, when it was to expire, and as whom it was published (the broker checks that)."""
 
 
 def envelope(properties: Any) -> dict[str, Any]:
@@ -78,3 +93,14 @@ def restored(value: Any) -> Any:
     if len(value) == 1 and name in _RESTORE:
         return _RESTORE[name](value[name])
     return {name: restored(each) for name, each in value.items()}
+
+
+def anew(stored: Mapping[str, Any], content_encoding: str | None, extra: Mapping[str, Any]) -> pika.BasicProperties:
+    """The properties of a message that is published anew, from its `envelope`, without what belonged to its first
+    journey; `extra` headers are added."""
+    headers = restored(stored.get("headers") or {})
+    kept = {name: value for name, value in headers.items() if not name.startswith(DEATH_HEADERS) and name not in _OURS}
+    facts = {name: restored(stored[name]) for name in _KEPT if name in stored}
+    return pika.BasicProperties(
+        content_encoding=content_encoding, delivery_mode=2, headers={**sendable(kept), **extra} or None, **facts
+    )

@@ -1,4 +1,4 @@
 """The operator's side of dead letters: `selector` says which, `repository` holds the connection, `queries` read,
-`transitions` settle, `edit` corrects, `dry_run` foresees, `replay` sends again by `publishing`, `watch` follows,
-`export` writes and reads files, `errors` says what can't be done.
+`transitions` settle, `edit` corrects, `dry_run` foresees, `replay` sends again, `watch` follows, `export`
+writes and reads files, `errors` says what can't be done.
 """

@@ -17,7 +17,3 @@ class NotEditable(RepositoryError):
 
 class NotImportable(RepositoryError):
     """A file, or a line of one, is nothing we know."""
-
-
-class NotTaken(RepositoryError):
-    """The broker is there and does not take this message; the next one may fare better."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from consumers.dead_letters.errors import NotTaken
-from consumers.dead_letters.publishing import Publisher, properties_of
+from consumers.broker.properties import anew
+from consumers.broker.publisher import ConfirmingPublisher, NotTaken
 from consumers.dead_letters.repository import Letter, Repository
 from consumers.dead_letters.selector import OPEN, PARKED, REPLAYING, Selector
 from consumers.runtime.failpoints import Failpoint
@@ -99,7 +99,7 @@ class Replay:
     """
 
     def __init__(
-        self, repository: Repository, publisher: Publisher, run: Run, *, accepts: Accepts, rate: float,
+        self, repository: Repository, publisher: ConfirmingPublisher, run: Run, *, accepts: Accepts, rate: float,
         stopping: Callable[[], bool], failpoint: Failpoint,
     ) -> None:  # fmt: skip
         self._repository = repository
@@ -163,7 +163,7 @@ class Replay:
         self._failpoint.reach("replay_claimed", letter.payload)
         message = letter.message()
         extra = {HEADER_LETTER: letter.id, HEADER_REPLAY: number}
-        properties = properties_of(letter.properties, message.content_encoding, extra)
+        properties = anew(letter.properties, message.content_encoding, extra)
         try:
             self._publisher.publish(letter.exchange, letter.routing_key, message.payload, properties)
         except NotTaken as error:

@@ -14,6 +14,7 @@ import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 
 from consumers.broker.properties import DEATH_HEADERS, sendable
+from consumers.broker.publisher import ConfirmingPublisher, NotTaken
 from consumers.delivery import Delivery
 from consumers.errors import BrokerUnavailable
 from schemas.message import HEADER_ORIGIN_EXCHANGE, HEADER_ORIGIN_ROUTING_KEY, HEADER_RETRIES, RUN_END
@@ -34,7 +35,7 @@ class Outbox:
         self._connection: BlockingConnection | None = None
         self._blocked = False
         self._replies: BlockingChannel | None = None
-        self._moves: BlockingChannel | None = None
+        self._moves: ConfirmingPublisher | None = None
         self._heard = 0.0
 
     def reply(self, verdicts: Iterable[tuple[Delivery, Verdict]]) -> None:
@@ -76,18 +77,22 @@ class Outbox:
             type=old.type,
             app_id=old.app_id,
         )
+        # A confirm that a blocked broker does not send would be waited for: hear first.
+        self._hear()
         try:
-            # A confirm that a blocked broker does not send would be waited for: hear first.
-            self._hear()
             self._ready()
-            if self._blocked or self._moves is None:
-                raise BrokerUnavailable("the broker blocks publishers (memory or disk alarm)")
-            self._moves.basic_publish(exchange, routing_key, delivery.message.payload, properties, mandatory=True)
-        except (pika.exceptions.UnroutableError, pika.exceptions.NackError) as error:
-            raise BrokerUnavailable(f"{exchange or 'queue'} {routing_key} took no message: {error!r}") from error
         except (pika.exceptions.AMQPError, OSError) as error:
             self._lost()
             raise BrokerUnavailable(f"lost RabbitMQ: {error!r}") from error
+        if self._blocked or self._moves is None:
+            raise BrokerUnavailable("the broker blocks publishers (memory or disk alarm)")
+        try:
+            self._moves.publish(exchange, routing_key, delivery.message.payload, properties)
+        except NotTaken:
+            raise
+        except BrokerUnavailable:
+            self._lost()
+            raise
 
     def quarantine(self, delivery: Delivery) -> None:
         """Move a suspect to the lane where it is handled alone."""
@@ -129,8 +134,7 @@ class Outbox:
         self._connection.add_on_connection_blocked_callback(lambda *_: self._set_blocked(True))
         self._connection.add_on_connection_unblocked_callback(lambda *_: self._set_blocked(False))
         self._replies = self._connection.channel()
-        self._moves = self._connection.channel()
-        self._moves.confirm_delivery()
+        self._moves = ConfirmingPublisher(self._connection)
 
     def _set_blocked(self, blocked: bool) -> None:
         self._blocked = blocked

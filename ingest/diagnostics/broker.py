@@ -6,13 +6,14 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import pika
 import pika.exceptions
 from pika.adapters.blocking_connection import BlockingConnection
 
 from consumers.broker.connection import connect
+from consumers.broker.frames import server_properties
 from consumers.broker.queues import counts
 from consumers.errors import BrokerUnavailable, Misconfigured
 from ingest.diagnostics.finding import Finding
@@ -51,7 +52,7 @@ def check_broker(settings: Settings) -> Iterator[Finding]:
 
 
 def _version(connection: BlockingConnection) -> Finding:
-    properties: dict[str, Any] = getattr(connection._impl, "server_properties", None) or {}
+    properties = server_properties(connection)
     product, version = str(properties.get("product", "unknown")), str(properties.get("version", "0"))
     found = tuple(int(part) for part in re.findall(r"[0-9]+", version)[:2])
     words = f"{product} {version}"

@@ -10,8 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from consumers.broker.connection import connect
-from consumers.broker.publisher import publish_once
+from consumers.broker.publisher import publishing
 from ingest.access import tokens
 from ingest.diagnostics.row_counts import count_rows
 from ingest.local.shim_client import ShimClient
@@ -80,9 +79,8 @@ def demonstrate(say: Say, *, shim: ShimClient, amqp_url: str, database_url: str)
 def _publish(say: Say, amqp_url: str, shim: ShimClient) -> bool:
     captured = json.loads(_file("publish.json"))
     body = base64.b64decode(captured["body_base64"])
-    connection = connect(amqp_url, heartbeat=30, name="chef-ingest demonstration")
-    publish_once(connection, captured["exchange"], captured["routing_key"], body)
-    connection.close()
+    with publishing(amqp_url, heartbeat=30, name="chef-ingest demonstration") as publisher:
+        publisher.publish(captured["exchange"], captured["routing_key"], body)
     path = f"/actions/{json.loads(body)['id']}"
     deadline = time.monotonic() + ARRIVAL_SECONDS
     status, answer = shim.send(path, "GET", None, {})

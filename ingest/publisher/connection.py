@@ -8,21 +8,17 @@ from typing import Any, Final, Protocol
 
 import pika
 import pika.exceptions
-from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.spec import Basic, BasicProperties
 
-from consumers.broker.connection import read_url
-from consumers.broker.frames import Frames
+from consumers.broker.connection import Patience, parameters
+from consumers.broker.frames import GatheringConnection
 from schemas.topology import INGEST_EXCHANGE
 
 REPLY_TO: Final = "amq.rabbitmq.reply-to"
 """RabbitMQ's direct reply-to: replies come down the channel that published, through no queue."""
 
-_CONNECT_SECONDS: Final = 3
-_HANDSHAKE_SECONDS: Final = 5
-_GATHERED_BYTES: Final = 64 * 1024
-_MESSAGE_FRAMES: Final = 2
-"""A message is a method frame, a header frame and body frames; anything else is one frame."""
+# A blocked connection is kept: it tells us when the alarm is over.
+_PATIENCE: Final = Patience(connect=3, handshake=5, blocked=None)
 
 
 class Owner(Protocol):
@@ -42,54 +38,9 @@ class Owner(Protocol):
     def replied(self, body: bytes) -> None: ...
 
 
-def parameters(amqp_url: str, *, heartbeat: int) -> list[pika.URLParameters]:
-    """What to connect to, from comma-separated URLs. Raises ValueError on one that can't be read."""
-    return [_parameters(url.strip(), heartbeat) for url in amqp_url.split(",")]
-
-
-def _parameters(url: str, heartbeat: int) -> pika.URLParameters:
-    found = read_url(url)
-    found.heartbeat = heartbeat
-    found.socket_timeout = _CONNECT_SECONDS
-    found.stack_timeout = _HANDSHAKE_SECONDS
-    # A blocked connection is kept: it tells us when the alarm is over.
-    found.blocked_connection_timeout = None
-    found.connection_attempts = 1
-    found.client_properties = {"connection_name": "chef-ingest shim", "product": "chef-ingest"}
-    found.tcp_options = {"TCP_USER_TIMEOUT": 2 * heartbeat * 1000, "TCP_KEEPIDLE": heartbeat}
-    return found
-
-
-class _Connection(Frames, AsyncioConnection):  # type: ignore[misc]
-    """Sends what is published in one turn of the loop together.
-
-    By pika alone each message is three segments and three system calls, here and in the broker.
-    Should pika rename what is overridden here, it is slow again but right.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._gathered: list[bytes] = []
-        self._gathered_bytes = 0
-        super().__init__(*args, **kwargs)
-
-    def _output_marshaled_frames(self, marshaled_frames: list[bytes]) -> None:
-        size = sum(map(len, marshaled_frames))
-        if len(marshaled_frames) < _MESSAGE_FRAMES or size > _GATHERED_BYTES:
-            self._send_gathered()
-            super()._output_marshaled_frames(marshaled_frames)
-            return
-        if not self._gathered:
-            asyncio.get_running_loop().call_soon(self._send_gathered)
-        self._gathered += marshaled_frames
-        self._gathered_bytes += size
-        if self._gathered_bytes > _GATHERED_BYTES:
-            self._send_gathered()
-
-    def _send_gathered(self) -> None:
-        # After a loss there is nothing to send with, and the owner has been told.
-        if self._gathered and getattr(self, "_transport", None) is not None:
-            frames, self._gathered, self._gathered_bytes = self._gathered, [], 0
-            super()._output_marshaled_frames([b"".join(frames)])
+def hosts(amqp_url: str, *, heartbeat: int) -> list[pika.URLParameters]:
+    """The hosts of AMQP_URL, as a link connects to them. Raises Misconfigured."""
+    return parameters(amqp_url, heartbeat=heartbeat, name="chef-ingest shim", patience=_PATIENCE)
 
 
 class BrokerConnection:
@@ -108,7 +59,7 @@ class BrokerConnection:
         self._unconfirmed: dict[int, tuple[str, int]] = {}
         self._down = False
         self.unconfirmed_bytes = 0
-        self._workflow = _Connection.create_connection(
+        self._workflow = GatheringConnection.create_connection(
             hosts, self._on_connected, custom_ioloop=asyncio.get_running_loop()
         )
 

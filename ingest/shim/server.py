@@ -20,7 +20,7 @@ from consumers.runtime.long_life import collect_rarely
 from consumers.runtime.systemd import Notifier
 from ingest.access.gate import Gate
 from ingest.http.limits import bounded
-from ingest.publisher.connection import parameters
+from ingest.publisher.connection import hosts
 from ingest.publisher.publisher import Publisher
 from ingest.shim import app
 from ingest.shim.acknowledged import Acknowledged
@@ -38,14 +38,11 @@ _KEEP_ALIVE_SECONDS = 75
 def serve(settings: Settings) -> int:
     """Serve HTTP until SIGTERM or SIGINT, finish what is under way, and return 0; SIGHUP reloads the gate.
 
-    Raises ConfigError for settings that can't be used, an address already taken included.
+    Raises ConfigError or Misconfigured for settings that can't be used, an address already taken included.
     """
     if not structlog.is_configured():
         logs.configure(settings)
-    try:
-        hosts = parameters(settings.amqp_url, heartbeat=settings.heartbeat_seconds)
-    except ValueError as error:
-        raise ConfigError([f"AMQP_URL: {error}"]) from None
+    brokers = hosts(settings.amqp_url, heartbeat=settings.heartbeat_seconds)
     gate = Gate.from_settings(settings)
     gate.warn(settings)
     listener = _listen(settings.listen)
@@ -54,12 +51,12 @@ def serve(settings: Settings) -> int:
     url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
     structlog.get_logger("ingest.shim.server").info("listening", url=url)
     with contextlib.closing(listener):
-        uvloop.run(_serve(settings, hosts, listener, gate))
+        uvloop.run(_serve(settings, brokers, listener, gate))
     structlog.get_logger("ingest.shim.server").info("stopped", url=url)
     return 0
 
 
-async def _serve(settings: Settings, hosts: list[pika.URLParameters], listener: socket.socket, gate: Gate) -> None:
+async def _serve(settings: Settings, brokers: list[pika.URLParameters], listener: socket.socket, gate: Gate) -> None:
     metrics = ShimMetrics(version("chef-ingest"))
     provider = tracer_provider(os.environ, "chef-ingest-shim", version("chef-ingest"))
     tracing = None if provider is None else ShimTracing(provider)
@@ -70,7 +67,7 @@ async def _serve(settings: Settings, hosts: list[pika.URLParameters], listener: 
         acknowledged.count(result)
 
     publisher = Publisher(
-        hosts,
+        brokers,
         confirm_seconds=settings.confirm_timeout_seconds,
         max_outstanding=settings.max_outstanding,
         observe=published,

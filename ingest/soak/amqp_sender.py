@@ -8,7 +8,7 @@ from typing import Final
 
 import pika
 
-from ingest.publisher.connection import BrokerConnection, parameters
+from ingest.publisher.connection import BrokerConnection, hosts
 from ingest.publisher.nacks import Nacks
 from ingest.soak.workload import Specimen
 from schemas.topology import CHEF_EXCHANGE
@@ -21,7 +21,7 @@ class AmqpClient:
     """One connection with publisher confirms, made again after each loss; many publishes may be under way."""
 
     def __init__(self, amqp_url: str, exchange: str = CHEF_EXCHANGE) -> None:
-        self._hosts = parameters(amqp_url, heartbeat=HEARTBEAT_SECONDS)
+        self._hosts = hosts(amqp_url, heartbeat=HEARTBEAT_SECONDS)
         self._exchange = exchange
         self._link: BrokerConnection | None = None
         self._up: asyncio.Future[bool] | None = None

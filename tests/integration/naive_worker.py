@@ -7,7 +7,8 @@ import sys
 import time
 
 from consumers.runtime.failpoints import from_environment
-from consumers.worker.process import pipeline, run_worker
+from consumers.worker import pipeline
+from consumers.worker.process import run_worker
 from ingest.cli.configuration import configure
 
 NOBODY = 10**9

@@ -13,13 +13,13 @@ import pytest
 from http_support import broker_channel, declare_topology
 from pika.adapters.blocking_connection import BlockingChannel
 
-from consumers.broker.connection import parameters as worker_parameters
+from consumers.broker.connection import parameters
 from consumers.broker.frames import Frames
 from consumers.delivery import Delivery
 from consumers.runtime.signals import SignalInbox
 from consumers.worker.source import HELD_BYTES, Source
 from ingest.http.outcome import QUEUED, Outcome
-from ingest.publisher.connection import parameters
+from ingest.publisher.connection import hosts
 from ingest.publisher.publisher import Publisher
 from ingest.soak.system import until
 from schemas.message import Message
@@ -58,7 +58,7 @@ def test_a_source_gives_the_same_deliveries(channel: BlockingChannel, amqp_url: 
     properties = pika.BasicProperties(type="action", headers={"x-node": "n"}, correlation_id="c", delivery_mode=2)
     for body in BODIES:
         channel.basic_publish(CHEF_EXCHANGE, "erchef.action", body, properties)
-    (host,) = worker_parameters(amqp_url, heartbeat=30, name="test")
+    (host,) = parameters(amqp_url, heartbeat=30, name="test")
     source = Source(host, {ACTIONS: 10}, 1)
     try:
         found = received(source, len(BODIES))
@@ -74,7 +74,7 @@ def test_a_source_gives_the_same_deliveries(channel: BlockingChannel, amqp_url: 
 @pytest.mark.parametrize("queues", [[ACTIONS], [ACTIONS, RUNS, PINGS]])
 def test_a_source_that_is_open_consumes_every_queue(channel: BlockingChannel, amqp_url: str, queues: list[str]) -> None:
     """A worker says that it consumes once it has its source: the broker must know each of its consumers by then."""
-    (host,) = worker_parameters(amqp_url, heartbeat=30, name="test")
+    (host,) = parameters(amqp_url, heartbeat=30, name="test")
     source = Source(host, dict.fromkeys(queues, 10), 1)
     try:
         assert [channel.queue_declare(each, passive=True).method.consumer_count for each in queues] == [1] * len(queues)
@@ -86,7 +86,7 @@ def test_a_source_takes_in_no_more_than_it_may_before_it_is_asked(channel: Block
     """Before a backlog of large messages it starts with a few; polled on it has them all; stopped it gets no more."""
     for number in range(LARGE):
         channel.basic_publish(CHEF_EXCHANGE, "erchef.action", bytes([number]) * MB)
-    (host,) = worker_parameters(amqp_url, heartbeat=30, name="test")
+    (host,) = parameters(amqp_url, heartbeat=30, name="test")
     queues = {ACTIONS: 2000, RUNS: 10, PINGS: 10}
     source = Source(host, queues, 1)
     try:
@@ -110,7 +110,7 @@ def test_a_source_takes_in_no_more_than_it_may_before_it_is_asked(channel: Block
 
 def test_a_signal_ends_a_poll_that_waits(channel: BlockingChannel, amqp_url: str) -> None:
     """A worker that is told to stop does so now, not when its loop would have woken by itself."""
-    (host,) = worker_parameters(amqp_url, heartbeat=30, name="test")
+    (host,) = parameters(amqp_url, heartbeat=30, name="test")
     before = signal.getsignal(signal.SIGUSR1)
     signals = SignalInbox([signal.SIGUSR1])
     taken: list[int] = []
@@ -131,7 +131,7 @@ def test_a_publisher_hears_the_same_confirms_and_replies(channel: BlockingChanne
     verdict = Created("/actions/x")
 
     async def publish() -> list[Outcome]:
-        publisher = Publisher(parameters(amqp_url, heartbeat=30), confirm_seconds=10, max_outstanding=10)
+        publisher = Publisher(hosts(amqp_url, heartbeat=30), confirm_seconds=10, max_outstanding=10)
         publisher.start()
         async with asyncio.timeout(20):
             while not publisher.connected:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from consumers.broker.properties import anew
+from consumers.broker.publisher import NotTaken, publishing
+from consumers.dead_letters.errors import NotImportable
 from consumers.dead_letters.export import MARK, Posting, failed_report, posting_of, read_letters
-from consumers.dead_letters.publishing import Publisher, properties_of
 from ingest.cli.dead.letters import say
 from schemas.settings import Settings
 
@@ -14,19 +16,22 @@ from schemas.settings import Settings
 def import_files(
     settings: Settings, paths: Sequence[Path], *, organization: str | None, node: str | None, run_id: str | None
 ) -> None:
-    """Publish every message of every file, once all files are read through. Raises NotImportable, NotTaken."""
+    """Publish every message of every file, once all files are read through. Raises NotImportable."""
     facts = {"organization": organization, "node": node, "run_id": run_id}
     for path in paths:
         for _ in _postings(path, **facts):
             pass
-    with Publisher(settings.amqp_url, heartbeat=settings.heartbeat_seconds) as publisher:
+    with publishing(settings.amqp_url, heartbeat=settings.heartbeat_seconds, name="chef-ingest dead") as publisher:
         for path in paths:
             count = 0
             for posting in _postings(path, **facts):
                 count += 1
                 message = posting.message
-                properties = properties_of(posting.properties, message.content_encoding, {})
-                publisher.publish(posting.exchange, posting.routing_key, message.payload, properties)
+                properties = anew(posting.properties, message.content_encoding, {})
+                try:
+                    publisher.publish(posting.exchange, posting.routing_key, message.payload, properties)
+                except NotTaken as error:
+                    raise NotImportable(f"{path}, message {count}: {error}") from None
             say(f"{path}: {count} message{'s' if count != 1 else ''} in the queue")
 
 

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from consumers.broker.publisher import publishing
 from consumers.dead_letters.dry_run import DryRun
-from consumers.dead_letters.publishing import Publisher
 from consumers.dead_letters.queries import in_one_line
 from consumers.dead_letters.replay import Replay, Run, candidates, count_candidates, start_run, unfinished
 from consumers.dead_letters.repository import Letter, Repository, repository_at
@@ -88,7 +88,9 @@ class _Session:
 
     def _send(self, accepts: Callable[[Sequence[Letter]], Sequence[bool]], rate: float) -> None:
         total = count_candidates(self._repository, self._run)
-        with Publisher(self._settings.amqp_url, heartbeat=self._settings.heartbeat_seconds) as publisher:
+        with publishing(
+            self._settings.amqp_url, heartbeat=self._settings.heartbeat_seconds, name="chef-ingest dead"
+        ) as publisher:
             sending = Replay(
                 self._repository, publisher, self._run, accepts=accepts, rate=rate,
                 stopping=lambda: self._stop, failpoint=from_environment(os.environ),

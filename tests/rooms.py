@@ -143,7 +143,9 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "ingest/publisher": frozenset(
         {"schemas/message", "schemas/topology", "schemas/verdict", "consumers/broker", "ingest/http"}
     ),
-    "ingest/reference": frozenset({"schemas/settings", "consumers/supervisor", "ingest/cli", "ingest/shim"}),
+    "ingest/reference": frozenset(
+        {"schemas/settings", "consumers/supervisor", "ingest/access", "ingest/cli", "ingest/shim"}
+    ),
     "ingest/shim": frozenset(
         {
             "schemas/kinds",

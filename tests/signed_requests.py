@@ -44,8 +44,8 @@ def _captured(request: dict[str, Any]) -> Signed:
     return Signed(request["method"], request["path"].encode(), fields, base64.b64decode(request["body_base64"]))
 
 
-def new_key() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+def new_key(bits: int = 2048) -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=bits)
 
 
 def sign(

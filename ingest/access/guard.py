@@ -13,7 +13,8 @@ from starlette.types import Message as Event
 from starlette.types import Receive
 
 from ingest.access import signatures, tokens
-from ingest.access.keys import KeyFolder
+from ingest.access.keys import KeyFolder, KeysUnavailable
+from ingest.access.tls import Faults
 from ingest.http.answers import Answer, Asked, fault, of_outcome
 from ingest.http.negotiation import content_coding
 from ingest.http.requests import Declined, Request
@@ -58,16 +59,36 @@ class Guard:
         self._settings = settings
         self._now = now
         self._keys = KeyFolder(Path(settings.client_keys)) if settings.auth in ("signature", "any") else None
-        self._tokens: tuple[tokens.Token, ...] = ()
+        self._tokens: tuple[tokens.Token, ...] | None = ()
         self._takes_tokens = settings.auth == "token" or (settings.auth == "any" and bool(settings.tokens_file))
         self._challenge = (b"www-authenticate", b"Bearer" if self._takes_tokens else b'X-Ops-Sign version="1.3"')
-        self.reload()
+        if faults := self.reload():
+            raise ConfigError([each for part in faults.values() for each in part])
 
-    def reload(self) -> list[str]:
-        """Read the tokens file again; the names now in it. Raises ConfigError, and then the old ones stay."""
+    def reload(self) -> Faults:
+        """Read the tokens file again, see that keys can be read; what is wrong, by part.
+
+        Only what the file says now is let in: a faulty line lets nobody in, a file that is gone or empty neither.
+        """
+        faults: Faults = {}
         if self._takes_tokens:
-            self._tokens = tokens.read(Path(self._settings.tokens_file))
-        return [token.name for token in self._tokens]
+            reading = tokens.read(Path(self._settings.tokens_file))
+            self._tokens = reading.tokens
+            if reading.faults:
+                faults["tokens"] = reading.faults
+        if self._keys is not None and (fault := self._keys.fault()):
+            faults["keys"] = (fault,)
+        return faults
+
+    @property
+    def token_names(self) -> list[str]:
+        """Who is let in by a token now."""
+        return [token.name for token in self._tokens or ()]
+
+    @property
+    def denies_all_tokens(self) -> bool:
+        """Tokens are asked for, and none is good."""
+        return self._takes_tokens and self._tokens == ()
 
     def wrap(self, template: str, method: str, handler: Handler) -> Handler:
         """The handler as it is reached through the guard; a public one is itself."""
@@ -89,6 +110,8 @@ class Guard:
     def _authenticate(self, request: Request) -> Principal:
         secret = tokens.presented(request.fields) if self._takes_tokens else None
         if secret is not None:
+            if self._tokens is None:
+                raise _untold(request, "the tokens file can't be read")
             token = tokens.find(self._tokens, secret)
             if token is None:
                 raise self._unknown(request, "no such token")
@@ -99,6 +122,8 @@ class Guard:
             return self._signer(request, self._keys)
         except signatures.BadSignature as error:
             raise self._unknown(request, str(error)) from None
+        except KeysUnavailable as error:
+            raise _untold(request, str(error)) from None
 
     def _signer(self, request: Request, keys: KeyFolder) -> Principal:
         claim = signatures.claim(request.method, request.scope["raw_path"], request.fields)
@@ -210,6 +235,13 @@ def _organization(members: Mapping[str, Any]) -> str | None:
     except msgspec.DecodeError:
         return None
     return name
+
+
+def _untold(request: Request, why: str) -> Declined:
+    """Who asks may be let in or not, which can't be told now: 503, which every client tries again."""
+    request.facts["denied"] = why
+    text = "who asks can't be told now; nothing is stored yet, send it again"
+    return Declined(fault(503, text, code="untold", headers=((b"retry-after", b"2"),)))
 
 
 def _forbidden(request: Request, why: str) -> Declined:

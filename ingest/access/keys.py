@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+import stat
 from collections import OrderedDict
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -14,20 +14,30 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from ingest.access.files import ABSENT
+
+LEAST_BITS: Final = 2048
+"""Chef has made no shorter key since its first releases; shorter ones have been factored or soon will be."""
+
 _NAME: Final = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9_.:-]{0,199}")
 """Of organizations and clients [protocol.md 3.2]; no dot comes first, so none leads out of the folder."""
 _LARGEST_FILE: Final = 16 * 1024
 
 
+class KeysUnavailable(Exception):
+    """Whether there is such a key can't be told now; the message says why, for the log."""
+
+
 class _Known(NamedTuple):
-    stamp: tuple[int, int, int]
+    stamp: tuple[int, ...]
     key: RSAPublicKey | None
 
 
 class KeyFolder:
     """`ORGANIZATION/CLIENT.pem` for clients, `USER.pem` for users, who belong to no organization.
 
-    A file that is replaced or deleted counts from the next request on. `most` bounds the keys kept in memory.
+    A file that is replaced or deleted counts from the next request on. `most` bounds the keys kept in memory, which
+    are kept as they were read and never as they were not.
     """
 
     def __init__(self, folder: Path, *, most: int = 10_000) -> None:
@@ -37,41 +47,64 @@ class KeyFolder:
         self._log = structlog.get_logger("ingest.access.keys")
 
     def find(self, organization: str | None, name: str) -> RSAPublicKey | None:
-        """The key of a client (or of a user, without an organization); None when there is none to trust."""
+        """The key of a client (or of a user, without an organization); None when there is none to trust.
+
+        Raises KeysUnavailable.
+        """
         parts = [name] if organization is None else [organization, name]
         if not all(_NAME.fullmatch(part) for part in parts):
             return None
         path = self._folder.joinpath(*parts[:-1], f"{name}.pem")
         try:
-            status = path.stat()
-        except OSError:
+            known = self._look(path)
+        except OSError as error:
             self._known.pop(path, None)
-            return None
-        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-        known = self._known.get(path)
-        if known is None or known.stamp != stamp:
-            known = self._known[path] = _Known(stamp, self._read(path, status))
+            if error.errno in ABSENT and self._folder.is_dir():
+                return None
+            self._log.error("key_unread", path=str(path), why=error.strerror, remedy="see that the shim can read it")
+            raise KeysUnavailable(f"the keys can't be read: {error.strerror}") from None
         self._known.move_to_end(path)
         if len(self._known) > self._most:
             self._known.popitem(last=False)
         return known.key
 
-    def _read(self, path: Path, status: os.stat_result) -> RSAPublicKey | None:
+    def fault(self) -> str | None:
+        """Why no key can be looked up at all, None when they can."""
         try:
-            if status.st_size > _LARGEST_FILE:
-                raise ValueError("too large")
-            key = _load(path.read_bytes())
-        except (OSError, ValueError, UnsupportedAlgorithm) as error:
-            why = error.strerror if isinstance(error, OSError) else "it holds no RSA public key in PEM"
+            next(self._folder.iterdir(), None)
+        except OSError as error:
+            return f"INGEST_CLIENT_KEYS: {self._folder}: {error.strerror}"
+        return None
+
+    def _look(self, path: Path) -> _Known:
+        """What is known of a file as it is now. Raises OSError where that can't be told."""
+        status = path.stat()
+        # The time of the last change of any kind counts too: a copy may bring its old time along.
+        stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_dev)
+        known = self._known.get(path)
+        if known is not None and known.stamp == stamp:
+            return known
+        try:
+            if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_FILE:
+                raise ValueError("it is no file, or too large for a key")
+            key = load(path.read_bytes())
+        except (ValueError, UnsupportedAlgorithm) as error:
+            key, why = None, str(error)
             self._log.error("key_unreadable", path=str(path), why=why, remedy="put the client's public key there")
-            return None
-        return key
+        found = self._known[path] = _Known(stamp, key)
+        return found
 
 
-def _load(pem: bytes) -> RSAPublicKey:
+def load(pem: bytes) -> RSAPublicKey:
+    """The public key in PEM. Raises ValueError or UnsupportedAlgorithm, in words, for what is none to trust."""
     # Chef servers of old kept certificates for their clients.
     certificate = b"BEGIN CERTIFICATE" in pem
-    key = x509.load_pem_x509_certificate(pem).public_key() if certificate else load_pem_public_key(pem)
+    try:
+        key = x509.load_pem_x509_certificate(pem).public_key() if certificate else load_pem_public_key(pem)
+    except ValueError:
+        raise ValueError("it holds no RSA public key in PEM") from None
     if not isinstance(key, RSAPublicKey):
-        raise ValueError("not RSA")
+        raise ValueError("it holds no RSA public key in PEM")
+    if key.key_size < LEAST_BITS:
+        raise ValueError(f"an RSA key of {key.key_size} bits is too short: at least {LEAST_BITS}")
     return key

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ingest.access.files import ABSENT
 from ingest.http.negotiation import Fields
 from schemas.settings import ConfigError
 
@@ -48,10 +49,19 @@ def parse_scopes(text: str) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(scopes), frozenset(organizations)
 
 
-def parse(text: str) -> tuple[Token, ...]:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a tokens file said. `tokens` None: that can't be told, so nobody may be believed or refused for good."""
+
+    tokens: tuple[Token, ...] | None
+    faults: tuple[str, ...] = ()
+
+
+def parse(text: str) -> Reading:
     """The tokens of a file: lines of NAME, SHA-256 in hexadecimal, SCOPES; `#` begins a comment.
 
-    Raises ConfigError with every fault; none of them quotes a line, which may hold what should be a hash.
+    A line with a fault lets nobody in, and takes no other line along; none of the faults quotes a line, which may
+    hold what should be a hash.
     """
     tokens: dict[str, Token] = {}
     digests: set[bytes] = set()
@@ -67,13 +77,11 @@ def parse(text: str) -> tuple[Token, ...]:
             if token.digest in digests:
                 raise ValueError("the same token as in a line above")
         except ValueError as error:
-            faults.append(f"tokens file, line {number}: {error}")
+            faults.append(f"INGEST_TOKENS_FILE: tokens file, line {number}: {error}")
         else:
             tokens[token.name] = token
             digests.add(token.digest)
-    if faults:
-        raise ConfigError(faults)
-    return tuple(tokens.values())
+    return Reading(tuple(tokens.values()), tuple(faults))
 
 
 def _token(words: list[str]) -> Token:
@@ -87,16 +95,14 @@ def _token(words: list[str]) -> Token:
     return Token(name, bytes.fromhex(digest), *parse_scopes(scopes))
 
 
-def read(path: Path) -> tuple[Token, ...]:
-    """The tokens of a file. Raises ConfigError when it can't be read, is wrong, or holds none."""
+def read(path: Path) -> Reading:
+    """The tokens of a file as it is now. One that is gone denies everybody; one that can't be read tells nothing."""
     try:
-        tokens = parse(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigError([f"INGEST_TOKENS_FILE: {path}: {why}"]) from None
-    if not tokens:
-        raise ConfigError([f"INGEST_TOKENS_FILE: {path}: holds no token; `chef-ingest token new` makes one"])
-    return tokens
+        # What is no UTF-8 is no name, hash or scope either: a fault of its line.
+        return parse(path.read_bytes().decode("utf-8", "replace"))
+    except OSError as error:
+        gone = error.errno in ABSENT
+        return Reading(() if gone else None, (f"INGEST_TOKENS_FILE: {path}: {error.strerror}",))
 
 
 def presented(fields: Fields) -> bytes | None:

@@ -60,14 +60,23 @@ def up(state: Path, listen: str | None, consumers: int | None, insecure_no_auth:
 @says_what_is_wrong
 @click.option("--listen", metavar="HOST:PORT", help="Overrides INGEST_LISTEN.")
 @insecure_option
-def serve(listen: str | None, insecure_no_auth: bool) -> None:
+@click.option("--check", is_flag=True, help="Read tokens, keys and certificates as a reload would, and exit.")
+def serve(listen: str | None, insecure_no_auth: bool, check: bool) -> None:
     """Run the HTTP shim: it takes POSTs and puts them in the queue.
 
-    SIGTERM and SIGINT finish what is under way; SIGHUP reads tokens and certificates again.
+    SIGTERM and SIGINT finish what is under way; SIGHUP reads tokens and certificates again, each by itself: /readyz,
+    metrics and `status` tell what it could not use, and so does --check, by exit code 78.
     """
+    settings = settings_from(INGEST_LISTEN=listen, INGEST_INSECURE_NO_AUTH=insecure_no_auth or None)
+    if check:
+        from ingest.access.gate import Gate
+
+        Gate.from_settings(settings)
+        click.echo("tokens, keys and certificates can be used")
+        return
     from ingest.shim.server import serve as run
 
-    sys.exit(run(settings_from(INGEST_LISTEN=listen, INGEST_INSECURE_NO_AUTH=insecure_no_auth or None)))
+    sys.exit(run(settings))
 
 
 @main.command(hidden=True)

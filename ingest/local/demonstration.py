@@ -30,7 +30,8 @@ def credentials(settings: Settings) -> Mapping[str, str]:
     if not settings.tokens_file:
         fault = f"--demo can't sign as a Chef client, and INGEST_AUTH is {settings.auth}: leave --demo out, or"
         raise ConfigError([f"{fault} set INGEST_AUTH to any, INGEST_TOKENS_FILE and INGEST_DEMO_TOKEN"])
-    token = tokens.find(tokens.read(Path(settings.tokens_file)), settings.demo_token.encode())
+    known = tokens.read(Path(settings.tokens_file)).tokens or ()
+    token = tokens.find(known, settings.demo_token.encode())
     if token is None or token.scopes < frozenset(tokens.SCOPES) or token.organizations:
         why = "is in no line of INGEST_TOKENS_FILE" if token is None else f"({token.name}) may not do all that is shown"
         remedy = f"give it a secret made by `chef-ingest token new demo --scope {','.join(tokens.SCOPES)}`"

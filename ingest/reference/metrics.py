@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from consumers.supervisor.metrics import Metrics, Surroundings
 from consumers.supervisor.monitor import Monitor
+from ingest.access.gate import Gate
 from ingest.shim.metrics import ShimMetrics
 
 
@@ -24,7 +25,8 @@ class Metric(NamedTuple):
 def of_shim() -> list[Metric]:
     """What `serve` tells."""
     metrics = ShimMetrics("")
-    metrics.watch(cast(Any, SimpleNamespace(outstanding=0, connected=True, blocked_by_broker=False)))
+    publisher = cast(Any, SimpleNamespace(outstanding=0, connected=True, blocked_by_broker=False))
+    metrics.watch(publisher, Gate(None, None))
     return _listed(metrics.registry)
 
 

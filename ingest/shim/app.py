@@ -11,7 +11,7 @@ import structlog
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ingest.access.guard import Guard
+from ingest.access.gate import Gate
 from ingest.http.answers import Answer, Asked, fault, of_outcome, refused, render
 from ingest.http.negotiation import content_coding, preference, wants_problem
 from ingest.http.requests import Declined, Disconnected, Request
@@ -36,14 +36,16 @@ def build(
     settings: Settings,
     publisher: Publisher,
     reads: Reads,
-    guard: Guard | None = None,
+    gate: Gate | None = None,
     metrics: ShimMetrics | None = None,
     tracing: ShimTracing | None = None,
 ) -> ASGIApp:
     """The ASGI application. It starts and closes what it is given with its own life; None guards nothing."""
     metrics = metrics or ShimMetrics("unknown")
-    metrics.watch(publisher)
-    table = routes(Shim(settings, publisher, reads, metrics, tracing))
+    gate = gate or Gate(None, None)
+    metrics.watch(publisher, gate)
+    table = routes(Shim(settings, publisher, reads, metrics, tracing, gate))
+    guard = gate.guard
     if guard is not None:
         table = {
             template: {method: guard.wrap(template, method, handler) for method, handler in methods.items()}
@@ -162,8 +164,10 @@ class Shim:
         reads: Reads,
         metrics: ShimMetrics,
         tracing: ShimTracing | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.metrics = metrics
+        self._gate = gate or Gate(None, None)
         self._tracing = tracing
         self._settings = settings
         self._publisher = publisher
@@ -237,9 +241,11 @@ class Shim:
 
     async def readyz(self, request: Request) -> Answer:
         why = await self._readiness.why_not()
+        # Told to anybody: which files, by the names of their settings, and nothing of what is in them. Work goes on.
+        reload = {"not_reloaded": sorted(self._gate.faults)} if self._gate.faults else {}
         if why is None:
-            return Answer(200, {"ready": True}, (), "ready")
-        return Answer(503, {"ready": False, "why": why}, ((b"retry-after", b"2"),), "not_ready")
+            return Answer(200, {"ready": True, **reload}, (), "ready")
+        return Answer(503, {"ready": False, "why": why, **reload}, ((b"retry-after", b"2"),), "not_ready")
 
 
 def _coding(request: Request) -> str | None:

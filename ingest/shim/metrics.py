@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from ingest.access.gate import PARTS, Gate
 from ingest.http.answers import Answer
 from ingest.http.requests import Request
 from ingest.publisher.publisher import Publisher
@@ -49,8 +51,8 @@ class ShimMetrics:
         # Looking a labelled child up takes longer than counting; of these there are few.
         self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
-    def watch(self, publisher: Publisher) -> None:
-        """Read the publisher's state at each scrape."""
+    def watch(self, publisher: Publisher, gate: Gate) -> None:
+        """Read the publisher's and the gate's state at each scrape."""
         gauges = (
             ("chef_ingest_outstanding_messages", "Messages under way: unconfirmed or waiting for their verdict.",
              lambda: publisher.outstanding),
@@ -61,6 +63,14 @@ class ShimMetrics:
         )  # fmt: skip
         for name, help, read in gauges:
             Gauge(name, help, registry=self.registry).set_function(read)
+        reloaded = Gauge(
+            "chef_ingest_last_reload_successful",
+            "1 while the files of this part of the gate could be used when last read; 0: the log says why not.",
+            ["part"],
+            registry=self.registry,
+        )
+        for part in PARTS:
+            reloaded.labels(part).set_function(partial(_usable, gate, part))
 
     def answered(self, route: str, code: int, seconds: float) -> None:
         """Count a request. `route` is a template, never a path: there are few of them."""
@@ -82,3 +92,7 @@ class ShimMetrics:
     async def scrape(self, request: Request) -> Answer:
         """The route /metrics."""
         return Answer(200, generate_latest(self.registry), (), "metrics", CONTENT_TYPE)
+
+
+def _usable(gate: Gate, part: str) -> float:
+    return float(part not in gate.faults)

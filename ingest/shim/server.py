@@ -34,6 +34,9 @@ _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 75
 """Longer than proxies keep theirs, so that they don't write into a connection we are closing."""
 
+_RETRY_SECONDS = 2.0
+"""How often the gate's files are tried again while they can't be used."""
+
 
 def serve(settings: Settings) -> int:
     """Serve HTTP until SIGTERM or SIGINT, finish what is under way, and return 0; SIGHUP reloads the gate.
@@ -73,7 +76,7 @@ async def _serve(settings: Settings, brokers: list[pika.URLParameters], listener
         observe=published,
     )
     config = uvicorn.Config(
-        app.build(settings, publisher, Reads(settings.database_url), gate.guard, metrics, tracing),
+        app.build(settings, publisher, Reads(settings.database_url), gate, metrics, tracing),
         http=bounded(settings),
         ws="none",
         lifespan="on",
@@ -89,18 +92,19 @@ async def _serve(settings: Settings, brokers: list[pika.URLParameters], listener
     config.ssl = None if gate.tls is None else gate.tls.context
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gate.reload)
     collect_rarely()
-    async with acknowledged.kept(), notifying(Notifier(os.environ)):
+    async with acknowledged.kept(), notifying(Notifier(os.environ), gate):
         await _Server(config).serve(sockets=[listener])
 
 
 @asynccontextmanager
-async def notifying(notifier: Notifier) -> AsyncIterator[None]:
-    """systemd hears that we listen, that the loop turns, and that we stop."""
+async def notifying(notifier: Notifier, gate: Gate) -> AsyncIterator[None]:
+    """systemd hears of our start, life and stop; the gate tries again what it could not read."""
 
     async def feed() -> None:
         while True:
-            notifier.alive()
-            await asyncio.sleep(max(1.0, notifier.watchdog_seconds / 4))
+            gate.retry()
+            notifier.alive(f"not reloaded: {', '.join(gate.faults)}; the log says why" if gate.faults else "listening")
+            await asyncio.sleep(min(_RETRY_SECONDS, max(1.0, notifier.watchdog_seconds / 4)))
 
     notifier.ready("listening")
     task = asyncio.create_task(feed())

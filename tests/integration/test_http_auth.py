@@ -94,9 +94,17 @@ def test_tokens(amqp_url: str, database_url: str, tmp_path: Path) -> None:
         path.write_text(line)
         hangup(shim, "reloaded")
         assert (post(shim, secrets["actions"]), post(shim, rotated)) == (401, 201)
-        path.write_text(f"wrong {rotated} actions")
+        path.write_text(f"{line}\nwrong {rotated} actions")
         hangup(shim, "not_reloaded")
         assert post(shim, rotated) == 201
+        assert shim.http.get("/readyz").json() == {"ready": True, "not_reloaded": ["tokens"]}
+        path.unlink()
+        hangup(shim, "not_reloaded")
+        assert post(shim, rotated) == 401
+        path.write_text(line)
+        hangup(shim, "reloaded")
+        assert post(shim, rotated) == 201
+        assert shim.http.get("/readyz").json() == {"ready": True}
         until(lambda: {"token other", "token rotated"} <= told(shim, "who"), "the log says who")
         assert told(shim, "denied") >= {"no such token", "not for runs", "another organization's"}
         log = json.dumps(shim.log)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import selectors
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +19,7 @@ LOCAL_FOLDER: Final = Path(".local")
 
 _LONGEST: Final = 1 << 20
 _PATIENCE_SECONDS: Final = 2.0
+_MOST_CALLERS: Final = 32
 
 Answerer = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -40,33 +43,67 @@ def state_folder(given: Path | None, environ: Mapping[str, str]) -> Path:
 
 
 class ControlSocket:
-    """Listens in a folder. Raises ControlError when another supervisor does, or the folder can't be used."""
+    """Listens in a folder. Raises ControlError when another supervisor does, or the folder can't be used.
 
-    def __init__(self, folder: Path) -> None:
+    Callers are served as they come, as far as each has got; none is waited for. `clock` counts seconds.
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.path = folder / SOCKET
+        self._clock = clock
+        self._callers: list[Caller] = []
+        self._selector = selectors.EpollSelector()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with _short(folder) as short:
                 self._take(short)
-        except OSError as error:
+        except (OSError, ControlError) as error:
+            self._selector.close()
+            if isinstance(error, ControlError):
+                raise
             raise ControlError(f"{self.path}: {error.strerror or error}: name another folder by --state") from error
+        self._selector.register(self._listener, selectors.EVENT_READ)
 
     def fileno(self) -> int:
-        """For a selector."""
-        return self._listener.fileno()
+        """For a selector: readable when a caller is, or a new one waits."""
+        return self._selector.fileno()
 
     def serve(self, answer: Answerer) -> None:
-        """Answer whoever is waiting. A caller that dawdles is dropped after two seconds."""
-        with contextlib.suppress(OSError):
-            caller, _ = self._listener.accept()
-            with caller:
-                caller.settimeout(_PATIENCE_SECONDS)
-                caller.sendall(json.dumps(_answered(answer, _line(caller))).encode() + b"\n")
+        """Go on with whoever has said or taken something since."""
+        for key, _ in self._selector.select(0):
+            if key.data is None:
+                self._accept()
+            elif not key.data.go_on(answer, self._selector):
+                self._drop(key.data)
+        self.drop_dawdlers()
+
+    def drop_dawdlers(self) -> None:
+        """A caller that is not done after two seconds is dropped, and the oldest of too many."""
+        now = self._clock()
+        for caller in list(self._callers):
+            if now - caller.since > _PATIENCE_SECONDS or len(self._callers) > _MOST_CALLERS:
+                self._drop(caller)
 
     def close(self) -> None:
+        for caller in list(self._callers):
+            self._drop(caller)
+        self._selector.close()
         self._listener.close()
         with contextlib.suppress(OSError):
             self.path.unlink()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            line, _ = self._listener.accept()
+            line.setblocking(False)
+            caller = Caller(line, self._clock())
+            self._callers.append(caller)
+            self._selector.register(line, selectors.EVENT_READ, caller)
+
+    def _drop(self, caller: Caller) -> None:
+        self._callers.remove(caller)
+        self._selector.unregister(caller.line)
+        caller.line.close()
 
     def _take(self, short: str) -> None:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -83,6 +120,36 @@ class ControlSocket:
         finally:
             os.umask(mask)
         self._listener.listen(16)
+
+
+class Caller:
+    """One caller at the supervisor's socket: what it has said so far, and what it has not taken yet."""
+
+    def __init__(self, line: socket.socket, since: float) -> None:
+        self.line = line
+        self.since = since
+        self._said = bytearray()
+        self._owed: bytes | None = None
+
+    def go_on(self, answer: Answerer, selector: selectors.BaseSelector) -> bool:
+        """Take what it says, give what it takes; False once it is done or gone."""
+        try:
+            if self._owed is None:
+                piece = self.line.recv(65536)
+                self._said += piece
+                if piece and not self._said.endswith(b"\n") and len(self._said) < _LONGEST:
+                    return True
+                self._owed = json.dumps(_answered(answer, bytes(self._said))).encode() + b"\n"
+            self._owed = self._owed[self.line.send(self._owed) :]
+            if self._owed:
+                selector.modify(self.line, selectors.EVENT_WRITE, self)
+        except BlockingIOError:
+            if self._owed:
+                selector.modify(self.line, selectors.EVENT_WRITE, self)
+            return True
+        except OSError:
+            return False
+        return bool(self._owed)
 
 
 def ask(folder: Path, request: Mapping[str, Any]) -> dict[str, Any]:

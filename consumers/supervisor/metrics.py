@@ -98,12 +98,17 @@ class Metrics:
 class Surroundings(Collector):
     """Gauges read at each scrape: the pool as it is, and the latest look around."""
 
-    def __init__(self, pool: Pool, monitor: Callable[[], Monitor]) -> None:
+    def __init__(self, pool: Pool, monitor: Callable[[], Monitor], reloaded: Callable[[], bool]) -> None:
         self._pool = pool
         self._monitor = monitor
+        self._reloaded = reloaded
 
     def collect(self) -> Iterable[Metric]:
         yield from self._workers()
+        help = "1 if the latest SIGHUP came to its end; 0: the log says why not."
+        reloaded = GaugeMetricFamily("chef_ingest_last_reload_successful", help, labels=["part"])
+        reloaded.add_metric(["settings"], self._reloaded())
+        yield reloaded
         yield from self._around(self._monitor())
 
     def describe(self) -> Iterable[Metric]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pika.exceptions
 import psycopg
+import structlog
 from pika.adapters.blocking_connection import BlockingConnection
 
 from consumers.broker.connection import connect
@@ -128,7 +129,12 @@ class Lookout:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self.latest = self._database(self._queues(self.latest))
+            try:
+                self.latest = self._database(self._queues(self.latest))
+            except Exception as error:
+                # No thread for a connection, say: what can't be looked at is not seen, and looked at again.
+                structlog.get_logger().error("not looked around", why=repr(error))
+                self.latest = replace(self.latest, queues={}, broker_fault=repr(error), seen_at=time.monotonic())
             self._stop.wait(LOOK_SECONDS)
         if self._connection is not None and self._connection.is_open:
             self._connection.close()

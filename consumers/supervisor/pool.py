@@ -16,6 +16,8 @@ from consumers.telemetry.reports import Report
 
 ROLL_SECONDS = 60.0
 """How long a fresh worker may take to consume before the roll is given up and the old ones stay."""
+AWAY_SECONDS = 5.0
+"""Between two turns this long we were not running (stopped, frozen, our machine paused), and heard nobody."""
 
 
 class Pool:
@@ -46,11 +48,15 @@ class Pool:
         self._fresh: Slot | None = None
         self._fresh_since = 0.0
         self._closing = False
+        self._turned: float | None = None
+        self.given_up = ""
+        """Why the latest roll was given up; empty while it was not."""
         self._log = structlog.get_logger()
 
     def reconcile(self) -> None:
         """Bury the dead, kill the silent, roll, add, take away, and fill empty slots."""
         now = self._clock()
+        self._notice_absence(now)
         for slot in list(self.slots):
             self._reap(slot, now)
         if self._closing:
@@ -60,7 +66,7 @@ class Pool:
         for slot in self.slots:
             empty = slot.process is None and not slot.leaving and now >= slot.not_before
             if empty and not self.misconfigured:
-                slot.spawn(self._command, self._report_fd, now)
+                self._fill(slot, now)
 
     def hear(self, report: Report) -> None:
         """Note a report in its worker's slot; the last words of one that has gone are nobody's."""
@@ -71,6 +77,7 @@ class Pool:
     def roll(self) -> None:
         """Replace every worker that runs now, one by one, each only once its successor consumes."""
         self._old = deque(slot for slot in self.slots if not slot.leaving)
+        self.given_up = ""
 
     @property
     def rolling(self) -> bool:
@@ -95,6 +102,11 @@ class Pool:
         now = self._clock()
         return not any(slot.silent(now) for slot in self.slots)
 
+    @property
+    def pids(self) -> frozenset[int]:
+        """Processes that we wait for ourselves."""
+        return frozenset(slot.process.pid for slot in self.slots if slot.process is not None)
+
     def consuming(self) -> int:
         """Main workers that take messages now."""
         return sum(slot.lane == "main" and slot.state == "consuming" for slot in self.slots)
@@ -109,6 +121,28 @@ class Pool:
         self._closing = True
         for slot in self.slots:
             slot.tell_to_go(kill_at, number)
+
+    def _notice_absence(self, now: float) -> None:
+        """Time in which we did not run is nobody's silence, and takes from nobody's grace."""
+        away = 0.0 if self._turned is None else now - self._turned
+        self._turned = now
+        if away <= AWAY_SECONDS:
+            return
+        self._log.warning("was away", seconds=round(away, 1), why="this process did not run: stopped or frozen?")
+        self._fresh_since += away
+        for slot in self.slots:
+            slot.postpone(away)
+
+    def _fill(self, slot: Slot, now: float) -> None:
+        """A machine that has no process to spare is as a worker that died: it is tried again, ever later."""
+        try:
+            slot.spawn(self._command, self._report_fd, now)
+        except OSError as error:
+            slot.started = now
+            pause = slot.bury(now)
+            self._on_death(slot.lane)
+            why = error.strerror or str(error)
+            self._log.error("worker not started", lane=slot.lane, why=why, again_in_seconds=round(pause, 1))
 
     def _reap(self, slot: Slot, now: float) -> None:
         if slot.process is None:
@@ -156,6 +190,7 @@ class Pool:
 
     def _give_up_roll(self, why: str) -> None:
         self._log.error("roll given up", why=why)
+        self.given_up = why
         self._old.clear()
         fresh, self._fresh = self._fresh, None
         if fresh is not None:

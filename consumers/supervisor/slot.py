@@ -67,6 +67,12 @@ class Slot:
         if self.process is not None:
             self.process.kill()
 
+    def postpone(self, seconds: float) -> None:
+        """Time in which nobody listened is not counted."""
+        self.heard += seconds
+        if self.kill_at is not None:
+            self.kill_at += seconds
+
     def silent(self, now: float) -> bool:
         """Whether its loop hangs."""
         return self.process is not None and now - self.heard > SILENT_SECONDS

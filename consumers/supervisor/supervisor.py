@@ -16,6 +16,7 @@ from typing import Any, Final
 import structlog
 
 from consumers.runtime.exit_codes import EXIT_CONFIGURATION
+from consumers.runtime.orphans import bury_orphans
 from consumers.runtime.signals import SignalInbox
 from consumers.runtime.systemd import Notifier
 from consumers.supervisor.autoscale import Band
@@ -73,7 +74,9 @@ class Supervisor:
             self._metrics.died,
         )
         self._lookout = Lookout(settings)
-        self._metrics.registry.register(Surroundings(self._pool, lambda: self._lookout.latest))
+        self._metrics.registry.register(
+            Surroundings(self._pool, lambda: self._lookout.latest, lambda: not self.not_reloaded)
+        )
         self._state = state
         self._control: ControlSocket | None = None
         self._meter = Meter()
@@ -81,6 +84,7 @@ class Supervisor:
         self._began = time.monotonic()
         self._vitals = Vitals(notifier, self._began)
         self._mode = "running"
+        self._not_reloaded: list[str] = []
 
     def run(self) -> int:
         """Until a signal or a configuration fault; the exit code. Raises ConfigError for an address in use."""
@@ -112,6 +116,9 @@ class Supervisor:
         now = time.monotonic()
         self._autoscaler.steer(self._pool, self._meter, self._lookout.latest, now)
         self._pool.reconcile()
+        bury_orphans(self._pool.pids)
+        if self._control is not None:
+            self._control.drop_dawdlers()
         if self._pool.misconfigured and self._mode == "running":
             self._drain()
         self._vitals.tell(self._pool, self._meter.rate(now), now)
@@ -159,9 +166,10 @@ class Supervisor:
         except ConfigError as error:
             # The workers that run keep what they have: a typing slip must not stop the work.
             self._log.error("not reloaded", faults=error.faults)
+            self._not_reloaded = error.faults
             self._vitals.not_reloaded()
             return
-        before, self._settings = self._settings, settings
+        before, self._settings, self._not_reloaded = self._settings, settings, []
         self._pool.grace_seconds = settings.drain_seconds + GRACE_SECONDS
         if (settings.scale_auto, settings.drain_target_seconds) != (before.scale_auto, before.drain_target_seconds):
             self._autoscaler = _autoscaler(settings)
@@ -202,8 +210,14 @@ class Supervisor:
             "backlog": monitor.backlog,
             "broker_fault": monitor.broker_fault,
             "database_fault": monitor.database_fault,
+            "not_reloaded": self.not_reloaded,
             "workers": self._pool.described(),
         }
+
+    @property
+    def not_reloaded(self) -> list[str]:
+        """Why the latest SIGHUP did not come to its end; empty where it did."""
+        return self._not_reloaded or [why for why in (self._pool.given_up,) if why]
 
     def _serve_metrics(self, undo: contextlib.ExitStack) -> None:
         if not self._settings.metrics_listen:
@@ -226,6 +240,7 @@ class Supervisor:
             # Work matters more than being asked about it.
             self._log.warning("no control socket", why=str(error))
             return
+        self._control = control
         undo.callback(control.close)
         selector.register(control, selectors.EVENT_READ, lambda: control.serve(self._answer))
 
@@ -246,4 +261,5 @@ def _autoscaler(settings: Settings) -> Autoscaler:
 
 def worker_command(lane: str, report_fd: int) -> Sequence[str]:
     """A worker run by this interpreter, configured by the environment as we are."""
-    return [sys.executable, "-m", "ingest", "worker", "--lane", lane, "--report-fd", str(report_fd)]
+    # -P: nothing is imported from the folder that we happen to be in.
+    return [sys.executable, "-P", "-m", "ingest", "worker", "--lane", lane, "--report-fd", str(report_fd)]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import selectors
 import signal
 import socket
 import sys
 import threading
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -235,9 +238,17 @@ def test_a_control_socket_answers_in_a_folder_of_any_depth(tmp_path: Path) -> No
 
 
 def serve(control: ControlSocket, times: int) -> None:
-    control._listener.setblocking(True)
-    for _ in range(times):
-        control.serve(lambda request: {"error": "no such"} if request["verb"] == "no" else {"heard": request["verb"]})
+    def answer(request: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"error": "no such"} if request["verb"] == "no" else {"heard": request["verb"]}
+
+    answered = 0
+    with selectors.DefaultSelector() as selector:
+        selector.register(control, selectors.EVENT_READ)
+        while answered < times:
+            selector.select(10)
+            before = len(control._callers)
+            control.serve(answer)
+            answered += max(0, before - len(control._callers))
 
 
 def test_a_state_folder_is_found_where_it_is_likely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,7 +374,10 @@ def test_a_worker_whose_loop_hangs_is_killed_and_replaced() -> None:
     try:
         pool.reconcile()
         before = [slot.process for slot in pool.slots]
-        now[0] = SILENT_SECONDS + 1
+        while now[0] < SILENT_SECONDS:
+            now[0] += 1
+            pool.reconcile()
+        now[0] += 1
         assert not pool.progressing
         pool.reconcile()
         assert [process.wait(10) for process in before if process] == [-signal.SIGKILL] * 2

@@ -45,7 +45,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "consumers/delivery": frozenset({"schemas/message", "schemas/topology", "schemas/validation", "schemas/verdict"}),
     "consumers/errors": frozenset(),
-    "consumers/ledger": frozenset({"schemas/verdict", "consumers/database", "consumers/delivery", "consumers/errors"}),
+    "consumers/ledger": frozenset({"schemas/verdict", "consumers/database", "consumers/delivery"}),
     "consumers/runtime": frozenset({"schemas/settings"}),
     "consumers/store": frozenset(
         {

@@ -1,3 +1,3 @@
-"""All that is PostgreSQL's own: `errors` says whose fault an error is, `deadline` breaks silent connections,
-`statements` loads SQL by name, `copy` renders rows, `migrations` and `partitions` keep the schema.
+"""All that is PostgreSQL's own: `connection` is THE connect, `deadline` gives silent servers up, `errors` says whose
+fault an error is, `statements` loads SQL by name, `copy` renders rows, `migrations` and `partitions` keep the schema.
 """

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from importlib import resources
+from typing import Any, Final
 
 import psycopg
 import tenacity
 
-from consumers.database.errors import translated
+from consumers.database import statements
+from consumers.database.connection import Purpose, session
 from consumers.errors import Misconfigured
 
 _LOCK = 0x1A6E57
@@ -15,6 +17,8 @@ _LOCK = 0x1A6E57
 _LOCK_WAIT_SECONDS = 1
 """How long a migration waits for a table's lock at a time: behind it in the line stand all the workers."""
 _PATIENCE_SECONDS = 300
+_PURPOSE: Final = Purpose("chef-ingest migrate", connect=10, statement=0, silence=0, idle=0)
+"""A migration takes as long as it takes."""
 
 
 def available() -> dict[str, str]:
@@ -30,41 +34,48 @@ def migrate(database_url: str) -> list[str]:
     Raises StoreUnavailable, or Misconfigured when waiting would not help.
     """
     retry = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(psycopg.errors.LockNotAvailable),
+        retry=tenacity.retry_if_exception(_locked),
         wait=tenacity.wait_random_exponential(multiplier=0.5, max=10),
         stop=tenacity.stop_after_delay(_PATIENCE_SECONDS),
         reraise=True,
     )
-    try:
-        return retry(_migrate, database_url)
-    except psycopg.Error as error:
-        raise translated(error, database_url) from error
+    return retry(_migrate, database_url)
+
+
+def _locked(error: BaseException) -> bool:
+    return isinstance(error.__cause__, psycopg.errors.LockNotAvailable)
 
 
 def _migrate(database_url: str) -> list[str]:
-    with psycopg.connect(database_url, autocommit=False, connect_timeout=10) as connection:
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-        connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_WAIT_SECONDS}s'".encode())
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS schema_migrations "
-            "(name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
-        )
-        done = {row[0] for row in connection.execute("SELECT name FROM schema_migrations")}
+    sql = _sql()
+    with session(database_url, _PURPOSE) as connection, connection.transaction():
+        connection.execute(sql["take_turns"], {"lock": _LOCK})
+        connection.execute(sql["lock_timeout"], {"seconds": _LOCK_WAIT_SECONDS})
+        done = _done(connection)
         missing = {name: text for name, text in available().items() if name not in done}
+        if missing:
+            # Only now: whoever has nothing to do needs no right to create.
+            connection.execute(sql["create"])
         for name, text in missing.items():
             connection.execute(text.encode())
-            connection.execute("INSERT INTO schema_migrations (name) VALUES (%s)", [name])
+            connection.execute(sql["note"], {"name": name})
     return list(missing)
 
 
-def require_current(connection: psycopg.Connection) -> None:
+def require_current(connection: psycopg.Connection[Any]) -> None:
     """Raises Misconfigured unless every migration this program knows has been applied."""
-    found = connection.execute("SELECT to_regclass('schema_migrations')").fetchone()
-    done = set()
-    if found and found[0]:
-        done = {row[0] for row in connection.execute("SELECT name FROM schema_migrations")}
+    done = _done(connection)
     missing = [name for name in available() if name not in done]
     if missing:
         raise Misconfigured(
             f"the database lacks migration {', '.join(missing)}: run `chef-ingest migrate` against DATABASE_URL"
         )
+
+
+def _done(connection: psycopg.Connection[Any]) -> set[str]:
+    there = connection.execute(_sql()["there"]).fetchone()
+    return {row[0] for row in connection.execute(_sql()["done"])} if there and there[0] else set()
+
+
+def _sql() -> dict[str, bytes]:
+    return {name: text.encode() for name, text in statements.load("consumers.database", "migrations.sql").items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Final
@@ -13,10 +14,8 @@ import psycopg
 from psycopg import sql
 
 from consumers.database import statements
-from consumers.database.errors import translated
+from consumers.database.connection import Connection, Purpose, session
 from consumers.errors import StoreUnavailable
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 LOCK_SECONDS: Final = 1
 """How long a drop waits for its lock: while it waits, everybody else waits behind it."""
@@ -78,7 +77,7 @@ class Partitions:
 
     def plan(self, before: date) -> list[Step]:
         """What `drop` would do, exactly counted; nothing is changed."""
-        with self._connected() as connection:
+        with self._connected(seconds=0) as connection:
             return list(self._plan(connection, before))
 
     def drop(self, before: date, say: Callable[[str], None]) -> list[Step]:
@@ -89,7 +88,7 @@ class Partitions:
         """
         if before > datetime.now(UTC).date().replace(day=1):
             raise Refused(f"{before} is not in the past")
-        with self._connected() as connection:
+        with self._connected(seconds=0) as connection:
             steps = list(self._plan(connection, before))
             for step in steps:
                 if step.action == "drop":
@@ -120,7 +119,7 @@ class Partitions:
         for tried in range(1, TRIES + 1):
             try:
                 with connection.transaction():
-                    connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+                    connection.execute(self._sql["lock_timeout"].encode(), {"seconds": LOCK_SECONDS})
                     connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
             except psycopg.errors.LockNotAvailable:
                 if tried == TRIES:
@@ -140,8 +139,18 @@ class Partitions:
             names = sql.Identifier(table), sql.Identifier(_SWEPT[table])
             connection.execute(statement.format(names[0], low, high, names[1], limit))
 
-    def _connected(self) -> _Connected:
-        return _Connected(self._url)
+    @contextmanager
+    def _connected(self, *, seconds: float = 30) -> Iterator[Connection]:
+        """`seconds` for a statement; 0 for counting and sweeping large tables."""
+        purpose = Purpose("chef-ingest partitions", statement=seconds, silence=1.3 * seconds)
+        try:
+            with session(self._url, purpose) as connection:
+                yield connection
+        except StoreUnavailable as error:
+            if isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+                why = f"a long query holds the partition: {error.__cause__}; try again later, nothing is blocked"
+                raise StoreUnavailable(why) from error.__cause__
+            raise
 
 
 _SWEPT: Final = {
@@ -151,32 +160,3 @@ _SWEPT: Final = {
     "run_resources_default": "start_time",
     "runs": "start_time",
 }
-
-
-class _Connected:
-    """A connection for a `with` block, its errors translated."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._connection: Connection | None = None
-
-    def __enter__(self) -> Connection:
-        try:
-            self._connection = psycopg.connect(
-                self._url, autocommit=True, connect_timeout=5, options="-c timezone=UTC",
-                application_name="chef-ingest partitions",
-            )  # fmt: skip
-        except psycopg.Error as error:
-            raise self._translated(error) from error
-        return self._connection
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        if isinstance(error, psycopg.Error):
-            raise self._translated(error) from error
-
-    def _translated(self, error: psycopg.Error) -> Exception:
-        if isinstance(error, psycopg.errors.LockNotAvailable):
-            return StoreUnavailable(f"a long query holds the partition: {error}; try again later, nothing is blocked")
-        return translated(error, self._url)

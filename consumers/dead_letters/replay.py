@@ -111,8 +111,7 @@ class Replay:
         self._failpoint = failpoint
         self._next = time.monotonic()
         self._where, self._values = _replayable(run.selector)
-        # A mark that a crash of the server loses repeats a message, which idempotence absorbs.
-        repository.connection.execute("SET synchronous_commit = off")
+        repository.rows("replay_quick")
 
     def __iter__(self) -> Iterator[Sent]:
         after, left = 0, _left(self._repository, self._run.selector, self._run)

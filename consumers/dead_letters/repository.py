@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-import psycopg
 from psycopg.rows import class_row, dict_row
 
 from consumers.broker.properties import restored
 from consumers.database import statements
-from consumers.database.errors import translated
+from consumers.database.connection import Connection, Purpose, session
 from consumers.database.migrations import require_current
 from consumers.store.letter import key_of
 from schemas.message import Message
 
-Connection = psycopg.Connection[tuple[Any, ...]]
+_PURPOSE: Final = Purpose("chef-ingest dead", statement=300, silence=310, idle=0)
+"""Without end in a transaction: an export waits for whoever reads it."""
 
 LARGEST_BYTES: Final = 64 * 1024 * 1024
 """Of an inflated payload that is shown or edited."""
@@ -100,8 +100,8 @@ class Repository:
 
     def count(self, name: str, where: str = "true", /, **parameters: Any) -> int:
         """How many rows a named query has, without fetching them."""
-        counting = b"SELECT count(*) FROM (" + self._statement(name, where) + b") AS counted"
-        row = self.connection.execute(counting, self._values(parameters)).fetchone()
+        counting = self.sql["count_of"].replace("{query}", self._statement(name, where).decode())
+        row = self.connection.execute(counting.encode(), self._values(parameters)).fetchone()
         return row[0] if row else 0
 
     def execute(self, name: str, where: str = "true", /, **parameters: Any) -> int:
@@ -118,15 +118,6 @@ class Repository:
 @contextmanager
 def repository_at(database_url: str, *, who: str, why: str | None = None) -> Iterator[Repository]:
     """A repository on the database. Raises StoreUnavailable, or Misconfigured when waiting would not help."""
-    try:
-        with psycopg.connect(
-            database_url,
-            autocommit=True,
-            application_name="chef-ingest dead",
-            connect_timeout=5,
-            options="-c timezone=UTC -c client_encoding=UTF8",
-        ) as connection:
-            require_current(connection)
-            yield Repository(connection, who, why)
-    except psycopg.Error as error:
-        raise translated(error, database_url) from error
+    with session(database_url, _PURPOSE) as connection:
+        require_current(connection)
+        yield Repository(connection, who, why)

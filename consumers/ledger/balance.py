@@ -10,8 +10,7 @@ from typing import Any
 import psycopg
 
 from consumers.database import statements
-from consumers.database.errors import database_fault
-from consumers.errors import StoreUnavailable
+from consumers.database.connection import Purpose, session
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ def window(hours: int, now: datetime) -> datetime:
 
 
 class Books:
-    """Reads the ledger's tables. Raises StoreUnavailable.
+    """Reads the ledger's tables. Raises StoreUnavailable or Misconfigured.
 
     To see no loss that is none, ask `acknowledged` first, then the queues, then `accounted`: what was
     acknowledged then is in a queue, in a worker's hands or in a table afterwards.
@@ -97,17 +96,10 @@ class Books:
         return [{row[0]: row[1:] for row in rows} for rows in found]
 
     def _rows(self, names: Sequence[str], since: datetime) -> list[list[Any]]:
-        try:
-            with psycopg.connect(
-                self._url,
-                connect_timeout=5,
-                options="-c timezone=UTC -c statement_timeout=120000",
-                application_name="chef-ingest audit",
-            ) as connection:
-                connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        with session(self._url, Purpose("chef-ingest audit", statement=120, silence=130)) as connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            with connection.transaction():
                 return [connection.execute(self._sql[name].encode(), {"since": since}).fetchall() for name in names]
-        except psycopg.Error as error:
-            raise StoreUnavailable(database_fault(error, self._url)) from error
 
 
 def balance(

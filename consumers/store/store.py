@@ -6,10 +6,9 @@ import time
 from collections.abc import Sequence
 
 import psycopg
-import psycopg.conninfo
 
 from consumers.database import statements
-from consumers.database.deadline import Deadline
+from consumers.database.connection import Connection, Purpose, connect
 from consumers.database.errors import blame, translated
 from consumers.database.migrations import require_current
 from consumers.delivery import Judged, is_patient
@@ -17,7 +16,7 @@ from consumers.errors import Misconfigured, StoreUnavailable
 from consumers.ledger.counts import takings
 from consumers.runtime.failpoints import Failpoint
 from consumers.store.letters import LetterWriter
-from consumers.store.writer import Connection, Writer, tallies
+from consumers.store.writer import Writer, tallies
 from schemas.kinds.rows import ActionRow
 from schemas.settings import Settings
 from schemas.validation.judge import Candidate
@@ -35,18 +34,22 @@ class Store:
         self._letters = LetterWriter(
             statements.load("consumers.store", "letters.sql"), worker_version, settings.max_replays
         )
-        # Four statements' worth: a transaction that takes longer waits for a server that is gone.
-        self._deadline = Deadline(4 * settings.statement_timeout_seconds)
+        self._purpose = Purpose(
+            "chef-ingest worker",
+            statement=settings.statement_timeout_seconds,
+            lock=settings.lock_timeout_seconds,
+            # Four statements' worth: whoever says nothing for longer is gone.
+            silence=4 * settings.statement_timeout_seconds,
+        )
         self._connection: Connection | None = None
 
     def connect(self) -> None:
         """Connect if need be. Raises StoreUnavailable, or Misconfigured when waiting would not help."""
         if self._connection is not None and not self._connection.closed:
             return
+        self._connection = connect(self._settings.database_url, self._purpose)
         try:
-            self._connection = psycopg.connect(_conninfo(self._settings), autocommit=True)
-            with self._deadline.limited(self._connection):
-                require_current(self._connection)
+            require_current(self._connection)
         except psycopg.Error as error:
             raise self._translated(error) from error
 
@@ -85,8 +88,7 @@ class Store:
         assert self._connection is not None
         months = {"months": self._settings.partitions_ahead + 1}
         try:
-            with self._deadline.limited(self._connection):
-                return [row[0] for row in self._connection.execute(self._sql["make_partitions"], months)]
+            return [row[0] for row in self._connection.execute(self._sql["make_partitions"].encode(), months)]
         except psycopg.Error as error:
             raise self._translated(error) from error
 
@@ -99,15 +101,15 @@ class Store:
     def _transaction(self, items: Sequence[Judged], *, isolate: bool) -> list[Verdict]:
         connection = self._connection
         assert connection is not None
-        with self._deadline.limited(connection), connection.transaction():
+        with connection.transaction():
             verdicts = self._verdicts(connection, items, isolate)
             self._letters.write(connection, items, verdicts)
             for (outcome, rule), count in tallies(verdicts).items():
                 values = {"outcome": outcome, "rule": rule, "count": count}
-                connection.execute(self._sql["insert_tally"], values)
+                connection.execute(self._sql["insert_tally"].encode(), values)
             for (door, outcome), count in takings(items, verdicts).items():
                 values = {"door": door, "outcome": outcome, "count": count}
-                connection.execute(self._sql["insert_taking"], values)
+                connection.execute(self._sql["insert_taking"].encode(), values)
             self._failpoint.reach("before_commit")
         return verdicts
 
@@ -123,8 +125,7 @@ class Store:
         judgement = items[0].judgement
         if not isinstance(judgement, Candidate) or not isinstance(judgement.row, ActionRow):
             return None
-        with self._deadline.limited(connection):
-            verdict = self._writer.write_one(connection, judgement.row)
+        verdict = self._writer.write_one(connection, judgement.row)
         return None if verdict is None else [verdict]
 
     def _verdicts(self, connection: Connection, items: Sequence[Judged], isolate: bool) -> list[Verdict]:
@@ -169,7 +170,7 @@ class Store:
         return self._isolated(connection, items[:middle]) + self._isolated(connection, items[middle:])
 
     def _require_writable(self, connection: Connection) -> None:
-        row = connection.execute(self._sql["read_only"]).fetchone()
+        row = connection.execute(self._sql["read_only"].encode()).fetchone()
         if row is None or row[0]:
             raise psycopg.errors.ReadOnlySqlTransaction("the database is read-only")
 
@@ -185,23 +186,3 @@ def _refused(error: psycopg.Error) -> Invalid:
     field = diagnostic.column_name or diagnostic.constraint_name or "message"
     text = diagnostic.message_primary or str(error)
     return Invalid("database", "refused", {field: text}, error.sqlstate)
-
-
-def _conninfo(settings: Settings) -> str:
-    # Bounded waits everywhere: a server that stops answering must look like an outage, not like work.
-    milliseconds = {
-        "statement_timeout": int(settings.statement_timeout_seconds * 1000),
-        "lock_timeout": int(settings.lock_timeout_seconds * 1000),
-        "idle_in_transaction_session_timeout": 60_000,
-    }
-    options = " ".join(f"-c {name}={value}" for name, value in milliseconds.items())
-    return psycopg.conninfo.make_conninfo(
-        settings.database_url,
-        application_name="chef-ingest worker",
-        connect_timeout=5,
-        options=f"{options} -c timezone=UTC -c client_encoding=UTF8",
-        keepalives_idle=10,
-        keepalives_interval=5,
-        keepalives_count=3,
-        tcp_user_timeout=30_000,
-    )

@@ -9,17 +9,15 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
 
-import pika.exceptions
-import psycopg
 import structlog
-from pika.adapters.blocking_connection import BlockingConnection
 
 from consumers.broker.connection import connect
-from consumers.broker.queues import counts
-from consumers.database.errors import database_fault
-from consumers.errors import BrokerUnavailable, Misconfigured
+from consumers.broker.queues import look_at_queues
+from consumers.database import statements
+from consumers.database.connection import Connection, Purpose, session
+from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from schemas.settings import Settings
-from schemas.topology import ACTIONS, DELAY, QUARANTINE, RUNS, TOPOLOGY
+from schemas.topology import ACTIONS, DELAY, QUARANTINE, RUNS
 
 LOOK_SECONDS: Final = 2.0
 DATABASE_SECONDS: Final = 5.0
@@ -27,6 +25,7 @@ WORK: Final = (ACTIONS, RUNS)
 """The queues whose length is the backlog that more workers can do something about."""
 UNDERWAY: Final = (ACTIONS, RUNS, QUARANTINE, DELAY)
 """The queues in which an accepted message may still be on its way."""
+_PURPOSE: Final = Purpose("chef-ingest supervisor", statement=10, silence=12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,63 +48,30 @@ class Monitor:
         return sum(self.queues.get(name, (0, 0))[0] for name in WORK)
 
 
-def look_at_queues(connection: BlockingConnection) -> dict[str, tuple[int, int]]:
-    """Queue -> (ready, consumers), by passive declares, which any queue type answers; a missing queue is left out.
-
-    Raises BrokerUnavailable.
-    """
-    found = {}
-    try:
-        for queue in TOPOLOGY.queues:
-            # A passive declare of what isn't there closes the channel: one each.
-            channel = connection.channel()
-            try:
-                found[queue.name] = counts(channel, queue.name)
-            except pika.exceptions.ChannelClosedByBroker:
-                continue
-            channel.close()
-    except (pika.exceptions.AMQPError, OSError) as error:
-        raise BrokerUnavailable(f"lost RabbitMQ: {error!r}") from error
-    return found
-
-
 def look_at_letters(database_url: str) -> dict[str, int]:
-    """Letter state -> letters, on a connection of its own. Raises psycopg.Error."""
-    with _connected(database_url) as connection:
+    """Letter state -> letters, on a connection of its own. Raises StoreUnavailable or Misconfigured."""
+    with session(database_url, _PURPOSE) as connection:
         return _letters(connection)
 
 
 def look_at_database(database_url: str) -> tuple[dict[str, int], int]:
     """Letters as above, and how many more connections the database takes from our user before a limit is reached.
 
-    Raises psycopg.Error.
+    Raises StoreUnavailable or Misconfigured.
     """
-    with _connected(database_url) as connection:
+    with session(database_url, _PURPOSE) as connection:
         letters = _letters(connection)
-        row = connection.execute(_ROOM).fetchone()
+        row = connection.execute(_named("room")).fetchone()
     return letters, max(0, int(row[0])) if row else 0
 
 
-def _connected(database_url: str) -> psycopg.Connection[tuple[Any, ...]]:
-    return psycopg.connect(database_url, connect_timeout=5, options="-c statement_timeout=10000")
-
-
-def _letters(connection: psycopg.Connection[tuple[Any, ...]]) -> dict[str, int]:
-    found = connection.execute("SELECT state, count(*) FROM dead_letters GROUP BY state").fetchall()
+def _letters(connection: Connection) -> dict[str, int]:
+    found = connection.execute(_named("letters")).fetchall()
     return {"open": 0, "parked": 0} | {str(state): int(count) for state, count in found}
 
 
-# All may read pg_stat_database; pg_stat_activity hides others' sessions from a plain user.
-_ROOM: Final = b"""
-SELECT least(
-    current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-        - coalesce(current_setting('reserved_connections', true)::int, 0)
-        - (SELECT sum(numbackends) FROM pg_stat_database),
-    (SELECT datconnlimit - numbackends FROM pg_database JOIN pg_stat_database USING (datname)
-        WHERE datname = current_database() AND datconnlimit >= 0),
-    (SELECT rolconnlimit - (SELECT count(*) FROM pg_stat_activity WHERE usename = current_user)
-        FROM pg_roles WHERE rolname = current_user AND rolconnlimit >= 0)
-)"""
+def _named(statement: str) -> bytes:
+    return statements.load("consumers.supervisor", "monitor.sql")[statement].encode()
 
 
 class Lookout:
@@ -113,7 +79,7 @@ class Lookout:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._connection: BlockingConnection | None = None
+        self._connection: Any = None
         self._stop = threading.Event()
         self._database_at = float("-inf")
         self._thread = threading.Thread(target=self._run, name="lookout", daemon=True)
@@ -158,5 +124,5 @@ class Lookout:
         try:
             letters, room = look_at_database(url)
             return replace(before, letters=letters, room=room, room_seen_at=now, database_fault="")
-        except psycopg.Error as error:
-            return replace(before, letters={}, database_fault=database_fault(error, url), room=0)
+        except (StoreUnavailable, Misconfigured) as error:
+            return replace(before, letters={}, database_fault=str(error), room=0)

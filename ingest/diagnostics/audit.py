@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from consumers.broker.connection import connect
+from consumers.broker.queues import look_at_queues
 from consumers.ledger.balance import Books, Ledger, balance, window
 from consumers.supervisor.control import ControlError, ask
-from consumers.supervisor.monitor import UNDERWAY, look_at_queues
+from consumers.supervisor.monitor import UNDERWAY
 from schemas.settings import Settings
 from schemas.topology import DEAD
 

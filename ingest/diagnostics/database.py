@@ -7,18 +7,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import psycopg
-
-from consumers.database.errors import database_fault
+from consumers.database import statements
+from consumers.database.connection import Connection, Purpose, session
 from consumers.database.migrations import require_current
-from consumers.errors import Misconfigured
+from consumers.errors import Misconfigured, StoreUnavailable
 from ingest.diagnostics.finding import Finding
 from schemas.settings import Settings
 
-Connection = psycopg.Connection[tuple[Any, ...]]
-
+_PURPOSE: Final = Purpose("chef-ingest doctor", statement=10, silence=12)
 OLDEST: Final = 140000
 SKEW_SECONDS: Final = 5.0
+MOST_STRAYS: Final = 100_000
 _RIGHTS: Final = {
     "actions": "SELECT, INSERT",
     "action_ids": "SELECT, INSERT",
@@ -33,7 +32,7 @@ _RIGHTS: Final = {
 def check_database(settings: Settings) -> Iterator[Finding]:
     """Every finding about the database."""
     try:
-        with psycopg.connect(settings.database_url, connect_timeout=5, autocommit=True) as connection:
+        with session(settings.database_url, _PURPOSE) as connection:
             yield _version(connection)
             yield _clock(connection)
             yield from _settings(connection)
@@ -44,13 +43,13 @@ def check_database(settings: Settings) -> Iterator[Finding]:
                 yield _rights(connection)
                 yield from _partitions(connection)
                 yield from _letters(connection)
-    except psycopg.Error as error:
-        words = database_fault(error, settings.database_url)
-        yield Finding("database", "broken", words, "start PostgreSQL, or correct DATABASE_URL")
+    except (StoreUnavailable, Misconfigured) as error:
+        yield Finding("database", "broken", str(error), "start PostgreSQL, or correct DATABASE_URL")
 
 
-def _one(connection: Connection, statement: bytes, *parameters: object) -> Any:
-    row = connection.execute(statement, parameters or None).fetchone()
+def _one(connection: Connection, statement: str, /, **values: object) -> Any:
+    text = statements.load("ingest.diagnostics", "doctor.sql")[statement]
+    row = connection.execute(text.encode(), values).fetchone()
     return row[0] if row else None
 
 
@@ -63,7 +62,7 @@ def _version(connection: Connection) -> Finding:
 
 def _clock(connection: Connection) -> Finding:
     before = time.time()
-    theirs = float(_one(connection, b"SELECT extract(epoch FROM clock_timestamp())"))
+    theirs = float(_one(connection, "clock"))
     after = time.time()
     skew = max(theirs - after, before - theirs, 0.0)
     words = f"the database's clock and ours are {skew:.1f} s apart"
@@ -73,9 +72,7 @@ def _clock(connection: Connection) -> Finding:
 
 
 def _settings(connection: Connection) -> Iterator[Finding]:
-    read_only = _one(
-        connection, b"SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean"
-    )
+    read_only = _one(connection, "read_only")
     if read_only:
         remedy = "point DATABASE_URL at the primary (add target_session_attrs=read-write)"
         yield Finding("database settings", "broken", "the database takes no writes", remedy)
@@ -85,11 +82,11 @@ def _settings(connection: Connection) -> Iterator[Finding]:
         ("synchronous_commit", "off", "a 201 may be lost in a power cut"),
         ("full_page_writes", "off", "a power cut can damage pages"),
     ):
-        value = _one(connection, b"SELECT current_setting(%s)", name)
+        value = _one(connection, "setting", name=name)
         if value == bad:
             durable = False
             yield Finding("database settings", "warning", f"{name} = {value}: {why}", f"set {name} = on")
-    encoding = _one(connection, b"SELECT current_setting('server_encoding')")
+    encoding = _one(connection, "setting", name="server_encoding")
     if encoding != "UTF8":
         remedy = "make the database anew with ENCODING 'UTF8'"
         yield Finding("database settings", "broken", f"the encoding is {encoding}", remedy)
@@ -98,9 +95,8 @@ def _settings(connection: Connection) -> Iterator[Finding]:
 
 
 def _connections(connection: Connection, consumers: int) -> Iterator[Finding]:
-    most = int(_one(connection, b"SELECT current_setting('max_connections')"))
-    # pg_stat_activity would hide other users' sessions from a user without pg_read_all_stats.
-    used = int(_one(connection, b"SELECT sum(numbackends) FROM pg_stat_database"))
+    most = int(_one(connection, "setting", name="max_connections"))
+    used = int(_one(connection, "connections"))
     words = f"{used} of {most} connections in use"
     if most - used < consumers + 5:
         yield Finding("connections", "warning", words, "raise max_connections, or run fewer consumers")
@@ -121,7 +117,7 @@ def _rights(connection: Connection) -> Finding:
         f"{right} on {table}"
         for table, rights in _RIGHTS.items()
         for right in rights.split(", ")
-        if not _one(connection, b"SELECT has_table_privilege(%s, %s)", table, right)
+        if not _one(connection, "has_right", table=table, right=right)
     ]
     if lacking:
         user = connection.info.user
@@ -137,18 +133,18 @@ def _partitions(connection: Connection) -> Iterator[Finding]:
         # Any worker that starts makes what is missing, and without it nothing is lost: no more than a warning.
         for year, month in ((now.year, now.month), following):
             name = f"{table}_{year}_{month:02}"
-            if _one(connection, b"SELECT to_regclass(%s)", name) is None:
+            if not _one(connection, "has_table", name=name):
                 words = f"partition {name} is missing: its rows go to the default partition"
                 yield Finding("partitions", "warning", words, "chef-ingest partitions create")
-    stray = int(_one(connection, b"SELECT count(*) FROM (SELECT FROM actions_default LIMIT 100000) AS sample"))
+    stray = int(_one(connection, "strays", most=MOST_STRAYS))
     if stray:
-        text = f"{stray} actions{' or more' if stray == 100000 else ''} lie in the default partition"
+        text = f"{stray} actions{' or more' if stray == MOST_STRAYS else ''} lie in the default partition"
         yield Finding("partitions", "note", text, "old or future times: harmless, but dropped more slowly")
     else:
         yield Finding("partitions", "ok", "nothing lies in the default partition")
 
 
 def _letters(connection: Connection) -> Iterator[Finding]:
-    open_letters = int(_one(connection, b"SELECT count(*) FROM dead_letters WHERE state = 'open'"))
+    open_letters = int(_one(connection, "open_letters"))
     if open_letters:
         yield Finding("letters", "note", f"{open_letters} open dead letters", "chef-ingest dead groups")

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import psycopg
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from consumers.broker.connection import connect
-from consumers.database.errors import database_fault
+from consumers.broker.queues import look_at_queues
+from consumers.database import statements
+from consumers.database.connection import Purpose, session
 from consumers.database.partitions import Partitions
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from consumers.supervisor.control import ControlError, ask
-from consumers.supervisor.monitor import WORK, look_at_letters, look_at_queues
+from consumers.supervisor.monitor import WORK, look_at_letters
 from schemas.settings import Settings
 from schemas.topology import TOPOLOGY
 
-_CAUSES = b"""SELECT fingerprint, stage, reason, count(*), max(last_seen)::text FROM dead_letters
-WHERE state IN ('open', 'parked') GROUP BY 1, 2, 3 ORDER BY 4 DESC LIMIT 5"""
+_PURPOSE: Final = Purpose("chef-ingest status", statement=10, silence=12)
 
 
 def gather(settings: Settings, state: Path) -> dict[str, Any]:
@@ -38,8 +38,6 @@ def gather(settings: Settings, state: Path) -> dict[str, Any]:
         faults["broker"] = str(error)
     try:
         found |= _database(settings)
-    except psycopg.Error as error:
-        faults["database"] = database_fault(error, settings.database_url)
     except (StoreUnavailable, Misconfigured) as error:
         faults["database"] = str(error)
     found["backlog"] = sum(found["queues"].get(name, {}).get("ready", 0) for name in WORK)
@@ -59,8 +57,9 @@ def _queues(settings: Settings) -> dict[str, dict[str, int]]:
 
 def _database(settings: Settings) -> dict[str, Any]:
     letters = look_at_letters(settings.database_url)
-    with psycopg.connect(settings.database_url, connect_timeout=5) as connection:
-        rows = connection.execute(_CAUSES).fetchall()
+    causes = statements.load("ingest.diagnostics", "status.sql")["causes"]
+    with session(settings.database_url, _PURPOSE) as connection:
+        rows = connection.execute(causes.encode()).fetchall()
     names = ("fingerprint", "stage", "reason", "letters", "last_seen")
     partitions = [each["to"] for each in Partitions(settings.database_url).listed() if each["to"]]
     return {

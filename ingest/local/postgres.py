@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from consumers.database import statements
 from ingest.local.processes import Account, Identity, Ledger, Process, ProcessFailed, end, identify, run
 
 DATABASE: Final = "ingest"
@@ -115,7 +116,8 @@ class Postgres:
             password.unlink()
         with (fresh / "postgresql.conf").open("a") as conf:
             conf.write(SETTINGS + self._wal_compression(fresh))
-        self._run("postgres", "--single", "-D", str(fresh), "template1", stdin=f"CREATE DATABASE {DATABASE}\n")
+        creating = statements.load("ingest.local", "postgres.sql")["create_database"]
+        self._run("postgres", "--single", "-D", str(fresh), "template1", stdin=creating + "\n")
         fresh.rename(self.folder)
 
     def _wal_compression(self, folder: Path) -> str:

@@ -13,11 +13,12 @@ from typing import Final
 import psycopg
 import structlog
 
+from consumers.database import statements
+from consumers.database.connection import Purpose, connect_async
 from consumers.database.errors import database_fault
 
 FLUSH_SECONDS: Final = 5.0
-_CONNECT_SECONDS: Final = 2
-_INSERT: Final = "INSERT INTO acknowledgements (counted_at, door, outcome, count) VALUES (%s, 'http', %s, %s)"
+_PURPOSE: Final = Purpose("chef-ingest shim ledger", connect=2, statement=2, silence=3)
 _MAYBE: Final = frozenset({"unconfirmed", "connection_lost", "blocked"})
 """What the sender was told to send again, though the broker may have it."""
 
@@ -28,6 +29,7 @@ class Acknowledged:
 
     def __init__(self, database_url: str) -> None:
         self._database_url = database_url
+        self._insert = statements.load("ingest.shim", "acknowledged.sql")["insert"].encode()
         self._counted: Counter[tuple[datetime, str]] = Counter()
         self._fault = ""
         self._log = structlog.get_logger("ingest.shim.acknowledged")
@@ -60,16 +62,11 @@ class Acknowledged:
         if not self._counted:
             return
         counted, self._counted = self._counted, Counter()
-        rows = [(minute, outcome, count) for (minute, outcome), count in counted.items()]
+        rows = [{"at": at, "outcome": outcome, "count": count} for (at, outcome), count in counted.items()]
         try:
-            connecting = psycopg.AsyncConnection.connect(
-                self._database_url,
-                connect_timeout=_CONNECT_SECONDS,
-                application_name="chef-ingest shim ledger",
-                options="-c statement_timeout=2000",
-            )
-            async with await connecting as connection, connection.cursor() as cursor:
-                await cursor.executemany(_INSERT, rows)
+            connecting = connect_async(self._database_url, _PURPOSE)
+            async with await connecting as connection, connection.transaction(), connection.cursor() as cursor:
+                await cursor.executemany(self._insert, rows)
         except psycopg.Error as error:
             self._counted.update(counted)
             self._complain(error)

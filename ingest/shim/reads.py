@@ -12,10 +12,12 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from consumers.database.connection import AsyncConnection, Purpose, begin
 from schemas.kinds.action import document
 from schemas.kinds.rows import ActionRow
 
 _PATIENCE_SECONDS: Final = 2.0
+_PURPOSE: Final = Purpose("chef-ingest shim", connect=2, statement=2, silence=3, read_only=True)
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -37,18 +39,16 @@ class Reads:
     def __init__(self, database_url: str) -> None:
         self._action, self._run, self._resources = _sql("action"), _sql("run"), _sql("run_resources")
         # min_size=0: a shim that is never asked holds no connection.
+        arguments = _PURPOSE.arguments(database_url)
         self._pool = AsyncConnectionPool(
-            database_url,
+            arguments.pop("conninfo"),
+            connection_class=AsyncConnection,
             min_size=0,
             max_size=4,
             open=False,
             timeout=_PATIENCE_SECONDS,
-            kwargs={
-                "autocommit": True,
-                "connect_timeout": 2,
-                "application_name": "chef-ingest shim",
-                "options": f"-c default_transaction_read_only=on -c statement_timeout={_PATIENCE_SECONDS}s",
-            },
+            kwargs=arguments,
+            configure=lambda connection: begin(connection, _PURPOSE),
             check=AsyncConnectionPool.check_connection,
         )
         self._opened = False

@@ -5,19 +5,14 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Final
 from urllib.parse import urlsplit
 
 import psycopg
 
+from consumers.database import statements
 from ingest.local.postgres import Postgres
 from ingest.local.rabbitmq import RabbitMQ
 from ingest.soak.system import children, signal_all
-
-_TERMINATE: Final = (
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-    " WHERE pid <> pg_backend_pid() AND datname = current_database() AND application_name LIKE 'chef-ingest%'"
-)
 
 
 @contextmanager
@@ -52,12 +47,12 @@ def postgres_frozen(postgres: Postgres) -> Iterator[None]:
 def read_only(database_url: str) -> Iterator[None]:
     """New transactions of everybody but us are read-only (25006), as on a standby."""
     name = urlsplit(database_url).path[1:]
-    _alter(database_url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    _alter(database_url, "make_read_only", name)
     terminate_backends(database_url)
     try:
         yield
     finally:
-        _alter(database_url, f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        _alter(database_url, "make_writable", name)
         terminate_backends(database_url)
 
 
@@ -67,7 +62,7 @@ def no_connections(database_url: str) -> Iterator[None]:
     with ExitStack() as taken:
         ours = taken.enter_context(_connect(database_url))
         _take_all(database_url, taken)
-        ours.execute(_TERMINATE)
+        ours.execute(_sql("terminate"))
         _take_all(database_url, taken)
         yield
 
@@ -76,14 +71,14 @@ def no_connections(database_url: str) -> Iterator[None]:
 def locked(database_url: str, table: str = "actions") -> Iterator[None]:
     """Somebody holds the table and thinks."""
     with psycopg.connect(database_url) as connection:
-        connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+        connection.execute(_sql("lock", table=table))
         yield
 
 
 def terminate_backends(database_url: str) -> None:
     """Throw every worker and reader out of the database (57P01)."""
     with _connect(database_url) as connection:
-        connection.execute(_TERMINATE)
+        connection.execute(_sql("terminate"))
 
 
 @contextmanager
@@ -141,6 +136,14 @@ def _take_all(database_url: str, taken: ExitStack) -> None:
         return
 
 
-def _alter(database_url: str, statement: str) -> None:
+def _alter(database_url: str, statement: str, database: str) -> None:
     with _connect(database_url) as connection:
-        connection.execute(statement.encode())
+        connection.execute(_sql(statement, database=database))
+
+
+def _sql(name: str, **identifiers: str) -> bytes:
+    """`{database}` and `{table}` are names of our own making."""
+    text = statements.load("ingest.soak", "nemesis.sql")[name]
+    for each, identifier in identifiers.items():
+        text = text.replace(f"{{{each}}}", identifier)
+    return text.encode()

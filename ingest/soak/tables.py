@@ -9,25 +9,11 @@ import psycopg
 
 from consumers.broker.connection import connect
 from consumers.broker.queues import counts
+from consumers.database import statements
 from ingest.soak.ledger import Found, Key, digest
 from schemas.topology import ACTIONS, DEAD, DELAY, QUARANTINE, RUNS
 
 QUEUES: Final = (ACTIONS, RUNS, DEAD, QUARANTINE, DELAY)
-
-_ROWS: Final = """
-SELECT 'action', id::text, entity_name, count(*) FROM actions GROUP BY 1, 2, 3
-UNION ALL SELECT 'run_start', run_id::text, node_name, count(*) FROM runs GROUP BY 1, 2, 3
-UNION ALL SELECT 'run_end', run_id::text, node_name, count(*) FROM runs WHERE status <> 'started' GROUP BY 1, 2, 3
-UNION ALL SELECT 'resource', run_id::text || '#' || position, '', count(*) FROM run_resources
-          GROUP BY 1, 2, 3 HAVING count(*) > 1
-"""
-
-_LETTERS: Final = """
-SELECT payload, sum(letters)::int, max(letters) FROM (
-    SELECT payload, count(*) AS letters FROM dead_letters
-    GROUP BY payload, kind, door, organization, node, run_id, exchange, routing_key, content_encoding
-) AS messages GROUP BY payload
-"""
 
 
 def read_tables(database_url: str, amqp_url: str = "") -> Found:
@@ -37,19 +23,18 @@ def read_tables(database_url: str, amqp_url: str = "") -> Found:
     """
     rows: Counter[Key] = Counter()
     marks: dict[Key, str] = {}
+    sql = statements.load("ingest.soak", "tables.sql")
     with psycopg.connect(database_url, connect_timeout=10) as connection:
-        for kind, id, mark, count in connection.execute(_ROWS.encode()):
+        for kind, id, mark, count in connection.execute(sql["rows"].encode()):
             rows[kind, id] += count
             marks[kind, id] = mark
         letters: Counter[bytes] = Counter()
         twice: set[bytes] = set()
-        for payload, count, most in connection.execute(_LETTERS.encode()):
+        for payload, count, most in connection.execute(sql["letters"].encode()):
             letters[digest(payload)] = count
             if most > 1:
                 twice.add(digest(payload))
-        tallied: dict[str, int] = dict(
-            connection.execute("SELECT outcome, sum(count)::int FROM tallies GROUP BY outcome").fetchall()
-        )
+        tallied: dict[str, int] = dict(connection.execute(sql["tallies"].encode()).fetchall())
     return Found(
         rows=rows,
         marks=marks,
@@ -74,8 +59,6 @@ def waiting(amqp_url: str) -> dict[str, int]:
 def stored(database_url: str) -> int:
     """Rows, letters and counts together: a number that grows while anything is still on its way."""
     with psycopg.connect(database_url, connect_timeout=10) as connection:
-        row = connection.execute(
-            "SELECT (SELECT count(*) FROM actions) + (SELECT count(*) FROM runs) + (SELECT count(*) FROM dead_letters)"
-            " + (SELECT count(*) FROM runs WHERE status <> 'started') + (SELECT coalesce(sum(count), 0) FROM tallies)"
-        ).fetchone()
+        stored = statements.load("ingest.soak", "tables.sql")["stored"]
+        row = connection.execute(stored.encode()).fetchone()
     return int(row[0]) if row else 0

@@ -16,7 +16,6 @@ LIBRARIES = {
     "click": {"ingest/cli", "ingest/reference"},
     "pika": {
         "consumers/broker",
-        "consumers/supervisor",
         "consumers/worker",
         "ingest/diagnostics",
         "ingest/publisher",

@@ -22,7 +22,11 @@ WHERE parent.relname IN ('actions', 'run_resources') AND parent.relkind = 'p'
 ORDER BY child.relname;
 
 -- name: make_ahead
-SELECT ingest_make_partitions(date_trunc('month', now())::date, %(months)s);
+SELECT ingest_make_partitions(date_trunc('month', now())::date, %(months)s::integer);
 
 -- name: blocks
-SELECT pg_relation_size(%(table)s) / current_setting('block_size')::bigint;
+SELECT pg_relation_size(%(table)s::regclass) / current_setting('block_size')::bigint;
+
+-- name: lock_timeout
+-- For this transaction only.
+SELECT set_config('lock_timeout', %(seconds)s::text || 's', true);

@@ -15,6 +15,9 @@ FROM dead_letters WHERE {where} ORDER BY id LIMIT %(limit)s;
 -- name: counted
 SELECT count(*) AS letters FROM dead_letters WHERE {where};
 
+-- name: count_of
+SELECT count(*) FROM ({query}) AS counted;
+
 -- name: groups
 -- Letters with the same cause, the largest group first; the newest of each as its sample.
 SELECT cause.fingerprint, cause.letters, cause.open, cause.first_seen, cause.last_seen, sample.kind, sample.stage,

@@ -11,10 +11,14 @@ WHERE request = %(request)s AND finished_at IS NULL ORDER BY id DESC;
 
 -- name: replay_hold
 -- A run is alive as long as somebody's session holds this lock: no clock decides whether its claims are abandoned.
-SELECT pg_try_advisory_lock(%(space)s, %(run)s) AS held;
+SELECT pg_try_advisory_lock(%(space)s::integer, %(run)s::integer) AS held;
 
 -- name: replay_let_go
-SELECT pg_advisory_unlock(%(space)s, %(run)s);
+SELECT pg_advisory_unlock(%(space)s::integer, %(run)s::integer);
+
+-- name: replay_quick
+-- A mark that a crash of the server loses repeats a message, which idempotence absorbs.
+SELECT set_config('synchronous_commit', 'off', false);
 
 -- name: replay_finish
 UPDATE dead_letter_replays SET finished_at = now() WHERE id = %(run)s AND finished_at IS NULL;
@@ -43,7 +47,7 @@ WITH picked AS (
       AND CASE
           WHEN state <> 'replaying' THEN state = ANY (%(states)s::text[])
           WHEN replayed_at >= claimed_at THEN %(resend)s
-          ELSE pg_try_advisory_xact_lock(%(space)s, replay_run) END
+          ELSE pg_try_advisory_xact_lock(%(space)s::integer, replay_run) END
     ORDER BY id FOR UPDATE SKIP LOCKED
 )
 UPDATE dead_letters AS letter SET

@@ -102,4 +102,4 @@ INSERT INTO acknowledgements (door, outcome, count) VALUES (%(door)s, %(outcome)
 SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean;
 
 -- name: make_partitions
-SELECT ingest_make_partitions(date_trunc('month', now())::date, %(months)s);
+SELECT ingest_make_partitions(date_trunc('month', now())::date, %(months)s::integer);

@@ -1,0 +1,17 @@
+-- What a supervisor asks the database; loaded by consumers/database/statements.py.
+
+-- name: letters
+SELECT state, count(*) FROM dead_letters GROUP BY state;
+
+-- name: room
+-- How many more connections the database takes from our user before a limit is reached. All may read
+-- pg_stat_database; pg_stat_activity hides others' sessions from a plain user.
+SELECT least(
+    current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+        - coalesce(current_setting('reserved_connections', true)::int, 0)
+        - (SELECT sum(numbackends) FROM pg_stat_database),
+    (SELECT datconnlimit - numbackends FROM pg_database JOIN pg_stat_database USING (datname)
+        WHERE datname = current_database() AND datconnlimit >= 0),
+    (SELECT rolconnlimit - (SELECT count(*) FROM pg_stat_activity WHERE usename = current_user)
+        FROM pg_roles WHERE rolname = current_user AND rolconnlimit >= 0)
+);

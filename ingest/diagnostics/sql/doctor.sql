@@ -1,0 +1,26 @@
+-- What the doctor asks a database; loaded by consumers/database/statements.py.
+
+-- name: clock
+SELECT extract(epoch FROM clock_timestamp());
+
+-- name: read_only
+SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean;
+
+-- name: setting
+SELECT current_setting(%(name)s::text);
+
+-- name: connections
+-- pg_stat_activity would hide other users' sessions from a user without pg_read_all_stats.
+SELECT sum(numbackends) FROM pg_stat_database;
+
+-- name: has_right
+SELECT has_table_privilege(%(table)s::text, %(right)s::text);
+
+-- name: has_table
+SELECT to_regclass(%(name)s::text) IS NOT NULL;
+
+-- name: strays
+SELECT count(*) FROM (SELECT FROM actions_default LIMIT %(most)s) AS sample;
+
+-- name: open_letters
+SELECT count(*) FROM dead_letters WHERE state = 'open';

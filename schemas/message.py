@@ -26,6 +26,8 @@ HEADER_LETTER: Final = "x-letter-id"
 """Set on a replay: the dead letter that the message came from."""
 HEADER_REPLAY: Final = "x-replay"
 """Set beside it: the number of the replay, so that a second copy is told from a second replay."""
+TRACEPARENT: Final = "traceparent"
+"""W3C Trace Context's header, in HTTP and in AMQP."""
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):

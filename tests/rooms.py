@@ -14,6 +14,7 @@ FILES: Final = tuple(sorted(path for floor in FLOORS for path in (ROOT / floor).
 
 ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "schemas": frozenset(),
+    "schemas/address": frozenset(),
     "schemas/kinds": frozenset({"schemas/message", "schemas/wording"}),
     "schemas/message": frozenset(),
     "schemas/run_rule": frozenset({"schemas/kinds", "schemas/verdict"}),
@@ -65,6 +66,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "consumers/supervisor": frozenset(
         {
+            "schemas/address",
             "schemas/settings",
             "schemas/topology",
             "consumers/broker",
@@ -74,7 +76,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/telemetry",
         }
     ),
-    "consumers/telemetry": frozenset({"schemas/verdict", "consumers/delivery"}),
+    "consumers/telemetry": frozenset({"schemas/message", "schemas/verdict", "consumers/delivery"}),
     "consumers/worker": frozenset(
         {
             "schemas/message",
@@ -93,7 +95,14 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "ingest": frozenset(),
     "ingest/__main__": frozenset({"ingest/cli"}),
     "ingest/access": frozenset(
-        {"schemas/message", "schemas/settings", "schemas/validation", "schemas/verdict", "ingest/http"}
+        {
+            "schemas/address",
+            "schemas/message",
+            "schemas/settings",
+            "schemas/validation",
+            "schemas/verdict",
+            "ingest/http",
+        }
     ),
     "ingest/cli": frozenset(
         {
@@ -148,6 +157,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "ingest/shim": frozenset(
         {
+            "schemas/address",
             "schemas/kinds",
             "schemas/message",
             "schemas/settings",
@@ -171,7 +181,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "ingest/publisher",
         }
     ),
-    "ingest/telemetry": frozenset({"schemas/message", "schemas/settings", "schemas/topology", "consumers/telemetry"}),
+    "ingest/telemetry": frozenset({"schemas/message", "schemas/settings", "schemas/topology"}),
 }
 
 

@@ -1,4 +1,4 @@
-"""All that speaks AMQP: `tls` and `connection` open, `frames` reads and writes what pika is slow at, `declare` puts
-the topology there, `queues` looks at it, `properties` turns envelopes to JSON and back, `publisher` publishes
-confirmed, `deaths` reads why the broker gave up.
+"""All that speaks AMQP: `tls` and `connection` open, `frames` is all that leans on pika's inside, `declare` puts the
+topology there, `queues` looks at it and `probe` asks what a doctor wants to know, `properties` turns envelopes to JSON
+and back, `publisher` publishes confirmed, `deaths` reads why the broker gave up.
 """

@@ -30,6 +30,7 @@ from consumers.supervisor.scaling import scale_to
 from consumers.supervisor.slot import Command
 from consumers.supervisor.vitals import Vitals
 from consumers.telemetry.reports import Reports
+from schemas.address import Address, parse
 from schemas.settings import ConfigError, Settings
 
 TURN_SECONDS: Final = 0.2
@@ -222,16 +223,14 @@ class Supervisor:
     def _serve_metrics(self, undo: contextlib.ExitStack) -> None:
         if not self._settings.metrics_listen:
             return
-        host, _, port = self._settings.metrics_listen.rpartition(":")
         try:
-            if not host or not (port.isascii() and port.isdigit()):
-                raise ValueError("is not HOST:PORT")
-            server, bound = self._metrics.serve(host.strip("[]"), int(port))
-        except (OSError, OverflowError, ValueError) as error:
+            host, port = parse(self._settings.metrics_listen)
+            server, bound = self._metrics.serve(host, port)
+        except (OSError, ValueError) as error:
             raise ConfigError([f"INGEST_METRICS_LISTEN: {self._settings.metrics_listen}: {error}"]) from error
         undo.callback(server.server_close)
         undo.callback(server.shutdown)
-        self._log.info("metrics", url=f"http://{host}:{bound}/metrics")
+        self._log.info("metrics", url=f"http://{Address(host, bound)}/metrics")
 
     def _open_control(self, selector: selectors.BaseSelector, undo: contextlib.ExitStack) -> None:
         try:

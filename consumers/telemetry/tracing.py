@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from consumers.delivery import Committed, Judged
 from consumers.telemetry.reporter import outcome
+from schemas.message import TRACEPARENT
 from schemas.verdict import Invalid, Verdict
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
-
-TRACEPARENT: Final = "traceparent"
 
 
 def batch_spans(provider: TracerProvider) -> Callable[[Committed], None]:

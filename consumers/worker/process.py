@@ -129,8 +129,10 @@ class Worker:
         """The topology declared, and its queues consumed, on the first host that takes us."""
         settings = self._settings
         connection = self._connect()
-        declare(connection)
+        unsure = declare(connection)
         connection.close()
+        if unsure:
+            self._log.info("not ours to declare, and there", seen=unsure)
         self._generation += 1
         hosts = parameters(settings.amqp_url, heartbeat=settings.heartbeat_seconds, name=self._name)
         for host in hosts[:-1]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv6Address, ip_address
 
+from schemas.address import parse
 from schemas.settings import ConfigError, Settings
 
 
@@ -23,8 +24,11 @@ def check_exposure(settings: Settings) -> None:
 def check_metrics_exposure(settings: Settings) -> None:
     """Raises ConfigError for metrics of `consume` that others can read: it never asks who they are."""
     listen = settings.metrics_listen
-    # What is no HOST:PORT at all, `consume` says itself.
-    if settings.insecure_no_auth or not listen.rpartition(":")[0] or is_loopback(listen):
+    try:
+        parse(listen)
+    except ValueError:
+        return  # What is no HOST:PORT at all, `consume` says itself.
+    if settings.insecure_no_auth or is_loopback(listen):
         return
     text = (
         f"INGEST_METRICS_LISTEN: {listen} can be reached from other machines, and anybody could read metrics there: "
@@ -35,10 +39,10 @@ def check_metrics_exposure(settings: Settings) -> None:
 
 def is_loopback(listen: str) -> bool:
     """Whether HOST:PORT is of this machine only; of names, only `localhost` is taken for that."""
-    host = listen.rpartition(":")[0].removeprefix("[").removesuffix("]")
-    if host == "localhost":
-        return True
     try:
+        host = parse(listen).host
+        if host == "localhost":
+            return True
         address = ip_address(host)
     except ValueError:
         return False

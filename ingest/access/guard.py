@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from starlette.types import Message as Event
-from starlette.types import Receive
 
 from ingest.access import signatures, tokens
 from ingest.access.keys import KeyFolder, KeysUnavailable
@@ -24,6 +22,9 @@ from schemas.validation.decode import decode
 from schemas.verdict import Invalid
 
 Handler = Callable[[Request], Awaitable[Answer]]
+Event = MutableMapping[str, Any]
+"""ASGI's: a part of a body, or the news that the client is gone."""
+Receive = Callable[[], Awaitable[Event]]
 
 PUBLIC: Final = frozenset({"/healthz", "/readyz", "/openapi.json"})
 """Routes that tell nothing of anybody, for probes and for who writes a client."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
-
+from consumers.database.connection import unreadable
 from schemas.settings import ConfigError, Settings
 
 _ENCODE = "percent-encode what is no letter or digit in user and password"
@@ -33,11 +30,5 @@ def _amqp_faults(url: str) -> Iterator[str]:
 
 
 def _database_faults(url: str) -> Iterator[str]:
-    try:
-        given = conninfo_to_dict(url)
-    except psycopg.Error:
-        yield f"no connection string of libpq, such as postgresql://USER:PASSWORD@HOST:5432/NAME; {_ENCODE}"
-        return
-    ports = re.fullmatch(r"[0-9,]*", str(given.get("port") or ""))
-    if ports is None or ("://" in url and "@" in str(given.get("dbname") or "")):
-        yield f"its port is no number or its database no name; {_ENCODE}"
+    if why := unreadable(url):
+        yield f"{why}; {_ENCODE}"

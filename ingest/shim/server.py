@@ -10,8 +10,8 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Any
 
-import pika
 import structlog
 import uvicorn
 import uvloop
@@ -28,6 +28,7 @@ from ingest.shim.metrics import ShimMetrics
 from ingest.shim.reads import Reads
 from ingest.telemetry import logs
 from ingest.telemetry.tracing import ShimTracing, tracer_provider
+from schemas.address import Address, parse
 from schemas.settings import ConfigError, Settings
 
 _BACKLOG = 2048
@@ -49,9 +50,8 @@ def serve(settings: Settings) -> int:
     gate = Gate.from_settings(settings)
     gate.warn(settings)
     listener = _listen(settings.listen)
-    host, port = listener.getsockname()[:2]
     scheme = "http" if gate.tls is None else "https"
-    url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    url = f"{scheme}://{Address(*listener.getsockname()[:2])}"
     structlog.get_logger("ingest.shim.server").info("listening", url=url)
     with contextlib.closing(listener):
         uvloop.run(_serve(settings, brokers, listener, gate))
@@ -59,7 +59,7 @@ def serve(settings: Settings) -> int:
     return 0
 
 
-async def _serve(settings: Settings, brokers: list[pika.URLParameters], listener: socket.socket, gate: Gate) -> None:
+async def _serve(settings: Settings, brokers: list[Any], listener: socket.socket, gate: Gate) -> None:
     metrics = ShimMetrics(version("chef-ingest"))
     provider = tracer_provider(os.environ, "chef-ingest-shim", version("chef-ingest"))
     tracing = None if provider is None else ShimTracing(provider)
@@ -127,12 +127,12 @@ class _Server(uvicorn.Server):
 
 
 def _listen(address: str) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise ConfigError([f"INGEST_LISTEN: {address!r} is not HOST:PORT"])
-    host = host.removeprefix("[").removesuffix("]")
+    try:
+        host, port = parse(address)
+    except ValueError as error:
+        raise ConfigError([f"INGEST_LISTEN: {error}"]) from None
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ConfigError([f"INGEST_LISTEN: {address}: {error.strerror or error}"]) from error

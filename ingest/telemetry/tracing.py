@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from consumers.telemetry.tracing import TRACEPARENT
-from schemas.message import Message
+from schemas.message import TRACEPARENT, Message
 from schemas.settings import ConfigError
 from schemas.topology import INGEST_EXCHANGE, ROUTING_KEYS
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -12,17 +14,25 @@ from rooms import FILES, FLOORS, ROOMS, ROOT, arrows, imported, room_of
 MOST_FILES = 12
 
 IMPURE = {"os", "socket", "subprocess", "threading", "time", "random", "pika", "psycopg", "click", "structlog"}
+# A room, or a file of one. The soak plays other programs: it dials and publishes as they do.
 LIBRARIES = {
-    "click": {"ingest/cli", "ingest/reference"},
-    "pika": {
-        "consumers/broker",
-        "consumers/worker",
-        "ingest/diagnostics",
-        "ingest/publisher",
-        "ingest/shim",
+    "click": {"ingest/cli", "ingest/reference/commands.py"},
+    "pika": {"consumers/broker", "consumers/worker", "ingest/publisher", "ingest/soak"},
+    "psycopg": {
+        "consumers/database",
+        "consumers/dead_letters/repository.py",
+        "consumers/ledger",
+        "consumers/store",
+        "ingest/shim/acknowledged.py",
+        "ingest/shim/reads.py",
         "ingest/soak",
     },
+    "psycopg_pool": {"ingest/shim/reads.py"},
+    "starlette": {"ingest/http", "ingest/shim"},
+    "uvicorn": {"ingest/http", "ingest/shim"},
 }
+PRIVATE = "consumers/broker/frames.py"
+"""All that leans on pika's inside."""
 
 
 def libraries(path: Path) -> set[str]:
@@ -86,5 +96,41 @@ def test_the_lowest_floor_is_pure(path: Path) -> None:
 
 @pytest.mark.parametrize("library", sorted(LIBRARIES))
 def test_a_library_lives_in_few_rooms(library: str) -> None:
-    """What talks to the broker, or to the terminal, is found in few places, and in all that are named."""
-    assert {room_of(path) for path in FILES if library in libraries(path)} == LIBRARIES[library]
+    """What talks to the broker, the database, a browser or the terminal is in few places, and in all that are named."""
+    places = LIBRARIES[library]
+    files = {str(path.relative_to(ROOT)): path for path in FILES if library in libraries(path)}
+    assert {name if name in places else room_of(path) for name, path in files.items()} == places
+
+
+def test_what_leans_on_pikas_inside_is_in_one_file() -> None:
+    """A new version of pika is held against one file: nowhere else is a name of its own touched or overridden."""
+    leaning = []
+    for path in FILES:
+        if "pika" not in libraries(path) or str(path.relative_to(ROOT)) == PRIVATE:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and any("pika" in ast.unparse(base) for base in node.bases):
+                leaning.append(f"{path}:{node.lineno}: subclass")
+            if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+                owner = ast.unparse(node.value)
+                if owner not in ("self", "cls"):
+                    leaning.append(f"{path}:{node.lineno}: {owner}.{node.attr}")
+    assert not leaning
+
+
+CLOSURES = {
+    "ingest.shim.server": {"broker", "database", "errors", "runtime"},
+    "consumers.supervisor.supervisor": {"broker", "database", "errors", "runtime", "supervisor", "telemetry"},
+    "consumers.worker.process": {
+        "broker", "database", "delivery", "errors", "ledger", "runtime", "store", "telemetry", "worker",
+    },
+}  # fmt: skip
+"""What a process loads of `consumers`, whatever imports what."""
+
+
+@pytest.mark.parametrize("module", sorted(CLOSURES))
+def test_a_process_loads_only_the_rooms_it_needs(module: str) -> None:
+    """A shim holds no worker, a supervisor no worker's loop, and a worker nothing of the operator's side."""
+    program = f"import sys, {module}; print(*{{n.split('.')[1] for n in sys.modules if n.startswith('consumers.')}})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert set(done.stdout.split()) == CLOSURES[module]

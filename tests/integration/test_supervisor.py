@@ -197,7 +197,8 @@ def test_a_missing_migration_stops_it_with_78(amqp_url: str, empty_database_url:
 def test_auto_adds_workers_for_a_backlog(env: dict[str, str], amqp_url: str) -> None:
     """`--auto` adds workers while the backlog of quorum queues would outlast the target, never beyond its band."""
     slow = env | {"INGEST_BATCH_MESSAGES": "1", "INGEST_DRAIN_TARGET_SECONDS": "1"}
-    flood(amqp_url, 6000)
+    # More than two workers could drain before there has been a look at the database's connections.
+    flood(amqp_url, 20000)
     consumers = Consumers(slow, "--auto", "1..3")
     try:
         until(lambda: consumers.events("scaled"), "workers are added", 40)

@@ -17,6 +17,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "schemas/address": frozenset(),
     "schemas/kinds": frozenset({"schemas/message", "schemas/wording"}),
     "schemas/message": frozenset(),
+    "schemas/printable": frozenset(),
     "schemas/run_rule": frozenset({"schemas/kinds", "schemas/verdict"}),
     "schemas/settings": frozenset(),
     "schemas/topology": frozenset({"schemas/message"}),
@@ -107,6 +108,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "ingest/cli": frozenset(
         {
             "schemas/message",
+            "schemas/printable",
             "schemas/settings",
             "schemas/topology",
             "schemas/validation",
@@ -129,6 +131,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "ingest/diagnostics": frozenset(
         {
+            "schemas/printable",
             "schemas/settings",
             "schemas/topology",
             "consumers/broker",
@@ -181,7 +184,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "ingest/publisher",
         }
     ),
-    "ingest/telemetry": frozenset({"schemas/message", "schemas/settings", "schemas/topology"}),
+    "ingest/telemetry": frozenset({"schemas/message", "schemas/printable", "schemas/settings", "schemas/topology"}),
 }
 
 

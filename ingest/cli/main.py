@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ingest.cli.dead.commands import dead, import_files
 from ingest.cli.operate import COMMANDS
 from ingest.cli.options import (
     EXIT_FAILED,
+    Program,
     insecure_option,
     output_option,
     says_what_is_wrong,
@@ -27,7 +29,7 @@ from ingest.cli.soak import soak
 from ingest.cli.token import token
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="chef-ingest")
 def main() -> None:
     """Takes what Chef servers and chef-clients report into PostgreSQL, exactly once.
@@ -148,11 +150,13 @@ def topology_show(output: str) -> None:
 @state_option
 @says_what_is_wrong
 def env(state: Path) -> None:
-    """Print AMQP_URL, DATABASE_URL and INGEST_URL of a running local stack."""
+    """Print AMQP_URL, DATABASE_URL and INGEST_URL of a running local stack, for a shell: eval "$(chef-ingest env)"."""
     from ingest.local.state import read_environment
 
-    for name, value in read_environment(state).items():
-        click.echo(f"{name}={value}")
+    found = read_environment(state)
+    for name in ("AMQP_URL", "DATABASE_URL", "INGEST_URL"):
+        if name in found:
+            click.echo(f"export {name}={shlex.quote(found[name])}")
 
 
 @main.command()

@@ -16,10 +16,11 @@ from consumers.dead_letters.errors import RepositoryError
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from consumers.supervisor.control import ControlError
 from ingest.cli.configuration import configure
-from ingest.cli.output import FORMATS
+from ingest.cli.output import FORMATS, OutputFailed, guarded, say
 from ingest.local.install import ServersMissing
 from ingest.local.processes import ProcessFailed
 from ingest.local.state import StateError
+from schemas.printable import printable
 from schemas.settings import ConfigError, Settings
 
 EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_CONFIGURATION = 1, 69, 78
@@ -45,6 +46,7 @@ def says_what_is_wrong(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
+        kwargs = as_text(kwargs)
         try:
             return command(*args, **kwargs)
         except ConfigError as error:
@@ -61,8 +63,40 @@ def says_what_is_wrong(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _stop(code: int, faults: list[str]) -> None:
     for fault in faults:
-        click.echo(f"chef-ingest: {fault}", err=True)
+        say(f"chef-ingest: {fault}")
     sys.exit(code)
+
+
+class Program(click.Group):
+    """`chef-ingest`: whatever a command prints goes through guarded streams, and is all printed or said not to be."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """As click's, with exit code 1 where the output can't be written: quietly where its reader has gone."""
+        try:
+            with guarded():
+                return super().main(*args, **kwargs)
+        except OutputFailed as failed:
+            if not failed.quiet:
+                with guarded():
+                    say(f"chef-ingest: {failed}")
+            sys.exit(EXIT_FAILED)
+
+
+def as_text(given: Any) -> Any:
+    """An argument (or several, by name or in a row) as text, whatever the locale: UTF-8.
+
+    Raises UsageError for what is none: no name, reason or number is written so. Paths may be.
+    """
+    if isinstance(given, dict):
+        return {name: as_text(value) for name, value in given.items()}
+    if isinstance(given, tuple):
+        return tuple(as_text(value) for value in given)
+    if not isinstance(given, str) or not any("\udc80" <= character <= "\udcff" for character in given):
+        return given
+    try:
+        return os.fsencode(given).decode()
+    except UnicodeError:
+        raise click.UsageError(f"{printable(given)} is not UTF-8") from None
 
 
 def settings_from(**overrides: Any) -> Settings:

@@ -1,18 +1,113 @@
-"""Prints rows the way that was asked for: a table for people, JSON or NDJSON for scripts."""
+"""Prints rows the way that was asked for: a table for people, JSON or NDJSON for scripts; strangers' text as text."""
 
 from __future__ import annotations
 
+import errno
+import io
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
 
 from rich.console import Console
 from rich.table import Table
+
+from schemas.printable import printable
 
 FORMATS = ("table", "json", "ndjson")
 
 PIPE_WIDTH = 10_000
 """Columns of something that is no terminal: what reads a pipe wants whole lines."""
+
+
+class OutputFailed(Exception):
+    """Standard output can't be written any more; the message says why, `quiet` that nobody wants to know."""
+
+    def __init__(self, error: OSError | ValueError) -> None:
+        super().__init__(f"can't write the output: {getattr(error, 'strerror', None) or error}")
+        self.quiet = getattr(error, "errno", None) == errno.EPIPE
+
+
+class Guarded(io.TextIOBase):
+    """A standard stream: nothing steers the terminal through it, nothing is too odd for its encoding.
+
+    `strict` raises OutputFailed where it can't be written; else that is nobody's business. `plain` is the same for
+    who escapes by itself (tables, whose colours are escapes of our own).
+    """
+
+    def __init__(self, stream: TextIO | None, *, strict: bool, escapes: bool = True) -> None:
+        self._stream = stream
+        self._strict = strict
+        self._escapes = escapes
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+    @property
+    def plain(self) -> Guarded:
+        return Guarded(self._stream, strict=self._strict, escapes=False)
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def write(self, text: str | bytes) -> int:
+        # click writes the words of a shell's completion as bytes.
+        text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+        self._tried(printable(text, lines=True) if self._escapes else text)
+        return len(text)
+
+    def flush(self) -> None:
+        self._tried("")
+
+    def isatty(self) -> bool:
+        return self._stream is not None and not self._stream.closed and self._stream.isatty()
+
+    def fileno(self) -> int:
+        if self._stream is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return self._stream.fileno()
+
+    def _tried(self, text: str) -> None:
+        try:
+            if self._stream is None:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            if text:
+                self._stream.write(text)
+            if not text or not self._strict:
+                self._stream.flush()
+        except (OSError, ValueError) as error:
+            if self._strict:
+                raise OutputFailed(error) from None
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Standard output and error, guarded; what is left in them is written at the end. Raises OutputFailed."""
+    before = sys.stdout, sys.stderr
+    sys.stdout = cast(TextIO, Guarded(sys.stdout, strict=True))
+    sys.stderr = cast(TextIO, Guarded(sys.stderr, strict=False))
+    try:
+        try:
+            yield
+        finally:
+            if before[0] is not None:
+                sys.stdout.flush()
+    except OutputFailed:
+        # Python would try once more at its end, and end with another code.
+        _forget(before[0])
+        raise
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def _forget(stream: TextIO | None) -> None:
+    try:
+        if stream is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except (OSError, ValueError):
+        return
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], output: str, stream: TextIO, columns: Sequence[str] = ()) -> None:
@@ -25,10 +120,15 @@ def print_rows(rows: Sequence[Mapping[str, Any]], output: str, stream: TextIO, c
         _print_table(rows, stream, columns)
 
 
+def say(line: str) -> None:
+    """A line for the person at the terminal, kept out of what a script reads."""
+    print(printable(line), file=sys.stderr)
+
+
 def console(stream: TextIO) -> Console:
     """Where tables and bars go: colours only on a terminal, and not where NO_COLOR is set."""
-    width = None if stream.isatty() else PIPE_WIDTH
-    return Console(file=stream, markup=False, highlight=False, width=width)
+    file = cast(TextIO, stream.plain) if isinstance(stream, Guarded) else stream
+    return Console(file=file, markup=False, highlight=False, width=None if stream.isatty() else PIPE_WIDTH)
 
 
 def _print_table(rows: Sequence[Mapping[str, Any]], stream: TextIO, columns: Sequence[str]) -> None:
@@ -37,5 +137,5 @@ def _print_table(rows: Sequence[Mapping[str, Any]], stream: TextIO, columns: Seq
     for name in shown:
         table.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
-        table.add_row(*("" if row.get(name) is None else str(row[name]) for name in shown))
+        table.add_row(*("" if row.get(name) is None else printable(str(row[name])) for name in shown))
     console(stream).print(table)

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from consumers.broker.tls import split_tls
 from ingest.diagnostics.finding import Finding, Level
@@ -32,7 +32,12 @@ def check_management(settings: Settings, named: str | None = None) -> Iterator[F
     if named and "@" in named:
         raise ConfigError(["--management: a password does not belong on a command line: use INGEST_MANAGEMENT_URL"])
     level: Level = "warning" if named or settings.management_url else "note"
-    api = _api(settings, named or settings.management_url)
+    try:
+        api = _api(settings, named or settings.management_url)
+    except _Unknown as unknown:
+        text = f"policies, bindings and nodes are not all looked at: {unknown}"
+        yield Finding("management", level, text, "name user and password in INGEST_MANAGEMENT_URL")
+        return
     try:
         yield from policies(api.get(f"policies/{api.vhost}"), api.get(f"operator-policies/{api.vhost}"))
         yield from bindings(api.get(f"bindings/{api.vhost}"))
@@ -61,22 +66,36 @@ class _Api:
     def get(self, path: str) -> Any:
         header = "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         request = urllib.request.Request(f"{self.base}/api/{path}", headers={"Authorization": header})
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS, context=self.tls) as response:
+        # Straight there and nowhere else: neither a proxy nor where a redirect leads was given the password.
+        straight = urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self.tls), _Stay()
+        with urllib.request.build_opener(*straight).open(request, timeout=_TIMEOUT_SECONDS) as response:
             return json.load(response)
 
 
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: it is an answer, and not the one we want."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+class _Unknown(Exception):
+    """There is no password for the host that was named; the message says which."""
+
+
 def _api(settings: Settings, named: str) -> _Api:
-    """Of the first host of AMQP_URL, unless one is named; user and password are AMQP_URL's unless it has its own.
+    """Of the first host of AMQP_URL, unless one is named; with the user and password of whichever setting names it.
 
     Beside amqps there is https, verified alike: a password is not sent in the clear where it was not before.
+    Raises _Unknown for a host that no setting has a password for: nobody's is sent there.
     """
-    broker = urlsplit(settings.amqp_url.split(",")[0].strip())
+    brokers = [urlsplit(each.strip()) for each in settings.amqp_url.split(",")]
+    broker = brokers[0]
     vhost = quote(unquote(broker.path[1:]) or "/", safe="")
     user, password = broker.username or "guest", broker.password or "guest"
     if named:
         scheme, host, own = _read(named)
-        if own:
-            user, password = own
+        user, password = own or _known(settings, scheme, urlsplit(f"//{host}").hostname or "", brokers)
     else:
         scheme = "https" if broker.scheme == "amqps" else "http"
         name = broker.hostname or "127.0.0.1"
@@ -89,6 +108,18 @@ def _api(settings: Settings, named: str) -> _Api:
             raise ConfigError([f"AMQP_URL: {error}"]) from None
         tls = told.context if told else None
     return _Api(f"{scheme}://{host}", unquote(user), unquote(password), vhost, tls)
+
+
+def _known(settings: Settings, scheme: str, host: str, brokers: list[SplitResult]) -> tuple[str, str]:
+    """User and password that some setting gives for this very host, to be sent this way. Raises _Unknown."""
+    if settings.management_url:
+        configured, place, own = _read(settings.management_url)
+        if own and urlsplit(f"//{place}").hostname == host and (configured, scheme) != ("https", "http"):
+            return own
+    for broker in brokers:
+        if broker.hostname == host and (broker.scheme, scheme) != ("amqps", "http"):
+            return broker.username or "guest", broker.password or "guest"
+    raise _Unknown(f"no password was given for {scheme}://{host}, and AMQP_URL's is not sent there")
 
 
 def _read(url: str) -> tuple[str, str, tuple[str, str] | None]:

@@ -18,6 +18,7 @@ from consumers.database.partitions import Partitions
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from consumers.supervisor.control import ControlError, ask
 from consumers.supervisor.monitor import WORK, look_at_letters
+from schemas.printable import printable
 from schemas.settings import Settings
 from schemas.topology import TOPOLOGY
 
@@ -95,21 +96,21 @@ def drawn(found: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = []
     if supervisor:
         auto = f", auto {supervisor['auto']}" if supervisor["auto"] else ""
-        parts.append(Text(f"supervisor {supervisor['pid']} {supervisor['mode']}, {supervisor['wanted']} wanted{auto}"))
+        parts.append(_text(f"supervisor {supervisor['pid']} {supervisor['mode']}, {supervisor['wanted']} wanted{auto}"))
         columns = ("pid", "lane", "state", "in_hand", "up_seconds", "deaths", "why")
         parts.append(_table(supervisor["workers"], columns))
         totals = ", ".join(f"{name} {count}" for name, count in sorted(supervisor["totals"].items()))
-        parts.append(Text(f"{supervisor['rate']} messages/s; since its start: {totals or 'nothing yet'}\n"))
+        parts.append(_text(f"{supervisor['rate']} messages/s; since its start: {totals or 'nothing yet'}\n"))
     queues = [{"queue": name, **facts} for name, facts in found["queues"].items()]
     if queues:
         parts += [_table(queues, ("queue", "ready", "consumers")), Text(_backlog(found) + "\n")]
     if "database" not in found["faults"]:
         letters = ", ".join(f"{count} {name}" for name, count in sorted(found["letters"].items()))
-        parts.append(Text(f"letters: {letters}; partitions until {found['partitions_until'] or 'none'}"))
+        parts.append(_text(f"letters: {letters}; partitions until {found['partitions_until'] or 'none'}"))
     if found["causes"]:
         parts.append(_table(found["causes"], ("letters", "stage", "reason", "fingerprint", "last_seen")))
-    parts += [Text(f"blocked: {line}", style="bold") for line in found["blocked"]]
-    parts += [Text(f"not seen: {name}: {why}", style="bold") for name, why in found["faults"].items()]
+    parts += [_text(f"blocked: {line}", style="bold") for line in found["blocked"]]
+    parts += [_text(f"not seen: {name}: {why}", style="bold") for name, why in found["faults"].items()]
     return Group(*parts)
 
 
@@ -119,10 +120,14 @@ def _backlog(found: Mapping[str, Any]) -> str:
     return f"backlog {found['backlog']}" + (f", {when}" if found["backlog"] else "")
 
 
+def _text(line: str, **style: Any) -> Text:
+    return Text(printable(line.removesuffix("\n")) + "\n" * line.endswith("\n"), **style)
+
+
 def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         table.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
-        table.add_row(*("" if row.get(name) is None else str(row[name]) for name in columns))
+        table.add_row(*("" if row.get(name) is None else printable(str(row[name])) for name in columns))
     return table

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from consumers.database import statements
+from ingest.local import durable
 from ingest.local.processes import Account, Identity, Ledger, Process, ProcessFailed, end, identify, run
 
 DATABASE: Final = "ingest"
@@ -51,11 +52,14 @@ class Postgres:
         account: Account | None,
         ledger: Ledger,
         path: str,
+        new_password: bool = False,
     ) -> None:
+        """`new_password`: the cluster may know another one than this."""
         self.folder = folder
         self.url = f"postgresql://{USER}:{password}@127.0.0.1:{port}/{DATABASE}"
         self._binaries = binaries
         self._password = password
+        self._new_password = new_password
         self._account = account
         # Nothing of ours leaks in: PGDATA, PGOPTIONS or a locale that the machine does not have.
         self._env = {"PATH": f"{binaries}:{path}", "LC_ALL": "C.UTF-8", "HOME": str(folder)}
@@ -74,6 +78,10 @@ class Postgres:
         if not self.folder.exists():
             self._create()
         self._drop_stale_lock()
+        if self._new_password:
+            altering = statements.load("ingest.local", "postgres.sql")["set_password"]
+            altering = altering.replace("{password}", self._password) + "\n"
+            self._run("postgres", "--single", "-D", str(self.folder), "template1", stdin=altering)
         self.process.spawn()
 
     def wait_ready(self) -> None:
@@ -116,9 +124,12 @@ class Postgres:
             password.unlink()
         with (fresh / "postgresql.conf").open("a") as conf:
             conf.write(SETTINGS + self._wal_compression(fresh))
+            conf.flush()
+            os.fsync(conf.fileno())
         creating = statements.load("ingest.local", "postgres.sql")["create_database"]
         self._run("postgres", "--single", "-D", str(fresh), "template1", stdin=creating + "\n")
         fresh.rename(self.folder)
+        durable.sync_folder(self.folder.parent)
 
     def _wal_compression(self, folder: Path) -> str:
         try:  # lz4 is a choice of whoever built PostgreSQL
@@ -140,7 +151,11 @@ class Postgres:
         lock = self.folder / "postmaster.pid"
         try:
             pid = int(lock.read_text().split("\n", 1)[0])
-        except (OSError, ValueError):
+        except OSError:
+            return
+        except ValueError:
+            # Empty since a power cut: nobody's, the folder is ours.
+            lock.unlink(missing_ok=True)
             return
         try:
             stale = Path(f"/proc/{pid}/comm").read_text().strip() != "postgres"

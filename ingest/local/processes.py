@@ -13,7 +13,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
+
+from ingest.local import durable
 
 POLL_SECONDS: Final = 0.02
 KILL_SECONDS: Final = 10.0
@@ -96,6 +98,15 @@ def _send(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
+def _private(log: Path) -> BinaryIO:
+    """A log to go on with, for nobody else's eyes: names of whoever reports are in it."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.fchmod(descriptor, 0o600)
+    file = os.fdopen(descriptor, "ab")
+    file.seek(0, os.SEEK_END)
+    return file
+
+
 class Ledger:
     """The processes that were started for one state folder, in a file that survives a killed parent."""
 
@@ -125,9 +136,7 @@ class Ledger:
         self._write()
 
     def _write(self) -> None:
-        scratch = self._path.with_suffix(".new")
-        scratch.write_text(json.dumps(self._rows))
-        scratch.replace(self._path)
+        durable.write(self._path, json.dumps(self._rows))
 
 
 class Process:
@@ -173,7 +182,7 @@ class Process:
         """Starts the child and records it; raises ProcessFailed when there is no such program."""
         if self.pid is not None:
             return
-        output = None if self.log is None else self.log.open("ab")
+        output = None if self.log is None else _private(self.log)
         self._log_start = 0 if output is None else output.tell()
         account = self._account
         try:

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from ingest.local import durable
 from ingest.local.processes import Account, Ledger, Process, ProcessFailed, run
 from schemas.topology import VHOST
 
 USER: Final = "ingest"
+NODE_PREFIX: Final = "chef-ingest-"
 READY_SECONDS: Final = 120.0
 
 CONFIG: Final = """\
@@ -185,7 +187,7 @@ class RabbitMQ:
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self._own(self.folder)
         cookie = self.folder / ".erlang.cookie"
-        if not cookie.exists():
+        if not cookie.exists() or not cookie.stat().st_size:
             self._put(".erlang.cookie", self._cookie, 0o400)
         self._put("rabbitmq.conf", CONFIG.format(port=self.port, folder=self.folder) + self._config)
         self._put("advanced.config", "[].\n")
@@ -202,9 +204,7 @@ class RabbitMQ:
 
     def _put(self, name: str, text: str, mode: int = 0o600) -> None:
         path = self.folder / name
-        path.unlink(missing_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(text)
+        durable.write(path, text)
         path.chmod(mode)
         self._own(path)
 
@@ -220,6 +220,12 @@ class RabbitMQ:
                 return broker.recv(1) == b"\x01"
         except OSError:
             return False
+
+
+def node_of(folder: Path) -> str:
+    """The node's own part of the name under which data lies in `folder`; empty where there is none."""
+    found = sorted(folder.glob(f"mnesia/{NODE_PREFIX}*@localhost"), key=lambda each: each.stat().st_mtime)
+    return found[-1].name.removeprefix(NODE_PREFIX).removesuffix("@localhost") if found else ""
 
 
 def _definitions(vhosts: list[str]) -> dict[str, object]:

@@ -15,7 +15,7 @@ from typing import Final, Self
 from ingest.local.install import Install, Places, Programs, apt_install, ensure
 from ingest.local.postgres import Postgres
 from ingest.local.processes import Account, Ledger, Process
-from ingest.local.rabbitmq import RabbitMQ, RabbitMQPorts
+from ingest.local.rabbitmq import NODE_PREFIX, RabbitMQ, RabbitMQPorts, node_of
 from ingest.local.state import State
 
 FALLBACK_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -141,12 +141,14 @@ class LocalStack:
 
     def _postgres(self, programs: Programs, folder: Path, account: Account | None) -> Postgres:
         assert programs.postgres is not None
+        forgotten = folder.exists() and not self.state.remembers("postgres_password")
         return Postgres(
             binaries=programs.postgres,
             folder=folder,
             log=self.state.logs / "postgres.log",
             port=self.state.port("postgres"),
             password=self.state.secret("postgres_password"),
+            new_password=forgotten,
             account=_owner(folder) or account,
             ledger=self.ledger,
             path=self._path,
@@ -162,7 +164,8 @@ class LocalStack:
             folder=folder,
             log=self.state.logs / "rabbitmq.log",
             ports=RabbitMQPorts(amqp=port("amqp"), distribution=port("distribution"), epmd=port("epmd")),
-            node=f"chef-ingest-{self.state.secret('node')[:8]}",
+            # Data lies under the node's name: one that was forgotten is looked up there.
+            node=NODE_PREFIX + self.state.secret("node", node_of(folder))[:8],
             password=self.state.secret("amqp_password"),
             account=_owner(folder) or account,
             ledger=self.ledger,

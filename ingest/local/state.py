@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
+from ingest.local import durable
 from ingest.local.processes import Account, Identity, identify
 
 OUTSIDE: Final = Path("/var/lib/chef-ingest")
@@ -42,9 +44,12 @@ class State:
         try:
             # Searchable for the servers' users, not listable; what is secret has a mode of its own.
             self.logs.mkdir(parents=True, exist_ok=True)
+            # Logs hold names of whoever reports; servers write to what we have opened for them.
+            self.logs.chmod(0o700)
             if os.geteuid() == 0:
                 self.folder.chmod(0o711)
-            lock = (self.folder / "lock").open("a+")
+            lock = os.fdopen(os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
+            os.fchmod(lock.fileno(), 0o600)
         except OSError as error:
             raise StateError(f"can't use the state folder {self.folder}: {error}; name another") from error
         try:
@@ -84,13 +89,17 @@ class State:
         port = self._read("state.json").get(f"{name}_port")
         return port if isinstance(port, int) else None
 
-    def secret(self, name: str) -> str:
-        """A random word (32 hex digits), the same in every run on this folder."""
+    def secret(self, name: str, found: str = "") -> str:
+        """A random word (32 hex digits), the same in every run on this folder; `found` instead of a new one."""
         kept = self._read("state.json")
         if name not in kept:
-            kept[name] = secrets.token_hex(16)
+            kept[name] = found or secrets.token_hex(16)
             self._write("state.json", kept)
         return str(kept[name])
+
+    def remembers(self, name: str) -> bool:
+        """Whether there is such a secret already."""
+        return name in self._read("state.json")
 
     def data(self, accounts: Iterable[Account | None]) -> Path:
         """The folder for the servers' data, reachable for all `accounts`.
@@ -105,7 +114,7 @@ class State:
             else:
                 outside = OUTSIDE / secrets.token_hex(6)
                 outside.mkdir(parents=True)
-                (outside / "state-folder").write_text(f"{self.folder}\n")
+                durable.write(outside / "state-folder", f"{self.folder}\n")
                 inside.symlink_to(outside)
         data = inside.resolve()
         if not data.is_dir():
@@ -125,16 +134,17 @@ class State:
         return _read_json(self.folder / name)
 
     def _write(self, name: str, value: Mapping[str, Any]) -> None:
-        scratch = self.folder / f"{name}.new"
-        scratch.touch(mode=0o600)
-        scratch.write_text(json.dumps(value, indent=1))
-        scratch.replace(self.folder / name)
+        durable.write(self.folder / name, json.dumps(value, indent=1))
 
 
 def read_environment(folder: Path) -> dict[str, str]:
     """`AMQP_URL`, `DATABASE_URL`, `INGEST_URL` of the stack that runs on `folder`; StateError when none does."""
+    path = folder / "running.json"
     try:
-        running = _read_json(folder / "running.json")
+        running = _read_json(path)
+        # A folder in the way that somebody else has made must not say where our messages and passwords go.
+        if running and path.stat().st_uid not in (0, os.geteuid()):
+            raise PermissionError(errno.EPERM, "not ours", str(path))
     except PermissionError as error:
         raise StateError(f"{error.filename} belongs to another user: ask as the one who started it") from error
     if not running or not Identity(running["pid"], running["started"]).is_running():
@@ -144,7 +154,9 @@ def read_environment(folder: Path) -> dict[str, str]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text())
+        text = path.read_text()
+        # Empty: a power cut came before its content was on the disk.
+        value = json.loads(text) if text.strip("\0 \n") else {}
     except FileNotFoundError:
         return {}
     except ValueError as error:

@@ -85,7 +85,7 @@ def _children(stack: LocalStack, environ: Mapping[str, str], urls: Urls, listen:
         # Where `chef-ingest scale` and `status` find the supervisor.
         "INGEST_STATE": str(stack.state.folder),
     }
-    command = [sys.executable, "-m", "ingest"]
+    command = [sys.executable, "-P", "-m", "ingest"]
     return [
         stack.process("consumers", [*command, "consume", "-n", str(consumers)], env=env, stop_seconds=60),
         stack.process("shim", [*command, "serve"], env=env, stop_seconds=60),

@@ -1,1 +1,3 @@
-"""What is written down about what happens: `logs`, through `masking`; `tracing` where OpenTelemetry is installed."""
+"""What is written down about what happens: `logs`, through `masking`, to a `stream`;
+`tracing` where OpenTelemetry is installed.
+"""

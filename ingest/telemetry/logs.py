@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import msgspec
 import structlog
+from structlog.types import EventDict
 
 from ingest.telemetry.masking import RepeatLimiter, mask_secrets
+from ingest.telemetry.stream import LogStream
+from schemas.printable import printable
 from schemas.settings import Settings
 
 
 def configure(settings: Settings) -> None:
     """Send structlog's events to standard error as the settings say, and keep the libraries' chatter down."""
     console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
-    renderer = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer(_json)
+    rendered = [_shown, structlog.dev.ConsoleRenderer(), _encoded] if console else [_json]
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -26,14 +29,10 @@ def configure(settings: Settings) -> None:
             # The console's own way shows local variables: bodies and passwords among them.
             structlog.processors.format_exc_info,
             mask_secrets,
-            renderer,
+            *rendered,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level.upper()]),
-        logger_factory=(
-            structlog.WriteLoggerFactory(file=sys.stderr)
-            if console
-            else structlog.BytesLoggerFactory(file=sys.stderr.buffer)
-        ),
+        logger_factory=structlog.BytesLoggerFactory(file=cast(BinaryIO, LogStream(_descriptor()))),
         cache_logger_on_first_use=True,
     )
     # What these have to say of a lost server we say ourselves, in one line and without a traceback.
@@ -41,9 +40,33 @@ def configure(settings: Settings) -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def _json(event: dict[str, Any], **_: Any) -> bytes:
+def _descriptor() -> int:
     try:
-        return msgspec.json.encode(event, enc_hook=repr)
+        return sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):
+        # Closed, or exchanged for something that is no file.
+        return 2
+
+
+def _shown(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """For a terminal: senders' text is data, and steers nothing. What is no text is shown by its repr, as harmless."""
+    return {
+        name: printable(value, lines=name in ("exception", "stack")) if isinstance(value, str) else value
+        for name, value in event.items()
+    }
+
+
+def _encoded(_logger: Any, _method: str, line: str) -> bytes:
+    return line.encode(getattr(sys.stderr, "encoding", None) or "utf-8", "backslashreplace")
+
+
+def _json(_logger: Any, _method: str, event: EventDict) -> bytes:
+    try:
+        line = msgspec.json.encode(event, enc_hook=repr)
     except UnicodeEncodeError:
         # A lone surrogate, from a sender's text: the standard library escapes it.
-        return json.dumps(event, default=repr).encode()
+        line = json.dumps(event, default=repr).encode()
+    if line.isascii() and b"\x7f" not in line:
+        return line
+    # A log is read with tools that know nothing of JSON, too.
+    return printable(line.decode()).encode()

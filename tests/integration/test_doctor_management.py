@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import quote
+from typing import ClassVar
+from urllib.parse import quote, urlsplit
 
 import pytest
 from http_support import broker_channel
@@ -147,7 +152,7 @@ def test_what_is_no_management_api_is_a_finding(doctor: Doctor, managed: Managed
         (f"http://127.0.0.1:{managed.rabbit.port}", "does not answer"),
         (f"https://{managed.management_url.removeprefix('http://')}", "does not answer"),
         (f"{managed.management_url}/elsewhere", "answers 4"),
-        ("http://no-such-host.invalid:15672", "does not answer"),
+        ("http://127.0.0.2:15672", "no password was given"),
     ):
         code, rows = doctor("--management", url)
         (found,) = (row for row in rows if row["check"] == "management")
@@ -181,3 +186,67 @@ def test_the_password_is_not_in_the_configuration_shown(doctor: Doctor) -> None:
     shown = command("config", env=doctor.env | {"INGEST_MANAGEMENT_URL": "http://watcher:s3cret@h:15672"})
     assert "s3cret" not in shown.stdout
     assert "watcher:***@h:15672" in shown.stdout
+
+
+class Stranger(BaseHTTPRequestHandler):
+    """A host that collects what is sent to it, and sends on where it is told to."""
+
+    seen: ClassVar[list[str]] = []
+    onward: ClassVar[str] = ""
+
+    def do_GET(self) -> None:
+        self.seen.append(f"{self.path} {self.headers}")
+        self.send_response(302 if self.onward else 200)
+        if self.onward:
+            self.send_header("Location", self.onward)
+        self.end_headers()
+        self.wfile.write(b"[]")
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@contextmanager
+def stranger(host: str) -> Iterator[str]:
+    server = ThreadingHTTPServer((host, 0), Stranger)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://{host}:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_brokers_password_goes_to_the_broker_only(
+    amqp_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not to another host that is named, not through a proxy of the environment, not along a redirect."""
+    monkeypatch.setattr(Stranger, "seen", [])
+    monkeypatch.setattr(Stranger, "onward", "")
+    password = urlsplit(amqp_url).password or "?"
+    secret = b64encode(f"{urlsplit(amqp_url).username}:{password}".encode()).decode()
+    env = environment(amqp_url, "postgresql://127.0.0.1:1/x", tmp_path / "state")
+    with stranger("127.0.0.1") as here, stranger("127.0.0.2") as elsewhere:
+        for named in ({"INGEST_MANAGEMENT_URL": elsewhere}, {}):
+            options = () if named else ("--management", elsewhere)
+            done = command("doctor", "--output", "json", *options, env=env | named)
+            (found,) = (row for row in json.loads(done.stdout) if row["check"] == "management")
+            assert found["level"] == "warning"
+            assert "no password was given for http://127.0.0.2" in found["finding"]
+        assert Stranger.seen == []
+        doctor = Doctor(env | {"http_proxy": elsewhere, "HTTP_PROXY": elsewhere})
+        doctor("--management", here)
+        assert secret in str(Stranger.seen)
+        assert "http://" not in str(Stranger.seen)
+        Stranger.seen.clear()
+        Stranger.onward = f"{elsewhere}/onward"
+        doctor("--management", here)
+        assert Stranger.seen
+        assert "/onward" not in str(Stranger.seen)
+        Stranger.onward = ""
+        own = elsewhere.replace("://", "://us:ours@")
+        Stranger.seen.clear()
+        doctor("--management", elsewhere, INGEST_MANAGEMENT_URL=own)
+        assert b64encode(b"us:ours").decode() in str(Stranger.seen)
+        assert secret not in str(Stranger.seen)
+    secured = env | {"AMQP_URL": amqp_url.replace("amqp:", "amqps:")}
+    done = command("doctor", "--output", "json", "--management", here, env=secured)
+    assert "no password was given for http" in done.stdout

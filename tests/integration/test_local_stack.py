@@ -120,6 +120,31 @@ def test_both_halves_come_back_with_their_data(folder: Path) -> None:
         read_environment(folder)
 
 
+OURS = [
+    "state.json", "running.json", "processes.json", "lock", "data/rabbitmq/.erlang.cookie",
+    "data/rabbitmq/rabbitmq.conf", "data/rabbitmq/definitions.json", "data/rabbitmq/enabled_plugins",
+    "data/rabbitmq/inetrc", "data/postgres/postmaster.pid",
+]  # fmt: skip
+
+
+def test_a_power_cut_that_empties_our_small_files_loses_no_data(folder: Path) -> None:
+    """Ports, passwords and names are found again or made anew; and while it runs, nobody else reads any of them."""
+    with LocalStack(folder, environ=os.environ, say=quiet):
+        first = read_environment(folder)
+        publish_one(first["AMQP_URL"])
+        commit_row(first["DATABASE_URL"])
+        shut = [folder / "logs", folder / "data" / "rabbitmq", folder / "data" / "postgres"]
+        files = [path for path in (*folder.iterdir(), *(folder / "logs").iterdir()) if path.is_file()]
+        assert [path for path in (*files, *shut) if path.stat().st_mode & 0o077] == []
+    for name in OURS:
+        (folder / name).write_bytes(b"")
+    with LocalStack(folder, environ=os.environ, say=quiet):
+        second = read_environment(folder)
+        assert second != first
+        assert take_one(second["AMQP_URL"]) == b"kept"
+        assert committed_row(second["DATABASE_URL"]) == 7
+
+
 def test_a_killed_owner_takes_its_servers_along(folder: Path) -> None:
     """Servers whose owner dies of SIGKILL end by themselves."""
     owner, left = own_up(folder, "amqp://elsewhere")

@@ -51,7 +51,7 @@ def test_the_demonstration_gives_every_answer_and_ctrl_c_ends_it_with_0(folder: 
     found = re.fullmatch(r"ready (http://127\.0\.0\.1:[0-9]+)\n", ready)
     assert found is not None
     told = subprocess.run([*COMMAND, "env", "--state", str(folder)], capture_output=True, text=True, check=True)
-    addresses = dict(line.split("=", 1) for line in told.stdout.splitlines())
+    addresses = dict(line.removeprefix("export ").split("=", 1) for line in told.stdout.splitlines())
     assert list(addresses) == ["AMQP_URL", "DATABASE_URL", "INGEST_URL"]
     assert addresses["INGEST_URL"] == found[1]
     assert "%2Fanalytics" in addresses["AMQP_URL"]

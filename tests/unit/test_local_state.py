@@ -99,6 +99,47 @@ def test_a_damaged_file_is_an_error_that_says_which(state: State) -> None:
         state.port("amqp")
 
 
+@pytest.mark.parametrize("left", ["", "\n", "\0" * 300])
+def test_a_file_emptied_by_a_power_cut_is_none(state: State, left: str) -> None:
+    """Its name was on the disk before its content: it says nothing, and nothing is in the way."""
+    port = state.port("amqp")
+    for name in ("state.json", "running.json"):
+        (state.folder / name).write_text(left)
+    assert state.port("amqp") > 0
+    assert port > 0
+    assert not state.remembers("password")
+    with pytest.raises(StateError, match="no local stack runs"):
+        read_environment(state.folder)
+
+
+def test_what_is_written_is_on_the_disk_before_its_name_is(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Content, then name, then the folder's own entry."""
+    steps: list[str] = []
+    sync, replace = os.fsync, Path.replace
+
+    def synced(descriptor: int) -> None:
+        steps.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "content")
+        sync(descriptor)
+
+    def replaced(self: Path, target: Path) -> Path:
+        steps.append("name")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", replaced)
+    state.secret("fresh")
+    assert steps == ["content", "name", "folder"]
+
+
+def test_a_folder_of_somebody_else_is_not_believed(state: State) -> None:
+    """A folder that lies in the way must not say where messages and passwords go."""
+    state.publish(amqp_url="amqp://user:secret@host")
+    assert read_environment(state.folder)
+    os.chown(state.folder / "running.json", 12345, 12345)
+    with pytest.raises(StateError, match="belongs to another user"):
+        read_environment(state.folder)
+
+
 def test_data_stays_in_the_folder_where_it_can(state: State) -> None:
     """For servers that run as ourselves the data lies in the state folder."""
     assert state.data([None]) == state.folder / "data"

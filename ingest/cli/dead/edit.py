@@ -17,9 +17,8 @@ from consumers.dead_letters.dry_run import DryRun
 from consumers.dead_letters.errors import NotEditable
 from consumers.dead_letters.repository import Letter, Repository, repository_at
 from consumers.dead_letters.selector import OPEN, PARKED, Selector
-from ingest.cli.dead.letters import say
 from ingest.cli.options import version
-from ingest.cli.output import print_rows
+from ingest.cli.output import print_rows, say
 from schemas.settings import Settings
 
 

@@ -9,7 +9,7 @@ from consumers.broker.properties import anew
 from consumers.broker.publisher import NotTaken, publishing
 from consumers.dead_letters.errors import NotImportable
 from consumers.dead_letters.export import MARK, Posting, failed_report, posting_of, read_letters
-from ingest.cli.dead.letters import say
+from ingest.cli.output import say
 from schemas.settings import Settings
 
 

@@ -16,7 +16,7 @@ from consumers.dead_letters.repository import repository_at
 from consumers.dead_letters.selector import UNSETTLED, Selector
 from ingest.cli.dead.text import letter_facts, letter_text
 from ingest.cli.options import version
-from ingest.cli.output import print_rows
+from ingest.cli.output import print_rows, say
 from schemas.settings import Settings
 
 LIST_COLUMNS = ("id", "state", "kind", "stage", "reason", "attempts", "last_seen", "node", "fingerprint", "why")
@@ -139,11 +139,6 @@ def rehearse(settings: Settings, letters: Sequence[Any]) -> list[Forecast]:
 def timed(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows with their times as text, UTC, to the second."""
     return [{name: _text(value) for name, value in row.items()} for row in rows]
-
-
-def say(line: str) -> None:
-    """A line for the person at the terminal, kept out of what a script reads."""
-    print(line, file=sys.stderr)
 
 
 def _text(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from typing import Any, get_args
 import click
 
 from consumers.dead_letters.selector import STATES, Selector, moment
+from ingest.cli.options import as_text
 from schemas.message import Door
 from schemas.verdict import Stage
 
@@ -47,7 +49,7 @@ def selected(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def wrapped(**given: Any) -> Any:
-        words = {name: given.pop(name) for name in (*_MEMBERS, *_TIMES, "limit")}
+        words = as_text({name: given.pop(name) for name in (*_MEMBERS, *_TIMES, "limit")})
         now = datetime.now(UTC)
         try:
             times = {name: moment(words[name], now) for name in _TIMES if words[name] is not None}
@@ -69,5 +71,13 @@ def accountable(command: Callable[..., Any]) -> Callable[..., Any]:
     """Gives a command `who` and `why`, which are kept with every change."""
     command = click.option("--why", metavar="TEXT", help="The reason, kept in the letters' history.")(command)
     return click.option(
-        "--as", "who", metavar="NAME", default=getpass.getuser, show_default="the OS user", help="Who does it."
+        "--as", "who", metavar="NAME", default=_os_user, show_default="the OS user", help="Who does it."
     )(command)
+
+
+def _os_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # In a container a user may have a number only.
+        return f"uid {os.getuid()}"

@@ -24,9 +24,9 @@ from consumers.dead_letters.selector import Selector
 from consumers.dead_letters.watch import outcomes, summary
 from consumers.errors import BrokerUnavailable, StoreUnavailable
 from consumers.runtime.failpoints import from_environment
-from ingest.cli.dead.letters import say
 from ingest.cli.options import version
-from ingest.cli.output import console, print_rows
+from ingest.cli.output import console, print_rows, say
+from schemas.printable import printable
 from schemas.settings import Settings
 
 EXIT_INTERRUPTED = 130
@@ -121,7 +121,7 @@ class _Session:
         if self._output == "ndjson":
             print_rows([{"id": row["id"], "state": row["state"], "became": became}], "ndjson", sys.stdout)
         elif self._output == "table":
-            print(f"letter {row['id']}: {row['state']}: {became}")
+            print(printable(f"letter {row['id']}: {row['state']}: {became}"))
 
     def _report(self) -> None:
         rows = summary(self._repository, self._run)

@@ -9,6 +9,7 @@ from typing import Any
 from consumers.dead_letters.dry_run import Forecast
 from consumers.dead_letters.queries import pretty
 from consumers.dead_letters.repository import Letter
+from schemas.printable import printable
 
 _ENVELOPE = ("kind", "door", "organization", "node", "run_id", "exchange", "routing_key", "content_encoding")
 
@@ -36,9 +37,11 @@ def letter_text(letter: Letter, forecast: Forecast, history: Sequence[Mapping[st
     lines += [f"  {name:<17} {value}" for name, value in _facts(letter) if value is not None]
     lines += ["", "history:"]
     lines += [f"  {each['at']}  {each['what']:<13} {each['who']}{_words(each)}" for each in history]
+    # A line is a line, whatever is in it; the body has its own.
+    lines = [printable(line) for line in lines]
     message = letter.message()
     told = "as edited; the original is kept" if letter.edited else f"{len(letter.payload)} bytes as received"
-    lines += ["", f"body ({told}):", pretty(message.payload, message.content_encoding), ""]
+    lines += ["", f"body ({told}):", printable(pretty(message.payload, message.content_encoding), lines=True), ""]
     return "\n".join(lines)
 
 

@@ -2,3 +2,7 @@
 
 -- name: create_database
 CREATE DATABASE ingest;
+
+-- name: set_password
+-- Single-user mode takes no parameters; {password} is hexadecimal digits of our own.
+ALTER USER ingest PASSWORD '{password}';

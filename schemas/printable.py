@@ -1,0 +1,31 @@
+"""Text of a stranger as a terminal may show it: what would steer the terminal, or turn its lines about, is escaped."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from typing import Final
+
+_HARMLESS: Final = frozenset({"Zs", "Co", "Cn"})
+"""Not printable to Python, and yet no more than a mark or a gap: other spaces, characters it does not know."""
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    r"""The text with each control character, escape, direction mark and lone surrogate as `\u001b`.
+
+    So are line breaks and tabs, that one value stays one value, unless `lines` asks for them as they are.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if _shown(each, lines) else _escaped(each) for each in text)
+
+
+def _shown(character: str, lines: bool) -> bool:
+    if character.isprintable() or (lines and character in "\n\t"):
+        return True
+    return unicodedata.category(character) in _HARMLESS
+
+
+def _escaped(character: str) -> str:
+    # As JSON has them, so that JSON stays JSON.
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]

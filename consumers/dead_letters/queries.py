@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from consumers.dead_letters.errors import NoSuchLetter
-from consumers.dead_letters.repository import LARGEST_BYTES, Letter, Repository
+from consumers.dead_letters.repository import Letter, Repository
 from consumers.dead_letters.selector import Selector
-from schemas.validation.decode import inflate
+from schemas.validation.decode import beginning, inflate
 from schemas.verdict import Invalid
+
+SHOWN_BYTES: Final = 256 * 1024
+"""Of a payload, inflated: more is nothing that a person reads at a terminal, and may be made to be looked at."""
 
 
 def listed(repository: Repository, selector: Selector) -> list[dict[str, Any]]:
@@ -58,16 +62,36 @@ def stats(repository: Repository, selector: Selector) -> list[dict[str, Any]]:
 
 
 def pretty(payload: bytes, content_encoding: str | None) -> str:
-    """A payload for people: JSON indented where it is JSON, else as it is."""
-    plain = inflate(payload, content_encoding, LARGEST_BYTES)
+    """A payload for people: JSON indented where it is JSON, else as it is; of a large one the beginning."""
+    plain = inflate(payload, content_encoding, SHOWN_BYTES)
     if isinstance(plain, Invalid):
-        return repr(payload[:2000])
+        start = beginning(payload, content_encoding, SHOWN_BYTES) if plain.reason == "too_large" else b""
+        if not start:
+            return repr(payload[:2000])
+        said = f"({len(payload)} bytes as sent; only the first {len(start)} are shown, `dead export` has all)"
+        return f"{start.decode('utf-8', 'backslashreplace')}\n... {said}"
+    return _indented(plain) or plain.decode("utf-8", "backslashreplace")
+
+
+def _indented(plain: bytes) -> str:
+    """Empty for what is no JSON, or grows out of hand: a line for each of many brackets, each line deep within."""
+    pieces, room = [], 8 * SHOWN_BYTES
     try:
-        return json.dumps(json.loads(plain), indent=2, ensure_ascii=False).encode("utf-8", "replace").decode()
+        for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(json.loads(plain)):
+            room -= len(piece)
+            if room < 0:
+                return ""
+            pieces.append(piece)
     except (ValueError, RecursionError):
-        return plain.decode("utf-8", "backslashreplace")
+        return ""
+    return "".join(pieces).encode("utf-8", "replace").decode()
 
 
-def in_one_line(details: dict[str, str]) -> str:
-    """`field: text; field: text`."""
-    return "; ".join(f"{name}: {text}" for name, text in details.items())
+def in_one_line(details: Mapping[str, str]) -> str:
+    """`field: text; field: text`; whatever else a row may hold, as it is."""
+    return "; ".join(f"{name}: {text}" for name, text in pairs(details))
+
+
+def pairs(details: Any) -> list[tuple[str, Any]]:
+    """Field and text of each detail; of a row that somebody else has made, its one value."""
+    return list(details.items()) if isinstance(details, Mapping) else [("details", details)]

@@ -20,8 +20,8 @@ from schemas.message import Message
 _PURPOSE: Final = Purpose("chef-ingest dead", statement=300, silence=310, idle=0)
 """Without end in a transaction: an export waits for whoever reads it."""
 
-LARGEST_BYTES: Final = 64 * 1024 * 1024
-"""Of an inflated payload that is shown or edited."""
+LARGEST_BYTES: Final = 16 * 1024 * 1024
+"""Of an inflated payload that is edited: as large as one that is stored, unless settings say otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,6 +107,17 @@ def _gunzip(payload: bytes, limit: int) -> bytes | Invalid:
     return _refuse("not_gzip", f"more than {_GZIP_MEMBERS} gzip members in one body")
 
 
+def beginning(payload: bytes, content_encoding: str | None, most: int) -> bytes:
+    """The first bytes of a body too large to be inflated whole; empty where it can't be inflated."""
+    if (content_encoding or "").strip().lower() in ("gzip", "x-gzip"):
+        inflater = zlib.decompressobj(wbits=31)
+        try:
+            return inflater.decompress(payload, most)
+        except zlib.error:
+            return b""
+    return payload[:most]
+
+
 def deeper_than(limit: int, body: bytes) -> bool:
     """Whether JSON text nests deeper than `limit`; linear work on any bytes, exact on JSON.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from consumers.dead_letters.dry_run import Forecast
-from consumers.dead_letters.queries import pretty
+from consumers.dead_letters.queries import pairs, pretty
 from consumers.dead_letters.repository import Letter
 from schemas.printable import printable
 
@@ -32,7 +32,7 @@ def letter_text(letter: Letter, forecast: Forecast, history: Sequence[Mapping[st
     lines = [f"letter {letter.id}: {letter.state}", "", f"stage {letter.stage}, reason {letter.reason}"]
     if letter.sqlstate:
         lines[-1] += f", SQLSTATE {letter.sqlstate}"
-    lines += [f"  {name}: {text}" for name, text in letter.details.items()]
+    lines += [f"  {name}: {text}" for name, text in pairs(letter.details)]
     lines += ["", f"now: {forecast.text}", ""]
     lines += [f"  {name:<17} {value}" for name, value in _facts(letter) if value is not None]
     lines += ["", "history:"]

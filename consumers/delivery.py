@@ -18,7 +18,10 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     """One message off a queue.
 
     `tag` is the delivery tag, worth something only on the channel of `generation`.
-    `exchange` and `routing_key` are where the sender published it, whatever way it took since.
+    `exchange` and `routing_key` are where the sender published it, whatever way it took since, `origin_queue` the
+    queue it reached first. `headers` are those that are believed: a shim's or a worker's own, or none; `properties`
+    has all, as they came. `reply_to` is set where a shim waits for the answer, `correlation_id` where it is a shim's.
+    `problem`: why it can't even be judged.
     """
 
     message: Message
@@ -31,11 +34,17 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     correlation_id: str | None = None
     headers: Mapping[str, Any] = {}
     properties: Any = None
+    origin_queue: str = ""
+    redelivered: bool = False
+    problem: Invalid | None = None
 
     @property
     def deliveries(self) -> int:
         """Earlier deliveries that were neither acked nor given up (quorum queues count them)."""
-        return _count(self.headers.get("x-delivery-count"), 2**63) or 0 if self.headers else 0
+        if not self.redelivered:
+            return 0  # Then the count, if there is one, is the sender's own.
+        headers = getattr(self.properties, "headers", None) or {}
+        return _count(headers.get("x-delivery-count"), 2**63) or 0
 
     @property
     def letter_id(self) -> int | None:

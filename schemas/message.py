@@ -19,6 +19,12 @@ HEADER_NODE: Final = "x-node"
 HEADER_RUN_ID: Final = "x-run-id"
 HEADER_ORIGIN_EXCHANGE: Final = "x-origin-exchange"
 HEADER_ORIGIN_ROUTING_KEY: Final = "x-origin-routing-key"
+HEADER_ORIGIN_QUEUE: Final = "x-origin-queue"
+"""Set with those two on a message that is moved: the queue that it was taken from."""
+HEADER_DOOR: Final = "x-door"
+"""Set with those on a message that is moved or sent again: the door it came in by."""
+HEADER_GIVEN_UP: Final = "x-given-up"
+"""Set on a message off the dead letter queue that is moved on: the reason for which the broker had given it up."""
 HEADER_ANSWER_BY: Final = "x-answer-by"
 """Set on a run end: the UNIX time, in whole seconds, after which nobody waits for the answer."""
 HEADER_RETRIES: Final = "x-retries"
@@ -28,6 +34,12 @@ HEADER_REPLAY: Final = "x-replay"
 """Set beside it: the number of the replay, so that a second copy is told from a second replay."""
 TRACEPARENT: Final = "traceparent"
 """W3C Trace Context's header, in HTTP and in AMQP."""
+
+OUR_HEADERS: Final = (
+    HEADER_ORGANIZATION, HEADER_NODE, HEADER_RUN_ID, HEADER_ORIGIN_EXCHANGE, HEADER_ORIGIN_ROUTING_KEY,
+    HEADER_ORIGIN_QUEUE, HEADER_DOOR, HEADER_GIVEN_UP, HEADER_ANSWER_BY, HEADER_RETRIES, HEADER_LETTER, HEADER_REPLAY,
+)  # fmt: skip
+"""What shims and workers write; under any other hand they mean nothing."""
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):

@@ -120,6 +120,21 @@ TOPOLOGY: Final = Topology(
 )
 
 
+def _queue_of(routing_key: str) -> str:
+    """The queue that a routing key on the exchange `ingest` leads to."""
+    for binding in TOPOLOGY.bindings:
+        pattern = binding.routing_key.removesuffix("#")
+        if binding.exchange == INGEST_EXCHANGE and f"{routing_key}.".startswith(pattern):
+            return binding.queue
+    raise LookupError(f"no queue is bound for {routing_key}")
+
+
+QUEUES_BY_KIND: Final[Mapping[str, str]] = MappingProxyType(
+    {kind: _queue_of(key) for kind, key in ROUTING_KEYS.items()}
+)
+"""Kind -> the queue that its messages reach by way of the exchange `ingest`."""
+
+
 def rows(topology: Topology = TOPOLOGY) -> list[dict[str, str]]:
     """The topology as rows to print: what it is, its name, and what is particular about it."""
     listed = [{"object": "exchange", "name": each.name, "facts": each.type} for each in topology.exchanges]

@@ -28,7 +28,14 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "schemas/wording": frozenset(),
     "consumers": frozenset(),
     "consumers/broker": frozenset(
-        {"schemas/message", "schemas/settings", "schemas/topology", "schemas/verdict", "consumers/errors"}
+        {
+            "schemas/message",
+            "schemas/settings",
+            "schemas/topology",
+            "schemas/verdict",
+            "schemas/wording",
+            "consumers/errors",
+        }
     ),
     "consumers/database": frozenset({"schemas/settings", "consumers/errors"}),
     "consumers/dead_letters": frozenset(

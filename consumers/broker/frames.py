@@ -24,6 +24,8 @@ from pika.spec import (
     BasicProperties,
 )
 
+from consumers.broker.properties import read, text
+
 RECEIVE_BYTES: Final = 128 * 1024
 """Asked of the socket at a time; pika asks for 4 KiB, which is many system calls for a large message."""
 
@@ -43,11 +45,20 @@ _MESSAGE_FRAMES: Final = 2
 
 
 class Address(NamedTuple):
-    """Where a delivery came from: what is the same for thousands of them."""
+    """Where a delivery came from: what is the same for thousands of them.
+
+    `redelivered`: the broker has had it back at least once. Names that are no UTF-8 are `properties.text`.
+    """
 
     consumer_tag: str
     exchange: str
     routing_key: str
+    redelivered: bool = False
+
+    @classmethod
+    def of(cls, method: Basic.Deliver) -> Address:
+        """The address in a `basic.deliver`."""
+        return cls(text(method.consumer_tag), text(method.exchange), text(method.routing_key), bool(method.redelivered))
 
 
 OnDelivery = Callable[[Address, int, BasicProperties, bytes], None]
@@ -153,18 +164,17 @@ class Frames:
         # Consumer tag (short string), delivery tag (8 bytes), redelivered (1), exchange, routing key.
         tag_at = at + 1 + data[at]
         (self._delivery_tag,) = _TAG(data, tag_at)
-        key = data[at:tag_at] + data[tag_at + 9 : last]
+        key = data[at:tag_at] + data[tag_at + 8 : last]
         address = self._addresses.get(key)
         if address is None:
-            method = Basic.Deliver().decode(data[at:last])
-            address = Address(method.consumer_tag, method.exchange, method.routing_key)
+            address = Address.of(Basic.Deliver().decode(data[at:last]))
             _remember(self._addresses, key, address)
         self._address, self._properties, self._pieces = address, None, []
 
     def _decoded(self, encoded: bytes) -> BasicProperties:
         properties = self._known.get(encoded)
         if properties is None:
-            properties = BasicProperties().decode(encoded)
+            properties = read(encoded)
             if len(encoded) <= _SHORT and properties.correlation_id is None and properties.message_id is None:
                 # Those two ids make every message another one.
                 _remember(self._known, encoded, properties)

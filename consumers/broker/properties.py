@@ -1,4 +1,4 @@
-"""AMQP properties and headers as JSON and back, and as a message that is published anew may carry them."""
+"""AMQP properties and headers: read whatever they hold, as JSON and back, and as what is published anew may carry."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
-import pika
+from pika.spec import BasicProperties
 
-from schemas.message import (
-    HEADER_LETTER,
-    HEADER_ORIGIN_EXCHANGE,
-    HEADER_ORIGIN_ROUTING_KEY,
-    HEADER_REPLAY,
-    HEADER_RETRIES,
-)
+from schemas.message import OUR_HEADERS
 
 _PROPERTIES = ("content_type", "message_id", "correlation_id", "timestamp", "type", "app_id", "priority",
                "expiration", "user_id", "delivery_mode")  # fmt: skip
+
+DEEPEST: Final = 32
+"""Levels of tables and arrays in headers that are read. The broker's own, x-death, has three."""
+
+RAW: Final = "!raw"
+"""The only member of the envelope of a property block that can't be read: its bytes."""
 
 DEATH_HEADERS = (
     "x-death", "x-delivery-count", "x-acquired-count", "x-opt-", "x-first-death", "x-last-death",
@@ -28,15 +28,59 @@ DEATH_HEADERS = (
 """How the broker's own headers about failed deliveries begin; a message that is published anew leaves them off."""
 
 
-_OURS = (HEADER_LETTER, HEADER_REPLAY, HEADER_RETRIES, HEADER_ORIGIN_EXCHANGE, HEADER_ORIGIN_ROUTING_KEY)
 _KEPT = ("content_type", "message_id", "timestamp", "type", "app_id", "priority")
 """Not: who waited for the answer, when it was to expire, and as whom it was published (the broker checks that)."""
+
+
+class Undecodable(BasicProperties):  # type: ignore[misc]
+    """A property block that can't be read: no property is set, `raw` has its bytes and `why` says what was found."""
+
+    def __init__(self, raw: bytes, why: str) -> None:
+        super().__init__()
+        self.raw = raw
+        self.why = why
+
+
+def read(encoded: bytes) -> BasicProperties:
+    """The properties in the bytes of a content header, after its body size; never raises.
+
+    pika reads what Python can hold. What is left is Undecodable: a time after the year 9999, a number that is
+    none, a type of field that nobody knows, tables within tables until the stack ends. [AMQP 0-9-1, 4.2.5 and 4.2.6]
+    """
+    try:
+        properties = BasicProperties().decode(encoded)
+    except Exception as error:  # Whatever it is that a sender found: his message is a delivery all the same.
+        return Undecodable(bytes(encoded), f"{type(error).__name__}: {error}"[:200])
+    if properties.headers and _deeper(properties.headers, DEEPEST):
+        return Undecodable(bytes(encoded), f"headers nested deeper than {DEEPEST} levels")
+    return properties
+
+
+def text(value: Any) -> str:
+    """A short string as text: where it is no UTF-8, its odd bytes are written as `\\xff`."""
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    inner = [value]
+    for _ in range(levels):
+        inner = [
+            each
+            for outer in inner
+            for each in (outer.values() if isinstance(outer, Mapping) else outer)
+            if isinstance(each, Mapping | list)
+        ]
+        if not inner:
+            return False
+    return True
 
 
 def envelope(properties: Any) -> dict[str, Any]:
     """AMQP properties and headers as a JSON-able dict, absent ones left out; `restored` is the inverse."""
     if properties is None:
         return {}
+    if isinstance(properties, Undecodable):
+        return {RAW: base64.b64encode(properties.raw).decode()}
     facts = {name: getattr(properties, name, None) for name in _PROPERTIES}
     facts["headers"] = properties.headers or None
     return {name: _plain_json(value) for name, value in facts.items() if value is not None}
@@ -45,7 +89,9 @@ def envelope(properties: Any) -> dict[str, Any]:
 def _plain_json(value: Any) -> Any:
     # JSON has fewer types than AMQP: the others become an object with one member, its name the type.
     if isinstance(value, Mapping):
-        members = {str(name): _plain_json(each) for name, each in value.items()}
+        if not all(isinstance(name, str) for name in value):
+            return {"!pairs": [[_plain_json(name), _plain_json(each)] for name, each in value.items()]}
+        members = {name: _plain_json(each) for name, each in value.items()}
         return {"!table": members} if any(name.startswith("!") for name in members) else members
     if isinstance(value, list | tuple):
         return [_plain_json(each) for each in value]
@@ -56,6 +102,16 @@ def _plain_json(value: Any) -> Any:
     if isinstance(value, Decimal) or (isinstance(value, float) and not math.isfinite(value)):
         return {"!decimal" if isinstance(value, Decimal) else "!float": str(value)}
     return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def carried(headers: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The headers that a message takes along when it is published anew: not the broker's own, and not those under
+    names of ours, which would be believed."""
+    return {
+        name: sendable(value)
+        for name, value in headers.items()
+        if name not in OUR_HEADERS and not text(name).startswith(DEATH_HEADERS)
+    }
 
 
 def sendable(value: Any) -> Any:
@@ -80,6 +136,7 @@ _RESTORE: Mapping[str, Callable[[Any], Any]] = {
     "!decimal": Decimal,
     "!float": float,
     "!table": lambda members: {name: restored(each) for name, each in members.items()},
+    "!pairs": lambda pairs: {restored(name): restored(each) for name, each in pairs},
 }
 
 
@@ -95,12 +152,11 @@ def restored(value: Any) -> Any:
     return {name: restored(each) for name, each in value.items()}
 
 
-def anew(stored: Mapping[str, Any], content_encoding: str | None, extra: Mapping[str, Any]) -> pika.BasicProperties:
+def anew(stored: Mapping[str, Any], content_encoding: str | None, ours: Mapping[str, Any]) -> BasicProperties:
     """The properties of a message that is published anew, from its `envelope`, without what belonged to its first
-    journey; `extra` headers are added."""
-    headers = restored(stored.get("headers") or {})
-    kept = {name: value for name, value in headers.items() if not name.startswith(DEATH_HEADERS) and name not in _OURS}
+    journey; of our own headers it has those in `ours` and no others."""
+    headers = carried(restored(stored.get("headers") or {}))
     facts = {name: restored(stored[name]) for name in _KEPT if name in stored}
-    return pika.BasicProperties(
-        content_encoding=content_encoding, delivery_mode=2, headers={**sendable(kept), **extra} or None, **facts
+    return BasicProperties(
+        content_encoding=content_encoding, delivery_mode=2, headers={**headers, **ours} or None, **facts
     )

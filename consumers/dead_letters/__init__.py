@@ -1,4 +1,5 @@
 """The operator's side of dead letters: `selector` says which, `repository` holds the connection, `queries` read,
-`transitions` settle, `edit` corrects, `dry_run` foresees, `replay` sends again, `watch` follows, `export`
+`transitions` settle, `edit` corrects, `dry_run` foresees, `posting` and
+`replay` send again, `watch` follows, `export`
 writes and reads files, `errors` says what can't be done.
 """

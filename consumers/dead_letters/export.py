@@ -6,7 +6,6 @@ import base64
 import dataclasses
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO, Final, get_args
 
@@ -14,6 +13,7 @@ import msgspec
 
 from consumers.broker.properties import anew
 from consumers.dead_letters.errors import NotImportable
+from consumers.dead_letters.posting import Posting
 from consumers.dead_letters.repository import Letter, Repository
 from consumers.dead_letters.selector import RESOLVED, STATES
 from schemas.message import RUN_END, Door, Message
@@ -24,16 +24,6 @@ MARK: Final = "chef_ingest_letter"
 VERSION: Final = 1
 
 _BYTES = ("payload", "edited_payload")
-
-
-@dataclass(frozen=True, slots=True)
-class Posting:
-    """A message to publish: where, and its AMQP properties in a letter's form."""
-
-    message: Message
-    exchange: str
-    routing_key: str
-    properties: dict[str, Any]
 
 
 def to_line(letter: Letter) -> str:

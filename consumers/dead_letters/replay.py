@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from consumers.broker.properties import anew
 from consumers.broker.publisher import ConfirmingPublisher, NotTaken
+from consumers.dead_letters.posting import Posting
 from consumers.dead_letters.repository import Letter, Repository
 from consumers.dead_letters.selector import OPEN, PARKED, REPLAYING, Selector
 from consumers.runtime.failpoints import Failpoint
@@ -160,11 +160,9 @@ class Replay:
 
     def _publish(self, letter: Letter, number: int) -> str:
         self._failpoint.reach("replay_claimed", letter.payload)
-        message = letter.message()
-        extra = {HEADER_LETTER: letter.id, HEADER_REPLAY: number}
-        properties = anew(letter.properties, message.content_encoding, extra)
+        posting = Posting(letter.message(), letter.exchange, letter.routing_key, letter.properties)
         try:
-            self._publisher.publish(letter.exchange, letter.routing_key, message.payload, properties)
+            posting.publish(self._publisher, {HEADER_LETTER: letter.id, HEADER_REPLAY: number})
         except NotTaken as error:
             return str(error)
         self._failpoint.reach("replay_published", letter.payload)

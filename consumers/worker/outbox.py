@@ -13,11 +13,19 @@ import pika
 import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 
-from consumers.broker.properties import DEATH_HEADERS, sendable
+from consumers.broker.properties import carried, sendable
 from consumers.broker.publisher import ConfirmingPublisher, NotTaken
 from consumers.delivery import Delivery
 from consumers.errors import BrokerUnavailable
-from schemas.message import HEADER_ORIGIN_EXCHANGE, HEADER_ORIGIN_ROUTING_KEY, HEADER_RETRIES, RUN_END
+from schemas.message import (
+    HEADER_DOOR,
+    HEADER_ORIGIN_EXCHANGE,
+    HEADER_ORIGIN_QUEUE,
+    HEADER_ORIGIN_ROUTING_KEY,
+    HEADER_RETRIES,
+    OUR_HEADERS,
+    RUN_END,
+)
 from schemas.topology import DELAY_EXCHANGE, QUARANTINE, ROUTING_KEYS
 from schemas.verdict import Verdict, to_wire
 
@@ -64,17 +72,19 @@ class Outbox:
         Raises BrokerUnavailable when it did not: the delivery is still ours then.
         """
         old = delivery.properties
-        kept = {name: value for name, value in delivery.headers.items() if not name.startswith(DEATH_HEADERS)}
+        # What a sender wrote under a name of ours would be believed of us: only what was believed goes on.
+        kept = carried(old.headers or {})
+        ours = {name: value for name, value in delivery.headers.items() if name in OUR_HEADERS}
         properties = pika.BasicProperties(
             content_type=old.content_type,
             content_encoding=old.content_encoding,
-            headers=sendable(kept) | headers,
+            headers=kept | sendable(ours) | headers,
             delivery_mode=2,
-            correlation_id=old.correlation_id,
-            reply_to=old.reply_to,
+            correlation_id=delivery.correlation_id,
+            reply_to=delivery.reply_to,
             message_id=old.message_id,
             timestamp=old.timestamp,
-            type=old.type,
+            type=delivery.message.kind,
             app_id=old.app_id,
         )
         # A confirm that a blocked broker does not send would be waited for: hear first.
@@ -147,4 +157,6 @@ def _origin(delivery: Delivery) -> dict[str, Any]:
     return {
         HEADER_ORIGIN_EXCHANGE: delivery.exchange,
         HEADER_ORIGIN_ROUTING_KEY: delivery.routing_key,
+        HEADER_ORIGIN_QUEUE: delivery.origin_queue,
+        HEADER_DOOR: delivery.message.door,
     }

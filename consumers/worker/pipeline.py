@@ -137,7 +137,9 @@ class Pipeline:
     def _judged(self, delivery: Delivery) -> Candidate | Invalid | Pong:
         message = delivery.message
         if delivery.queue == DEAD:
-            return broker_death(delivery.headers)
+            return broker_death(delivery.properties.headers or {})
+        if delivery.problem is not None:
+            return delivery.problem
         if message.kind == PING:
             return Pong()
         self.failpoint.reach("judge", message.payload)

@@ -13,13 +13,11 @@ import pika.exceptions
 from pika.channel import Channel
 from pika.spec import BasicProperties
 
-from consumers.broker.deaths import origin
 from consumers.broker.frames import Address, DeliveringConnection
 from consumers.delivery import Delivery
 from consumers.errors import BrokerUnavailable
 from consumers.runtime.signals import SignalInbox
-from schemas.message import HEADER_ORIGIN_EXCHANGE, HEADER_ORIGIN_ROUTING_KEY, Message
-from schemas.topology import CHEF_EXCHANGE, DEAD_EXCHANGE, KINDS_BY_ROUTING_KEY
+from consumers.worker.intake import taken_in
 
 OPEN_SECONDS: Final = 15.0
 """How long the broker may take over each step of opening and closing."""
@@ -165,36 +163,8 @@ class Source:
         self._lose(f"the broker cancelled our consumer of {self._queues.get(frame.method.consumer_tag, 'a queue')}")
 
     def _on_message(self, _channel: Channel, method: Any, properties: Any, body: bytes) -> None:
-        address = Address(method.consumer_tag, method.exchange, method.routing_key)
-        self._on_delivery(address, method.delivery_tag, properties, body)
+        self._on_delivery(Address.of(method), method.delivery_tag, properties, body)
 
     def _on_delivery(self, address: Address, tag: int, properties: BasicProperties, body: bytes) -> None:
-        headers = properties.headers or {}
-        consumer_tag, exchange, routing_key = address
-        if headers and HEADER_ORIGIN_EXCHANGE in headers:
-            exchange = str(headers[HEADER_ORIGIN_EXCHANGE])
-            routing_key = str(headers.get(HEADER_ORIGIN_ROUTING_KEY, ""))
-        elif exchange == DEAD_EXCHANGE:
-            exchange, routing_key = origin(headers, exchange, routing_key)
-        chef = exchange == CHEF_EXCHANGE
-        kind = "action" if chef else properties.type or KINDS_BY_ROUTING_KEY.get(routing_key, routing_key)
-        self._inbox.append(
-            Delivery(
-                Message.from_headers(
-                    body,
-                    kind=kind,
-                    door="chef" if chef else "http",
-                    content_encoding=properties.content_encoding,
-                    headers=headers,
-                ),
-                tag,
-                self.generation,
-                self._queues[consumer_tag],
-                exchange,
-                routing_key,
-                properties.reply_to,
-                properties.correlation_id,
-                headers,
-                properties,
-            )
-        )
+        queue = self._queues[address.consumer_tag]
+        self._inbox.append(taken_in(address, queue, tag, self.generation, properties, body))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +17,7 @@ from pika.exceptions import BodyTooLongError, InvalidFrameError
 from pika.spec import Basic, BasicProperties
 
 from consumers.broker.frames import Address, DeliveringConnection
+from consumers.broker.properties import Undecodable, carried, envelope, read
 
 
 class Heard(DeliveringConnection):
@@ -49,7 +52,7 @@ def as_pika(data: bytes) -> list[Any]:
             done = assembler.process(frame)
             if done:
                 method, header, body = done[0].method, done[1], done[2]
-                address = (method.consumer_tag, method.exchange, method.routing_key)
+                address = (method.consumer_tag, method.exchange, method.routing_key, method.redelivered)
                 told.append((*address, method.delivery_tag, header.properties, body))
         elif isinstance(frame, pika.frame.Method) and isinstance(frame.method, Basic.Ack):
             told.append((frame.method.delivery_tag, frame.method.multiple))
@@ -59,7 +62,7 @@ def as_pika(data: bytes) -> list[Any]:
 
 
 def delivery(tag: int, body: bytes, properties: BasicProperties, exchange: str, largest: int) -> bytes:
-    method = Basic.Deliver("consumer", tag, False, exchange, f"key.{tag % 3}")
+    method = Basic.Deliver("consumer", tag, tag % 2 == 0, exchange, f"key.{tag % 3}")
     frames = [pika.frame.Method(1, method), pika.frame.Header(1, len(body), properties)]
     frames += [pika.frame.Body(1, body[at : at + largest]) for at in range(0, len(body), largest)]
     return b"".join(frame.marshal() for frame in frames)
@@ -136,4 +139,73 @@ def test_properties_of_one_message_are_not_those_of_another() -> None:
     sent = [BasicProperties(type=kind, app_id=app) for kind in ("a", "b") for app in ("c", None)] * 2
     heard = Heard()
     heard.receive(b"".join(delivery(1, b"x", each, "e", 16) for each in sent), [])
-    assert [each[4] for each in heard.told] == sent
+    assert [each[5] for each in heard.told] == sent
+
+
+LONG = struct.Struct(">I").pack
+
+
+def table(*fields: bytes) -> bytes:
+    inner = b"".join(fields)
+    return LONG(len(inner)) + inner
+
+
+def headers(field: bytes) -> bytes:
+    """A property block that has headers and nothing else [AMQP 0-9-1, 4.2.6.1]."""
+    return struct.pack(">H", 1 << 13) + table(b"\x01h" + field)
+
+
+def nested(levels: int) -> bytes:
+    field = b"V"
+    for _ in range(levels):
+        field = b"A" + table(field)
+    return field
+
+
+UNDECODABLE = {
+    "a time after the year 9999": headers(b"T" + struct.pack(">Q", 2**64 - 1)),
+    "a number that is none": headers(b"d" + struct.pack(">d", float("nan"))),
+    "a type that nobody knows": headers(b"?"),
+    "deeper than we look": headers(nested(40)),
+    "deeper than the stack": headers(nested(3000)),
+    "cut short": headers(b"l\0\0"),
+    "no flags": b"",
+}
+
+
+@pytest.mark.parametrize("block", UNDECODABLE.values(), ids=UNDECODABLE)
+def test_a_property_block_that_cannot_be_read_is_a_delivery_all_the_same(block: bytes) -> None:
+    """It comes with its raw bytes, and its neighbours as if nothing had been."""
+    good = BasicProperties(type="action")
+    method = pika.frame.Method(1, Basic.Deliver("consumer", 5, False, "e", "key")).marshal()
+    header = struct.pack(">HHQ", 60, 0, 3) + block
+    odd = method + struct.pack(">BHL", 2, 1, len(header)) + header + b"\xce" + pika.frame.Body(1, b"odd").marshal()
+    heard = Heard()
+    heard.receive(delivery(4, b"x", good, "e", 16) + odd + delivery(6, b"y", good, "e", 16), [])
+    assert [each[-1] for each in heard.told] == [b"x", b"odd", b"y"]
+    properties = heard.told[1][5]
+    assert isinstance(properties, Undecodable)
+    assert properties.raw == block
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_are_a_property_block(block: bytes) -> None:
+    """Reading never raises, and what was read can be kept as JSON."""
+    json.dumps(envelope(read(block)))
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_are_a_header_table(field: bytes) -> None:
+    """The same within the headers, of any type of field; and what was read can be published anew."""
+    for kind in b"tbBUusIiLlfdDSAxTFV":
+        properties = read(headers(bytes([kind]) + field))
+        json.dumps(envelope(properties))
+        BasicProperties(headers=carried(properties.headers or {})).encode()
+
+
+def test_names_that_are_no_text_are_read_as_text() -> None:
+    """An exchange or a routing key may be any bytes."""
+    raw = delivery(1, b"x", BasicProperties(), "ABC", 16).replace(b"ABC", b"\xff\xfeC")
+    heard = Heard()
+    heard.receive(raw, [])
+    assert heard.told[0][1] == "\\xff\\xfeC"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from consumers.broker.properties import anew
 from consumers.broker.publisher import NotTaken, publishing
 from consumers.dead_letters.errors import NotImportable
-from consumers.dead_letters.export import MARK, Posting, failed_report, posting_of, read_letters
+from consumers.dead_letters.export import MARK, failed_report, posting_of, read_letters
+from consumers.dead_letters.posting import Posting
 from ingest.cli.output import say
 from schemas.settings import Settings
 
@@ -26,10 +26,8 @@ def import_files(
             count = 0
             for posting in _postings(path, **facts):
                 count += 1
-                message = posting.message
-                properties = anew(posting.properties, message.content_encoding, {})
                 try:
-                    publisher.publish(posting.exchange, posting.routing_key, message.payload, properties)
+                    posting.publish(publisher, {})
                 except NotTaken as error:
                     raise NotImportable(f"{path}, message {count}: {error}") from None
             say(f"{path}: {count} message{'s' if count != 1 else ''} in the queue")

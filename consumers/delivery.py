@@ -35,16 +35,12 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     headers: Mapping[str, Any] = {}
     properties: Any = None
     origin_queue: str = ""
-    redelivered: bool = False
     problem: Invalid | None = None
 
     @property
     def deliveries(self) -> int:
         """Earlier deliveries that were neither acked nor given up (quorum queues count them)."""
-        if not self.redelivered:
-            return 0  # Then the count, if there is one, is the sender's own.
-        headers = getattr(self.properties, "headers", None) or {}
-        return _count(headers.get("x-delivery-count"), 2**63) or 0
+        return _count(self.headers.get("x-delivery-count"), 2**63) or 0 if self.headers else 0
 
     @property
     def letter_id(self) -> int | None:

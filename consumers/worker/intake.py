@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import structlog
 from pika.spec import BasicProperties
@@ -17,6 +18,8 @@ from schemas.verdict import Invalid
 _REPLY_TO: Final = "amq.rabbitmq.reply-to."
 """How the broker rewrites the reply-to of a shim, which asks for RabbitMQ's direct reply-to."""
 
+_COUNT: Final = "x-delivery-count"
+
 
 def taken_in(
     address: Address, queue: str, tag: int, generation: int, properties: BasicProperties, body: bytes
@@ -28,7 +31,7 @@ def taken_in(
         structlog.get_logger().exception("delivery not understood", queue=queue)
         return Delivery(
             Message(ACTION, body, "chef"), tag, generation, queue, address.exchange, address.routing_key,
-            properties=properties, origin_queue=queue, redelivered=address.redelivered, problem=fault_of(error),
+            properties=properties, origin_queue=queue, problem=fault_of(error),
         )  # fmt: skip
 
 
@@ -41,7 +44,7 @@ def _taken_in(
     address: Address, queue: str, tag: int, generation: int, properties: BasicProperties, body: bytes
 ) -> Delivery:
     came = provenance(queue, address.exchange, address.routing_key, properties)
-    headers = (properties.headers or {}) if came.ours else {}
+    headers = _believed(properties.headers or {}, ours=came.ours, redelivered=address.redelivered)
     encoding, reply_to, correlation_id = properties.content_encoding, properties.reply_to, properties.correlation_id
     known = correlation_id if came.ours and isinstance(correlation_id, str) else None
     waiting = known and came.answered and isinstance(reply_to, str) and reply_to.startswith(_REPLY_TO)
@@ -63,9 +66,17 @@ def _taken_in(
         headers,
         properties,
         came.queue,
-        address.redelivered,
         _unreadable(properties) if type(properties) is Undecodable else None,
     )
+
+
+def _believed(headers: Mapping[Any, Any], *, ours: bool, redelivered: bool) -> Mapping[Any, Any]:
+    """Of a stranger nothing; and the count of deliveries once the broker has written it, whoever did before."""
+    if _COUNT not in headers:
+        return headers if ours else {}
+    if not ours:
+        return {_COUNT: headers[_COUNT]} if redelivered else {}
+    return headers if redelivered else {name: value for name, value in headers.items() if name != _COUNT}
 
 
 def _unreadable(properties: Undecodable) -> Invalid:

@@ -15,8 +15,11 @@ install: $(VENV)/.dev ## make the virtual environment in .venv and install the p
 run: $(VENV)/.runtime ## start the private local stack, post the demonstration, serve until Ctrl-C
 	@$(BIN)/python -m ingest.local.foreground $(BIN)/chef-ingest up --demo
 
+# Much of the suite is waiting: more workers than cores. A file stays with one worker, for what its tests share.
+WORKERS ?= 4
+SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder
 test: $(VENV)/.dev ## run the whole suite, against servers that it starts itself
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS) $(SIDE_BY_SIDE)
 
 lint: $(VENV)/.dev ## check style, format and types
 	@$(BIN)/ruff check .

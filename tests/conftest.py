@@ -1,87 +1,78 @@
-"""Real servers for the tests: one private stack a session; for each test a database and a vhost of its own."""
+"""Real servers for the tests: one stack a session with all its workers; each test has its own database and vhost."""
 
 from __future__ import annotations
 
-import itertools
 import os
-import shutil
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any
 
-import psycopg
 import pytest
 
-from ingest.local.rabbitmq import RabbitMQ
 from ingest.local.stack import LocalStack
+from tests.servers import Databases, RunningStack, VhostPool, private_stack
 
-VHOSTS_AT_ONCE = 40
-"""Making one takes a second, twenty take two."""
-TEMPLATE = "ingest_template"
-
-
-@contextmanager
-def private_stack(prefix: str) -> Iterator[LocalStack]:
-    """A started RabbitMQ (`.rabbit`) and PostgreSQL (`.postgres`) in a folder of their own; gone at the end."""
-    folder = Path(tempfile.mkdtemp(prefix=prefix))
-    folder.chmod(0o711)
-    stack = LocalStack(folder, environ=os.environ, say=lambda line: print(line, file=sys.stderr))
-    try:
-        stack.start()
-        yield stack
-    finally:
-        stack.stop()
-        remove_state(folder)
+PREFIX = "chef-ingest-test-"
+SERVERS = pytest.StashKey[Path]()
+"""In a session with workers (`-n`): the state folder of the stack that all of them use."""
+UNIT = Path(__file__).with_name("unit")
+FIRST = ("faults", "integration", "unit")
+"""Side by side the long files begin first, so that none of them is waited for alone at the end."""
 
 
-@pytest.fixture(scope="session")
-def servers() -> Iterator[LocalStack]:
-    """Servers shared by all tests: leave them running."""
-    with private_stack("chef-ingest-test-") as stack:
-        yield stack
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """The controller tells each worker where the servers are going to be."""
+    if SERVERS not in node.config.stash:
+        node.config.stash[SERVERS] = Path(tempfile.mkdtemp(prefix=PREFIX))
+    node.workerinput["servers"] = str(node.config.stash[SERVERS])
 
 
-def remove_state(folder: Path) -> None:
-    """Removes a state folder, and its data if that lies elsewhere."""
-    shutil.rmtree((folder / "data").resolve(), ignore_errors=True)
-    shutil.rmtree(folder)
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """The controller runs the servers for its workers, in its main thread: they end with it, however it ends."""
+    folder = session.config.stash.get(SERVERS, None)
+    if folder is None:
+        return (yield)
+    if _only_unit_tests(session.config):
+        folder.rmdir()
+        return (yield)
+    with private_stack(folder):
+        return (yield)
 
 
-class VhostPool:
-    """Hands out fresh vhosts; makes them in blocks, and forgets the used ones with the next block.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: FIRST.index(item.path.parent.name))
 
-    Every vhost costs a restart of the broker a tenth of a second: of one that is restarted, fewer are kept.
-    """
 
-    def __init__(self, rabbit: RabbitMQ, at_once: int = VHOSTS_AT_ONCE) -> None:
-        self._rabbit = rabbit
-        self._at_once = at_once
-        self._numbers = itertools.count(1)
-        self._fresh: list[str] = []
-        self._used: list[str] = []
-
-    def take(self) -> str:
-        """The AMQP URL of a vhost that nobody has used."""
-        if not self._fresh:
-            if self._used:
-                self._rabbit.drop_vhosts(self._used)
-            self._used = []
-            self._fresh = [f"test-{next(self._numbers):04}" for _ in range(self._at_once)]
-            self._rabbit.add_vhosts(self._fresh)
-        vhost = self._fresh.pop(0)
-        return self._rabbit.url_of(vhost)
-
-    def give_back(self, url: str) -> None:
-        self._used.append(urlsplit(url).path[1:])
+def _only_unit_tests(config: pytest.Config) -> bool:
+    asked = [Path(config.invocation_params.dir, each.partition("::")[0]).resolve() for each in config.args]
+    return all(each.is_relative_to(UNIT) for each in asked)
 
 
 @pytest.fixture(scope="session")
-def vhost_pool(servers: LocalStack) -> VhostPool:
+def owner() -> str:
+    """What the names of this worker's vhosts and databases begin with: its own name, or `test` without workers."""
+    return os.environ.get("PYTEST_XDIST_WORKER", "test")
+
+
+@pytest.fixture(scope="session")
+def servers(request: pytest.FixtureRequest) -> Iterator[LocalStack]:
+    """Servers shared by all tests of all workers: leave them running."""
+    told = getattr(request.config, "workerinput", {}).get("servers")
+    if told is not None:
+        yield RunningStack(Path(told))
+        return
+    with private_stack(Path(tempfile.mkdtemp(prefix=PREFIX))) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def vhost_pool(servers: LocalStack, owner: str) -> VhostPool:
     assert servers.rabbit is not None
-    return VhostPool(servers.rabbit)
+    return VhostPool(servers.rabbit, owner)
 
 
 @pytest.fixture
@@ -92,41 +83,10 @@ def amqp_url(vhost_pool: VhostPool) -> Iterator[str]:
     vhost_pool.give_back(url)
 
 
-class Databases:
-    """Makes databases on the session's cluster: empty ones, and migrated ones from a template."""
-
-    def __init__(self, admin_url: str) -> None:
-        self._admin_url = admin_url
-        self._numbers = itertools.count(1)
-        self._has_template = False
-
-    def create(self, *, migrated: bool) -> str:
-        if migrated and not self._has_template:
-            from consumers.database.migrations import migrate
-
-            self._execute(f"CREATE DATABASE {TEMPLATE}")
-            migrate(self._url(TEMPLATE))
-            self._has_template = True
-        name = f"test_{next(self._numbers):04}"
-        self._execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE if migrated else 'template0'}")
-        return self._url(name)
-
-    def drop(self, url: str) -> None:
-        name = urlsplit(url).path[1:]
-        self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-
-    def _execute(self, statement: str) -> None:
-        with psycopg.connect(self._admin_url, autocommit=True) as connection:
-            connection.execute(statement.encode())
-
-    def _url(self, database: str) -> str:
-        return urlunsplit(urlsplit(self._admin_url)._replace(path=f"/{database}"))
-
-
 @pytest.fixture(scope="session")
-def databases(servers: LocalStack) -> Databases:
+def databases(servers: LocalStack, owner: str) -> Databases:
     assert servers.postgres is not None
-    return Databases(servers.postgres.url)
+    return Databases(servers.postgres.url, owner)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -13,26 +14,26 @@ from ingest.local.stack import LocalStack
 from ingest.soak.ledger import Account, Ledger
 from ingest.soak.system import Rig
 from ingest.soak.workload import Specimens
-from tests.conftest import Databases, VhostPool, private_stack
+from tests.servers import Databases, VhostPool, private_stack
 
 
 @pytest.fixture(scope="session")
 def harmed() -> Iterator[LocalStack]:
     """A private RabbitMQ and PostgreSQL that scenarios may stop, starve and kill."""
-    with private_stack("chef-ingest-faults-") as stack:
+    with private_stack(Path(tempfile.mkdtemp(prefix="chef-ingest-faults-"))) as stack:
         yield stack
 
 
 @pytest.fixture(scope="session")
 def harmed_vhosts(harmed: LocalStack) -> VhostPool:
     assert harmed.rabbit is not None
-    return VhostPool(harmed.rabbit, at_once=20)
+    return VhostPool(harmed.rabbit, "harmed", at_once=20)
 
 
 @pytest.fixture(scope="session")
 def harmed_databases(harmed: LocalStack) -> Databases:
     assert harmed.postgres is not None
-    return Databases(harmed.postgres.url)
+    return Databases(harmed.postgres.url, "harmed")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from ingest.soak import nemesis
 from ingest.soak.senders import Load, Sender
 from ingest.soak.system import Rig, until
 from schemas.topology import ACTIONS, RUNS
-from tests.conftest import remove_state
+from tests.servers import remove_state
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

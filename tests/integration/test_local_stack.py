@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from ingest.local.processes import Identity, identify
 from ingest.local.stack import LocalStack, Urls
 from ingest.local.state import StateError, read_environment
+from tests.servers import private_stack
 
 DEADLINE_SECONDS = 60
 
@@ -194,19 +196,20 @@ def test_given_urls_start_nothing(folder: Path) -> None:
     stack.stop()
 
 
-def test_servers_survive_being_killed(servers: LocalStack, amqp_url: str, database_url: str) -> None:
+def test_servers_survive_being_killed() -> None:
     """After a power cut of both servers a start brings back what was confirmed and committed."""
-    assert servers.rabbit is not None
-    assert servers.postgres is not None
-    publish_one(amqp_url)
-    commit_row(database_url)
-    servers.rabbit.sync()
-    servers.rabbit.kill()
-    servers.postgres.kill()
-    servers.rabbit.start()
-    servers.postgres.start()
-    assert take_one(amqp_url) == b"kept"
-    assert committed_row(database_url) == 7
+    with private_stack(Path(tempfile.mkdtemp(prefix="chef-ingest-killed-"))) as stack:
+        assert stack.rabbit is not None
+        assert stack.postgres is not None
+        publish_one(stack.rabbit.url)
+        commit_row(stack.postgres.url)
+        stack.rabbit.sync()
+        stack.rabbit.kill()
+        stack.postgres.kill()
+        stack.rabbit.start()
+        stack.postgres.start()
+        assert take_one(stack.rabbit.url) == b"kept"
+        assert committed_row(stack.postgres.url) == 7
 
 
 def test_nothing_listens_beyond_loopback(servers: LocalStack) -> None:

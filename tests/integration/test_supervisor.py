@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Databases, VhostPool
 from operate_support import (
     Consumers,
     Publisher,
@@ -26,6 +25,8 @@ from operate_support import (
     stored,
     until,
 )
+
+from tests.servers import Databases, VhostPool
 
 
 @pytest.fixture

@@ -28,17 +28,20 @@ def run(argv: Sequence[str]) -> int:
     signal.signal(signal.SIGTSTP, signal.SIG_IGN)
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # else giving the terminal away stops us
     owns_terminal = os.isatty(TERMINAL) and os.tcgetpgrp(TERMINAL) == os.getpgrp()
-    child = subprocess.Popen(argv, process_group=0)
-    if owns_terminal:
-        os.tcsetpgrp(TERMINAL, child.pid)
     told: list[int] = []
+    child: subprocess.Popen[bytes] | None = None
 
     def tell(number: int, _frame: object = None) -> None:
         told.append(number)
-        child.send_signal(number)
+        if child is not None:
+            child.send_signal(number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, tell)
+    # The command takes the terminal itself, before it says or does anything: no Ctrl-C meets the wrong group.
+    child = subprocess.Popen(argv, process_group=0, preexec_fn=_take_terminal if owns_terminal else None)
+    for missed in tuple(told):  # before there was a command to be told
+        child.send_signal(missed)
     try:
         while (status := _wait(child)) is None:
             if not told and (os.getppid() != parent or _handles_sigint(parent)):
@@ -48,6 +51,10 @@ def run(argv: Sequence[str]) -> int:
             with contextlib.suppress(OSError):  # the terminal may be gone: closed window, dead make
                 os.tcsetpgrp(TERMINAL, os.getpgrp())
     return status if status >= 0 else 128 - status
+
+
+def _take_terminal() -> None:
+    os.tcsetpgrp(TERMINAL, os.getpgrp())
 
 
 def _wait(child: subprocess.Popen[bytes]) -> int | None:

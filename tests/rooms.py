@@ -173,6 +173,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "schemas/settings",
             "schemas/verdict",
             "consumers/database",
+            "consumers/errors",
             "consumers/runtime",
             "ingest/access",
             "ingest/http",

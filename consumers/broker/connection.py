@@ -21,6 +21,10 @@ _SAID = re.compile(r"ConnectionClosedByBroker: \((?:403|530)\)")
 """How pika tells, in an error of its own, that the broker has said so. Where the wire was cut while we said who we
 are it only guesses the same, and such a guess must not stop a worker for good."""
 
+_PASSING = re.compile(r"connection limit|is down", re.IGNORECASE)
+"""What the broker refuses by 530 and soon may not: a user, a vhost or a node has as many connections as it is allowed,
+or a vhost is just being recovered [rabbit_reader.erl]."""
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -41,11 +45,12 @@ def connect(amqp_url: str, *, heartbeat: int, name: str) -> BlockingConnection:
     except pika.exceptions.AuthenticationError as error:
         raise Misconfigured(f"AMQP_URL {mask_url(amqp_url)}: {_words(error)}") from error
     except pika.exceptions.ConnectionClosedByBroker as error:
-        refused = error.reply_code in _REFUSED_CODES
+        refused = error.reply_code in _REFUSED_CODES and not _PASSING.search(error.reply_text)
         kind = Misconfigured if refused else BrokerUnavailable
         raise kind(f"AMQP_URL {mask_url(amqp_url)}: {error.reply_text}") from error
     except (pika.exceptions.AMQPError, OSError) as error:
-        kind = Misconfigured if _SAID.search(_words(error)) else BrokerUnavailable
+        words = _words(error)
+        kind = Misconfigured if _SAID.search(words) and not _PASSING.search(words) else BrokerUnavailable
         raise kind(f"AMQP_URL {mask_url(amqp_url)}: {_words(error)}") from error
 
 

@@ -45,10 +45,9 @@ class Purpose:
     idle: float = 60
     read_only: bool = False
 
-    def arguments(self, database_url: str) -> dict[str, Any]:
-        """What psycopg connects with. The URL's own `options` are the operator's, and stay."""
+    def arguments(self) -> dict[str, Any]:
+        """What psycopg connects with, beside the URL, whose own `options` are the operator's, and stay."""
         return {
-            "conninfo": database_url,
             "autocommit": True,
             "prepare_threshold": None,
             "application_name": self.name,
@@ -116,7 +115,7 @@ class AsyncConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
 def connect(database_url: str, purpose: Purpose) -> Connection:
     """An autocommitting connection. Raises StoreUnavailable, or Misconfigured when waiting would not help."""
     try:
-        connection = Connection.connect(**purpose.arguments(database_url))
+        connection = Connection.connect(database_url, **purpose.arguments())
         try:
             _begin(connection, purpose)
         except BaseException:
@@ -141,7 +140,7 @@ def session(database_url: str, purpose: Purpose) -> Iterator[Connection]:
 
 async def connect_async(database_url: str, purpose: Purpose) -> AsyncConnection:
     """For the shim's loop. Raises psycopg.Error."""
-    connection = await AsyncConnection.connect(**purpose.arguments(database_url))
+    connection = await AsyncConnection.connect(database_url, **purpose.arguments())
     try:
         await begin(connection, purpose)
     except BaseException:

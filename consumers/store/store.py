@@ -15,6 +15,7 @@ from consumers.delivery import Judged, is_patient
 from consumers.errors import Misconfigured, StoreUnavailable
 from consumers.ledger.counts import takings
 from consumers.runtime.failpoints import Failpoint
+from consumers.runtime.urls import Urls
 from consumers.store.letters import LetterWriter
 from consumers.store.writer import Writer, tallies
 from schemas.kinds.rows import ActionRow
@@ -26,8 +27,11 @@ from schemas.verdict import Invalid, Pong, UnknownRun, Verdict, WaitsForRun
 class Store:
     """One connection, one transaction a batch. Not for use by two threads at once."""
 
-    def __init__(self, settings: Settings, worker_version: str, failpoint: Failpoint) -> None:
+    def __init__(self, settings: Settings, worker_version: str, failpoint: Failpoint, urls: Urls | None = None) -> None:
         self._settings = settings
+        self._urls = urls or Urls(settings)
+        # It worked a moment ago: that weighs more than what an error's class says of it.
+        self._has_connected = self._has_committed = False
         self._failpoint = failpoint
         self._sql = statements.load("consumers.store", "store.sql")
         self._writer = Writer(self._sql, settings.during_run)
@@ -47,11 +51,13 @@ class Store:
         """Connect if need be. Raises StoreUnavailable, or Misconfigured when waiting would not help."""
         if self._connection is not None and not self._connection.closed:
             return
-        self._connection = connect(self._settings.database_url, self._purpose)
         try:
-            require_current(self._connection)
-        except psycopg.Error as error:
-            raise self._translated(error) from error
+            self._connection = self._urls.dial("database_url", self._connected)
+        except Misconfigured as error:
+            if self._has_connected:
+                raise StoreUnavailable(f"{error}; it worked before") from error
+            raise
+        self._has_connected = True
 
     def commit(self, items: Sequence[Judged]) -> list[Verdict]:
         """Store what can be stored and keep the rest as letters, all in one transaction; a verdict each.
@@ -69,6 +75,7 @@ class Store:
                 verdicts = self._transaction(items, isolate=True)
         except psycopg.Error as error:
             raise self._translated(error) from error
+        self._has_committed = True
         self._failpoint.reach("after_commit")
         return verdicts
 
@@ -97,6 +104,18 @@ class Store:
         if self._connection is not None:
             self._connection.close()
         self._connection = None
+
+    def _connected(self, database_url: str) -> Connection:
+        connection = connect(database_url, self._purpose)
+        try:
+            require_current(connection)
+        except psycopg.Error as error:
+            connection.close()
+            raise translated(error, database_url) from error
+        except Misconfigured:
+            connection.close()
+            raise
+        return connection
 
     def _transaction(self, items: Sequence[Judged], *, isolate: bool) -> list[Verdict]:
         connection = self._connection
@@ -175,10 +194,12 @@ class Store:
             raise psycopg.errors.ReadOnlySqlTransaction("the database is read-only")
 
     def _translated(self, error: psycopg.Error) -> StoreUnavailable | Misconfigured:
-        if blame(error) == "outage":
-            # What a broken connection still holds is not to be trusted.
-            self.close()
-        return translated(error, self._settings.database_url)
+        # What a broken connection still holds is not to be trusted, nor plans made for what has changed since.
+        self.close()
+        fault = translated(error, self._settings.database_url)
+        if isinstance(fault, Misconfigured) and self._has_committed:
+            return StoreUnavailable(f"{fault}; it worked before")
+        return fault
 
 
 def _refused(error: psycopg.Error) -> Invalid:

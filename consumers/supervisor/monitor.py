@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
@@ -16,6 +16,7 @@ from consumers.broker.queues import look_at_queues
 from consumers.database import statements
 from consumers.database.connection import Connection, Purpose, session
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
+from consumers.runtime.urls import Urls
 from schemas.settings import Settings
 from schemas.topology import ACTIONS, DELAY, QUARANTINE, RUNS
 
@@ -77,8 +78,9 @@ def _named(statement: str) -> bytes:
 class Lookout:
     """Looks around on a thread of its own, so that a slow server never holds up the supervision."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, reread: Callable[[], Settings] | None = None) -> None:
         self._settings = settings
+        self._urls = Urls(settings, reread)
         self._connection: Any = None
         self._stop = threading.Event()
         self._database_at = float("-inf")
@@ -109,7 +111,9 @@ class Lookout:
         try:
             if self._connection is None or not self._connection.is_open:
                 heartbeat = self._settings.heartbeat_seconds
-                self._connection = connect(self._settings.amqp_url, heartbeat=heartbeat, name="chef-ingest supervisor")
+                self._connection = self._urls.dial(
+                    "amqp_url", lambda url: connect(url, heartbeat=heartbeat, name="chef-ingest supervisor")
+                )
             queues = look_at_queues(self._connection)
         except (BrokerUnavailable, Misconfigured) as error:
             self._connection = None
@@ -120,9 +124,8 @@ class Lookout:
         if time.monotonic() - self._database_at < DATABASE_SECONDS:
             return before
         self._database_at = now = time.monotonic()
-        url = self._settings.database_url
         try:
-            letters, room = look_at_database(url)
+            letters, room = self._urls.dial("database_url", look_at_database)
             return replace(before, letters=letters, room=room, room_seen_at=now, database_fault="")
         except (StoreUnavailable, Misconfigured) as error:
             return replace(before, letters={}, database_fault=str(error), room=0)

@@ -48,6 +48,7 @@ class Pool:
         self._fresh: Slot | None = None
         self._fresh_since = 0.0
         self._closing = False
+        self._proven = False
         self._turned: float | None = None
         self.given_up = ""
         """Why the latest roll was given up; empty while it was not."""
@@ -73,6 +74,7 @@ class Pool:
         for slot in self.slots:
             if slot.process is not None and slot.process.pid == report.pid:
                 slot.hear(report, self._clock())
+                self._proven = self._proven or report.state == "consuming"
 
     def roll(self) -> None:
         """Replace every worker that runs now, one by one, each only once its successor consumes."""
@@ -164,12 +166,14 @@ class Pool:
             self.slots.remove(slot)
             return
         pause = slot.bury(now)
-        if code == EXIT_CONFIGURATION and slot is not self._fresh:
+        # With this configuration workers have consumed: a password that is being rotated, a limit, a right that was
+        # taken away by mistake are no reason to stop all of them.
+        if code == EXIT_CONFIGURATION and slot is not self._fresh and not self._proven:
             self.misconfigured = True
             return
         self._on_death(slot.lane)
         self._log.warning("worker died", lane=slot.lane, code=code, replaced_in_seconds=round(pause, 1))
-        if code == EXIT_CONFIGURATION:
+        if code == EXIT_CONFIGURATION and slot is self._fresh:
             self._give_up_roll("the new worker can't work with the configuration; the old ones stay")
 
     def _roll(self, now: float) -> None:

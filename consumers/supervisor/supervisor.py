@@ -74,7 +74,7 @@ class Supervisor:
             settings.drain_seconds + GRACE_SECONDS,
             self._metrics.died,
         )
-        self._lookout = Lookout(settings)
+        self._lookout = Lookout(settings, reload)
         self._metrics.registry.register(
             Surroundings(self._pool, lambda: self._lookout.latest, lambda: not self.not_reloaded)
         )

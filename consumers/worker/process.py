@@ -23,6 +23,7 @@ from consumers.runtime.exit_codes import EXIT_CONFIGURATION, EXIT_OK
 from consumers.runtime.failpoints import Failpoint
 from consumers.runtime.long_life import collect_rarely
 from consumers.runtime.signals import SignalInbox
+from consumers.runtime.urls import Urls
 from consumers.store.store import Store
 from consumers.telemetry.reporter import Reporter
 from consumers.telemetry.reports import Line
@@ -56,8 +57,11 @@ class Worker:
         reporter: Reporter | None = None,
         observe: Callable[[Committed], None] = lambda _: None,
         signals: SignalInbox | None = None,
+        reread: Callable[[], Settings] | None = None,
     ) -> None:
         self._settings = settings
+        self._urls = Urls(settings, reread)
+        self._has_worked = False
         self._signals = signals
         self._reporter = reporter or Reporter(lane.name)
         self._observe = observe
@@ -67,7 +71,7 @@ class Worker:
         self._hurry = threading.Event()
         self._parent = os.getppid()
         self._name = f"chef-ingest {lane.name} {socket.gethostname()}:{os.getpid()}"
-        self._store = Store(settings, version, failpoint)
+        self._store = Store(settings, version, failpoint, self._urls)
         self._judge = Judge.from_settings(settings)
         self._generation = 0
         self._maintained = float("-inf")
@@ -93,10 +97,11 @@ class Worker:
             began = time.monotonic()
             try:
                 self._session()
-            except Misconfigured as error:
-                self._log.error("stopped: configuration", why=str(error))
-                return EXIT_CONFIGURATION
-            except (BrokerUnavailable, StoreUnavailable) as error:
+            except (BrokerUnavailable, StoreUnavailable, Misconfigured) as error:
+                if isinstance(error, Misconfigured) and not self._has_worked:
+                    self._log.error("stopped: configuration", why=str(error))
+                    return EXIT_CONFIGURATION
+                # What worked a moment ago is waited for: an account, a password, a right may come back.
                 attempt = 1 if time.monotonic() - began > 30 else attempt + 1
                 if not self._stop.is_set():
                     pause = backoff(attempt)
@@ -116,6 +121,7 @@ class Worker:
         outbox = Outbox(self._connect)
         committer = Committer(self._store, source.wake, time.monotonic, self._reporter.error)
         self._log.info("consuming", queues=sorted(self._lane.queues))
+        self._has_worked = True
         try:
             self._reporter.state("consuming")
             pipeline = self._pipeline(source, outbox, committer)
@@ -134,7 +140,8 @@ class Worker:
         if unsure:
             self._log.info("not ours to declare, and there", seen=unsure)
         self._generation += 1
-        hosts = parameters(settings.amqp_url, heartbeat=settings.heartbeat_seconds, name=self._name)
+        amqp_url = self._urls.known("amqp_url")
+        hosts = parameters(amqp_url, heartbeat=settings.heartbeat_seconds, name=self._name)
         for host in hosts[:-1]:
             with contextlib.suppress(BrokerUnavailable):
                 return Source(host, self._lane.queues, self._generation, self._signals)
@@ -169,7 +176,8 @@ class Worker:
         self._reporter.tick(inflight, paused)
 
     def _connect(self) -> Any:
-        return connect(self._settings.amqp_url, heartbeat=self._settings.heartbeat_seconds, name=self._name)
+        heartbeat = self._settings.heartbeat_seconds
+        return self._urls.dial("amqp_url", lambda url: connect(url, heartbeat=heartbeat, name=self._name))
 
     def _maintain(self) -> None:
         """Now and then, between batches: partitions ahead."""
@@ -199,16 +207,24 @@ def run_worker(
     *,
     report_fd: int | None = None,
     observe: Callable[[Committed], None] = lambda _: None,
+    reread: Callable[[], Settings] | None = None,
 ) -> int:
     """A worker in this process: SIGTERM drains it, SIGINT and SIGQUIT hurry it; its exit code.
 
-    `report_fd` is the supervisor's line, inherited from it.
+    `report_fd` is the supervisor's line, inherited from it. `reread` reads the configuration anew.
     """
     reporter = Reporter(lane) if report_fd is None else Reporter(lane, Line(report_fd).send)
     # A loop that sleeps is woken, and need not sleep to its end before it sees that it is to stop.
     signals = SignalInbox(())
     worker = Worker(
-        settings, LANES[lane](settings), version, failpoint, reporter=reporter, observe=observe, signals=signals
+        settings,
+        LANES[lane](settings),
+        version,
+        failpoint,
+        reporter=reporter,
+        observe=observe,
+        signals=signals,
+        reread=reread,
     )
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     for number in (signal.SIGINT, signal.SIGQUIT):

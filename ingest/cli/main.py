@@ -69,7 +69,8 @@ def serve(listen: str | None, insecure_no_auth: bool, check: bool) -> None:
     SIGTERM and SIGINT finish what is under way; SIGHUP reads tokens and certificates again, each by itself: /readyz,
     metrics and `status` tell what it could not use, and so does --check, by exit code 78.
     """
-    settings = settings_from(INGEST_LISTEN=listen, INGEST_INSECURE_NO_AUTH=insecure_no_auth or None)
+    given = {"INGEST_LISTEN": listen, "INGEST_INSECURE_NO_AUTH": insecure_no_auth or None}
+    settings = settings_from(**given)
     if check:
         from ingest.access.gate import Gate
 
@@ -78,7 +79,7 @@ def serve(listen: str | None, insecure_no_auth: bool, check: bool) -> None:
         return
     from ingest.shim.server import serve as run
 
-    sys.exit(run(settings))
+    sys.exit(run(settings, lambda: settings_from(**given)))
 
 
 @main.command(hidden=True)
@@ -98,7 +99,7 @@ def worker(lane: str, report_fd: int | None) -> None:
     logs.configure(settings)
     provider = tracer_provider(os.environ, "chef-ingest-worker", version())
     traced = {} if provider is None else {"observe": batch_spans(provider)}
-    sys.exit(run_worker(settings, lane, version(), failpoint, report_fd=report_fd, **traced))
+    sys.exit(run_worker(settings, lane, version(), failpoint, report_fd=report_fd, reread=settings_from, **traced))
 
 
 @main.command()

@@ -59,7 +59,7 @@ class Publisher:
 
     def __init__(
         self,
-        hosts: list[pika.URLParameters],
+        hosts: Callable[[], list[pika.URLParameters]],
         *,
         confirm_seconds: float,
         max_outstanding: int,
@@ -222,7 +222,7 @@ class Publisher:
 
     def _connect(self) -> None:
         self._retry = None
-        self._connecting = self._open_link(self._hosts, self)
+        self._connecting = self._open_link(self._hosts(), self)
 
     # What the link tells us.
 

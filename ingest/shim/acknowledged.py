@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
@@ -27,7 +27,7 @@ class Acknowledged:
     """Counts by minute. A database that can't be reached delays the writing, never an answer; a shim that is
     killed takes the last seconds' counts with it, so that the ledger shows a surplus, not a loss."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: Callable[[], str]) -> None:
         self._database_url = database_url
         self._insert = statements.load("ingest.shim", "acknowledged.sql")["insert"].encode()
         self._counted: Counter[tuple[datetime, str]] = Counter()
@@ -63,22 +63,23 @@ class Acknowledged:
             return
         counted, self._counted = self._counted, Counter()
         rows = [{"at": at, "outcome": outcome, "count": count} for (at, outcome), count in counted.items()]
+        url = self._database_url()
         try:
-            connecting = connect_async(self._database_url, _PURPOSE)
+            connecting = connect_async(url, _PURPOSE)
             async with await connecting as connection, connection.transaction(), connection.cursor() as cursor:
                 await cursor.executemany(self._insert, rows)
         except psycopg.Error as error:
             self._counted.update(counted)
-            self._complain(error)
+            self._complain(error, url)
         else:
             self._fault = ""
 
-    def _complain(self, error: psycopg.Error) -> None:
+    def _complain(self, error: psycopg.Error, url: str) -> None:
         fault = type(error).__name__
         if fault != self._fault:
             self._fault = fault
             self._log.warning(
                 "ledger_delayed",
-                why=database_fault(error, self._database_url),
+                why=database_fault(error, url),
                 remedy="the counts are kept and written later; until then `audit` shows a surplus",
             )

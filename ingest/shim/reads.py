@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any, Final, LiteralString
 
@@ -36,18 +36,17 @@ class Reads:
     They raise ReadsUnavailable when the database can't answer within a few seconds.
     """
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: Callable[[], str]) -> None:
         self._action, self._run, self._resources = _sql("action"), _sql("run"), _sql("run_resources")
         # min_size=0: a shim that is never asked holds no connection.
-        arguments = _PURPOSE.arguments(database_url)
         self._pool = AsyncConnectionPool(
-            arguments.pop("conninfo"),
+            database_url,
             connection_class=AsyncConnection,
             min_size=0,
             max_size=4,
             open=False,
             timeout=_PATIENCE_SECONDS,
-            kwargs=arguments,
+            kwargs=_PURPOSE.arguments(),
             configure=lambda connection: begin(connection, _PURPOSE),
             check=AsyncConnectionPool.check_connection,
         )

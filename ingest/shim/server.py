@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -16,8 +16,10 @@ import structlog
 import uvicorn
 import uvloop
 
+from consumers.errors import Misconfigured
 from consumers.runtime.long_life import collect_rarely
 from consumers.runtime.systemd import Notifier
+from consumers.runtime.urls import Urls
 from ingest.access.gate import Gate
 from ingest.http.limits import bounded
 from ingest.publisher.connection import hosts
@@ -39,14 +41,16 @@ _RETRY_SECONDS = 2.0
 """How often the gate's files are tried again while they can't be used."""
 
 
-def serve(settings: Settings) -> int:
+def serve(settings: Settings, reread: Callable[[], Settings] | None = None) -> int:
     """Serve HTTP until SIGTERM or SIGINT, finish what is under way, and return 0; SIGHUP reloads the gate.
 
+    `reread` reads the configuration anew, should a URL of it lead nowhere.
     Raises ConfigError or Misconfigured for settings that can't be used, an address already taken included.
     """
     if not structlog.is_configured():
         logs.configure(settings)
-    brokers = hosts(settings.amqp_url, heartbeat=settings.heartbeat_seconds)
+    urls = Urls(settings, reread)
+    brokers = _brokers(settings, urls)
     gate = Gate.from_settings(settings)
     gate.warn(settings)
     listener = _listen(settings.listen)
@@ -54,16 +58,31 @@ def serve(settings: Settings) -> int:
     url = f"{scheme}://{Address(*listener.getsockname()[:2])}"
     structlog.get_logger("ingest.shim.server").info("listening", url=url)
     with contextlib.closing(listener):
-        uvloop.run(_serve(settings, brokers, listener, gate))
+        uvloop.run(_serve(settings, urls, brokers, listener, gate))
     structlog.get_logger("ingest.shim.server").info("stopped", url=url)
     return 0
 
 
-async def _serve(settings: Settings, brokers: list[Any], listener: socket.socket, gate: Gate) -> None:
+def _brokers(settings: Settings, urls: Urls) -> Callable[[], list[Any]]:
+    """The broker's hosts as they are now; those we had, where the URL can't be used. Raises Misconfigured."""
+    found = hosts(urls.known("amqp_url"), heartbeat=settings.heartbeat_seconds)
+
+    def now() -> list[Any]:
+        nonlocal found
+        with contextlib.suppress(Misconfigured):
+            found = hosts(urls.now("amqp_url"), heartbeat=settings.heartbeat_seconds)
+        return found
+
+    return now
+
+
+async def _serve(
+    settings: Settings, urls: Urls, brokers: Callable[[], list[Any]], listener: socket.socket, gate: Gate
+) -> None:
     metrics = ShimMetrics(version("chef-ingest"))
     provider = tracer_provider(os.environ, "chef-ingest-shim", version("chef-ingest"))
     tracing = None if provider is None else ShimTracing(provider)
-    acknowledged = Acknowledged(settings.database_url)
+    acknowledged = Acknowledged(lambda: urls.now("database_url"))
 
     def published(result: str, seconds: float) -> None:
         metrics.published(result, seconds)
@@ -76,7 +95,7 @@ async def _serve(settings: Settings, brokers: list[Any], listener: socket.socket
         observe=published,
     )
     config = uvicorn.Config(
-        app.build(settings, publisher, Reads(settings.database_url), gate, metrics, tracing),
+        app.build(settings, publisher, Reads(lambda: urls.now("database_url")), gate, metrics, tracing),
         http=bounded(settings),
         ws="none",
         lifespan="on",

@@ -133,7 +133,7 @@ def test_a_publisher_hears_the_same_confirms_and_replies(channel: BlockingChanne
     verdict = Created("/actions/x")
 
     async def publish() -> list[Outcome]:
-        publisher = Publisher(hosts(amqp_url, heartbeat=30), confirm_seconds=10, max_outstanding=10)
+        publisher = Publisher(lambda: hosts(amqp_url, heartbeat=30), confirm_seconds=10, max_outstanding=10)
         publisher.start()
         async with asyncio.timeout(20):
             while not publisher.connected:

@@ -104,7 +104,7 @@ def test_a_url_that_asks_for_a_writable_server_works_for_those_who_only_read(dat
     url = database_url + "?target_session_attrs=read-write"
 
     async def read() -> bytes | None:
-        reads = Reads(url)
+        reads = Reads(lambda: url)
         try:
             return await reads.action(str(uuid.uuid4()))
         finally:

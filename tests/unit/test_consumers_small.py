@@ -65,7 +65,8 @@ def test_copy_text_reads_back_as_the_row(row: list[str | None]) -> None:
     [
         ("08006", "outage"), ("53300", "outage"), ("53100", "outage"), ("57P01", "outage"), ("57014", "outage"),
         ("58030", "outage"), ("40001", "outage"), ("40P01", "outage"), ("55P03", "outage"), ("25006", "outage"),
-        ("22021", "row"), ("22008", "row"), ("23514", "row"), ("54000", "row"),
+        ("22021", "row"), ("22008", "row"), ("23514", "row"), ("54000", "row"), ("P0001", "row"),
+        ("26000", "outage"), ("42P05", "outage"), ("55000", "outage"), ("08P01", "outage"), ("XX000", "outage"),
         ("42P01", "configuration"), ("3F000", "configuration"), ("28P01", "configuration"), ("3D000", "configuration"),
     ],
 )  # fmt: skip

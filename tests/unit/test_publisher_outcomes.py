@@ -42,7 +42,7 @@ class Desk:
     def __init__(self, **options: Any) -> None:
         self.wires: list[Wire] = []
         options = {"confirm_seconds": 0.05, "max_outstanding": 3} | options
-        self.publisher = Publisher([], connect=self._connect, **options)
+        self.publisher = Publisher(list, connect=self._connect, **options)
         self.publisher.start()
 
     def _connect(self, _: object, owner: Owner) -> Any:

@@ -21,6 +21,7 @@ from consumers.supervisor.control import ControlSocket
 from consumers.supervisor.pool import Pool
 from consumers.supervisor.slot import SILENT_SECONDS, Slot
 from consumers.supervisor.supervisor import worker_command
+from consumers.telemetry.reports import Report
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -68,6 +69,24 @@ def test_absence_is_nobodys_silence(pool: Pool, clock: Clock, monkeypatch: pytes
         clock.now += 1
         pool.reconcile()
     assert [process.wait(10) for process in processes] == [-signal.SIGKILL] * 3
+
+
+@pytest.mark.parametrize("proven", [False, True])
+def test_exit_78_stops_everything_only_where_nothing_has_ever_worked(clock: Clock, proven: bool) -> None:
+    """Once a worker has consumed with this configuration, one that can't is replaced like any that died."""
+    pool = Pool(lambda lane, fd: [sys.executable, "-c", "raise SystemExit(78)"], 2, 1, 30.0, clock=clock)
+    pool.reconcile()
+    processes = [slot.process for slot in pool.slots if slot.process]
+    if proven:
+        pool.hear(Report(pid=processes[0].pid, lane="main", state="consuming"))
+    assert [process.wait(10) for process in processes] == [78, 78]
+    pool.reconcile()
+    assert pool.misconfigured is not proven
+    clock.now += 60
+    pool.reconcile()
+    assert any(slot.process for slot in pool.slots) is proven, "it is tried again"
+    for slot in pool.slots:
+        slot.kill()
 
 
 def test_absence_takes_nothing_of_a_drain(pool: Pool, clock: Clock) -> None:

@@ -20,6 +20,7 @@ def examine(settings: Settings, management_url: str | None = None) -> list[Findi
     """Every finding, the worst first."""
     found = [
         *check_program(),
+        *check_door(settings),
         *check_broker(settings),
         *check_management(settings, management_url),
         *check_database(settings),
@@ -36,6 +37,20 @@ def check_program() -> Iterator[Finding]:
     if lacking:
         text = f"{', '.join(lacking)} can't be imported: everything works, several times slower"
         yield Finding("python", "warning", text, f"pip install {' '.join(lacking)}")
+
+
+def check_door(settings: Settings) -> Iterator[Finding]:
+    """Whether the shim asks who is there, as these settings have it."""
+    if settings.auth != "none":
+        yield Finding("auth", "ok", f"the shim asks for: {settings.auth}")
+    elif settings.insecure_no_auth and not settings.tls_client_ca:
+        text = f"the shim asks nobody who they are, and {settings.listen} takes whatever comes, through proxies too"
+        yield Finding(
+            "auth", "warning", text, "set INGEST_AUTH, or listen on 127.0.0.1 without INGEST_INSECURE_NO_AUTH"
+        )
+    else:
+        text = "the shim asks nobody who they are, so it refuses proxies, web pages and foreign Hosts"
+        yield Finding("auth", "note", text, "before a proxy such as nginx leads to it, set INGEST_AUTH")
 
 
 def exit_code(findings: Iterable[Finding]) -> int:

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
+from ingest.http.negotiation import CODINGS
 from ingest.http.outcome import Outcome, Queued, Refusal, Refused
 from schemas.message import ACTION, RUN_END
 from schemas.verdict import Conflict, Created, DuringRun, Invalid, Pong, UnknownRun
@@ -26,6 +27,7 @@ _REFUSALS: Final[Mapping[Refusal, str]] = {
     Refusal.UNROUTABLE: f"the broker has no queue bound for this message; {_UNSENT}",
     Refusal.NACKED: f"the broker refused the message (its queue is full); {_UNSENT}",
     Refusal.UNCONFIRMED: "the broker did not confirm in time; send it again",
+    Refusal.TOO_LONG: "the names in the path are longer than the broker takes (its frame_max)",
     Refusal.OVERLOADED: f"too many messages are under way here; {_UNSENT}",
 }
 _UNSTORABLE: Final[Mapping[str, int]] = {"too_large": 413, "content_encoding": 415}
@@ -70,7 +72,8 @@ def of_outcome(outcome: Outcome, asked: Asked) -> Answer:
         case Invalid():
             status = _UNSTORABLE.get(outcome.reason, 400)
             content = {"error": "Validation failed", "details": dict(outcome.details)}
-            return Answer(status, content, (), outcome.reason)
+            headers = ((b"accept-encoding", CODINGS),) if status == 415 else ()
+            return Answer(status, content, headers, outcome.reason)
         case UnknownRun():
             return fault(404, outcome.text, {"run_id": outcome.run_id}, code=outcome.code)
         case Conflict():
@@ -105,7 +108,9 @@ def _queued(asked: Asked) -> Answer:
 
 
 def refused(refusal: Refusal) -> Answer:
-    """503, and when to come again."""
+    """503, and when to come again; 400 for what would be refused again."""
+    if refusal is Refusal.TOO_LONG:
+        return fault(400, _REFUSALS[refusal], {"reason": refusal.value}, code=refusal.value)
     headers = ((b"retry-after", str(RETRY_AFTER_SECONDS).encode()),)
     return fault(503, _REFUSALS[refusal], {"reason": refusal.value}, code=refusal.value, headers=headers)
 

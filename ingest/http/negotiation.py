@@ -15,10 +15,13 @@ def fields(raw: Iterable[tuple[bytes, bytes]]) -> Fields:
     """The header fields of an ASGI scope as a mapping."""
     pairs = list(raw)
     found = dict(pairs)
-    if len(found) < len(pairs):
-        for name in found:
-            found[name] = b", ".join(value for each, value in pairs if each == name)
-    return found
+    if len(found) == len(pairs):
+        return found
+    # One pass, whatever their number: thousands of small fields fit into a header.
+    repeated: dict[bytes, list[bytes]] = {}
+    for name, value in pairs:
+        repeated.setdefault(name, []).append(value)
+    return {name: b", ".join(values) for name, values in repeated.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +77,24 @@ def wants_problem(accept: bytes | None) -> bool:
 def content_coding(value: bytes | None) -> str | None:
     """The coding of the body, as AMQP's content_encoding is to name it: None or `gzip`.
 
+    The field is a list, whose empty elements count for nothing (RFC 9110, 5.6.1), as identity does.
     Raises ValueError for any other coding, and for several.
     """
-    name = (value or b"").strip().lower()
-    if name in (b"", b"identity"):
+    if value is None:
         return None
-    if name in (b"gzip", b"x-gzip"):
+    codings = [each for each in (part.strip(b" \t").lower() for part in value.split(b",")) if each not in _NO_CODINGS]
+    if not codings:
+        return None
+    if len(codings) == 1 and codings[0] in (b"gzip", b"x-gzip"):
         # x-gzip is gzip (RFC 9110, 8.4.1.3).
         return "gzip"
-    raise ValueError(name.decode("latin-1"))
+    raise ValueError(b", ".join(codings).decode("latin-1"))
 
+
+_NO_CODINGS: Final = frozenset({b"", b"identity"})
+
+CODINGS: Final = b"gzip, identity"
+"""What `content_coding` takes, as Accept-Encoding of a 415 says it (RFC 9110, 15.5.16)."""
 
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 

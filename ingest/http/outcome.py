@@ -19,6 +19,7 @@ class Refusal(Enum):
     NACKED = "nacked"
     UNCONFIRMED = "unconfirmed"
     OVERLOADED = "overloaded"
+    TOO_LONG = "too_long"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,10 @@ REPLY_TO: Final = "amq.rabbitmq.reply-to"
 _PATIENCE: Final = Patience(connect=3, handshake=5, blocked=None)
 
 
+_ENVELOPE_BYTES: Final = 1024
+"""Of a frame, for what else is in an envelope: here, and once a worker or the broker has put more into it."""
+
+
 class Owner(Protocol):
     """Whom a link tells what happens to it. After `link_down` a link says nothing more."""
 
@@ -67,6 +71,11 @@ class BrokerConnection:
     def unconfirmed(self) -> int:
         """How many publishes the broker has not settled, those included whose clients have their 503."""
         return len(self._unconfirmed)
+
+    @property
+    def name_bytes(self) -> int:
+        """How long a message's names may be together: its properties can't be split over two frames."""
+        return int(self._connection.params.frame_max) - _ENVELOPE_BYTES
 
     def publish(self, correlation_id: str, routing_key: str, body: bytes, properties: BasicProperties) -> None:
         """Hand a message to the connection; `settled` tells the rest. Raises AMQPError if that is closed."""

@@ -140,6 +140,8 @@ class Publisher:
         outcome: asyncio.Future[Outcome] = self._loop.create_future()
         correlation_id = next(self._ids)
         refusal = self.refusal()
+        if refusal is None and not self._fits(message):
+            refusal = Refusal.TOO_LONG
         if refusal is None and not self._send(correlation_id, message, wait, ephemeral, traceparent):
             refusal = Refusal.NOT_CONNECTED
         if refusal is not None:
@@ -152,6 +154,11 @@ class Publisher:
         self._pending[correlation_id] = pending
         self._set_timer(correlation_id, pending)
         return correlation_id, outcome
+
+    def _fits(self, message: Message) -> bool:
+        """Whether the names in the envelope fit into one frame, which would cost everybody the connection."""
+        assert self._link is not None
+        return sum(len(str(value).encode()) for value in message.headers().values()) <= self._link.name_bytes
 
     def _send(
         self, correlation_id: str, message: Message, wait: float, ephemeral: bool, traceparent: str | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -12,8 +13,9 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ingest.access.gate import Gate
+from ingest.access.unguarded import Unguarded
 from ingest.http.answers import Answer, Asked, fault, of_outcome, refused, render
-from ingest.http.negotiation import content_coding, preference, wants_problem
+from ingest.http.negotiation import CODINGS, content_coding, preference, wants_problem
 from ingest.http.requests import Declined, Disconnected, Request
 from ingest.publisher.publisher import Publisher
 from ingest.shim import openapi
@@ -28,6 +30,8 @@ Handler = Callable[[Request], Awaitable[Answer]]
 
 _LONGEST_PATH: Final = 8192
 """A path's parts travel in one AMQP frame, which the broker bounds: more would cost everybody the channel."""
+
+_SLASHES: Final = re.compile("//+")
 
 _RUNS: Final = "/organizations/{organization}/reports/nodes/{node}/runs"
 
@@ -45,12 +49,14 @@ def build(
     gate = gate or Gate(None, None)
     metrics.watch(publisher, gate)
     table = routes(Shim(settings, publisher, reads, metrics, tracing, gate))
-    guard = gate.guard
-    if guard is not None:
-        table = {
-            template: {method: guard.wrap(template, method, handler) for method, handler in methods.items()}
-            for template, methods in table.items()
+    guard, unguarded = gate.guard, Unguarded(settings)
+    table = {
+        template: {
+            method: unguarded.wrap(template, handler) if guard is None else guard.wrap(template, method, handler)
+            for method, handler in methods.items()
         }
+        for template, methods in table.items()
+    }
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
@@ -68,8 +74,9 @@ def build(
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            # Routed by the path as sent: decoded, a `%2F` in a node's name would be a slash.
-            scope["path"] = scope["raw_path"].decode("ascii")
+            # Routed by the path as sent: decoded, a `%2F` in a node's name would be a slash. Slashes in a row are one,
+            # as before a Chef server: chef-clients up to 11.12.8 send two where their server's URL ends in one.
+            scope["path"] = _SLASHES.sub("/", scope["raw_path"].decode("ascii"))
         await router(scope, receive, send)
 
     return application
@@ -254,4 +261,4 @@ def _coding(request: Request) -> str | None:
     except ValueError as error:
         details = {"Content-Encoding": f"{str(error)!r} is none of gzip, identity"}
         content = {"error": "Validation failed", "details": details}
-        raise Declined(Answer(415, content, (), "content_encoding")) from None
+        raise Declined(Answer(415, content, ((b"accept-encoding", CODINGS),), "content_encoding")) from None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from consumers.broker import deaths
 from consumers.store.letter import Reason
+from ingest.http.answers import refused
 from ingest.http.outcome import Refusal
 from schemas.verdict import Conflict, UnknownRun
 
@@ -47,7 +48,7 @@ def deaths_stage(code: str) -> str:
 
 def answers() -> set[tuple[int, str]]:
     """(status, code) of every answer that says no, but for a message's own faults."""
-    found = {(503, refusal.value) for refusal in Refusal}
+    found = {(refused(refusal).status, refusal.value) for refusal in Refusal}
     for name, call in calls("ingest"):
         code = next((word.value for word in call.keywords if word.arg == "code"), None)
         if name == "fault" and isinstance(code, ast.Constant) and isinstance(call.args[0], ast.Constant):

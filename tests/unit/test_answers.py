@@ -113,10 +113,13 @@ def test_queued_by_preference() -> None:
 
 @pytest.mark.parametrize("refusal", Refusal)
 def test_refused(refusal: Refusal) -> None:
-    """Every refusal is 503 with Retry-After and says in words and by code what is wrong."""
+    """Every refusal says in words and by code what is wrong: 503 with Retry-After where sending again may help."""
     status, headers, body = answer(Refused(refusal))
-    assert status == 503
-    assert int(headers[b"retry-after"]) > 0
+    if refusal is Refusal.TOO_LONG:
+        assert (status, headers.get(b"retry-after")) == (400, None)
+    else:
+        assert status == 503
+        assert int(headers[b"retry-after"]) > 0
     assert isinstance(body, dict)
     assert body["error"]
     assert body["details"] == {"reason": refusal.value}

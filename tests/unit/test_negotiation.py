@@ -105,3 +105,34 @@ def test_hosts(value: bytes) -> None:
 def test_no_hosts(value: bytes) -> None:
     """Nothing that could change the meaning of a URL passes for a host."""
     assert not valid_host(value)
+
+
+@given(st.lists(st.sampled_from([b"", b" ", b"\t", b"identity", b"Identity "])), st.lists(st.sampled_from([b"", b" "])))
+def test_empty_elements_count_for_nothing(before: list[bytes], after: list[bytes]) -> None:
+    """What a list holds beside its one coding, empty or identity, changes nothing (RFC 9110, 5.6.1)."""
+    assert content_coding(b",".join([*before, b"gzip", *after])) == "gzip"
+    assert content_coding(b",".join(before)) is None
+    with pytest.raises(ValueError, match="gzip, gzip"):
+        content_coding(b",".join([*before, b"gzip", *after, b"GZIP"]))
+
+
+def test_thousands_of_fields_are_read_once_each() -> None:
+    """Each field is looked at once, however many there are: repeated names, and names that come once."""
+    looked = 0
+
+    class Counted(bytes):
+        def __hash__(self) -> int:
+            nonlocal looked
+            looked += 1
+            return super().__hash__()
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal looked
+            looked += 1
+            return super().__eq__(other)
+
+    raw = [(Counted(b"x-%d" % (number % 5000)), b"%d" % number) for number in range(10_000)]
+    found = fields(raw)
+    assert found[b"x-1"] == b"1, 5001"
+    assert len(found) == 5000
+    assert looked < 20 * len(raw)

@@ -13,7 +13,7 @@ from pika.spec import BasicProperties
 from ingest.http.outcome import QUEUED, Outcome, Refusal, Refused
 from ingest.publisher.connection import Owner
 from ingest.publisher.publisher import Publisher
-from schemas.message import ACTION, RUN_END, Message
+from schemas.message import ACTION, RUN_END, RUN_START, Message
 from schemas.verdict import Created, to_wire
 
 CREATED = Created("/actions/x")
@@ -28,6 +28,7 @@ class Wire:
         self.sent: list[tuple[str, str, bytes, BasicProperties]] = []
         self.unconfirmed = 0
         self.unconfirmed_bytes = 0
+        self.name_bytes = 3072
 
     def publish(self, correlation_id: str, key: str, body: bytes, properties: BasicProperties) -> None:
         self.sent.append((correlation_id, key, body, properties))
@@ -232,6 +233,23 @@ def test_blocked() -> None:
         assert not confirmed.done()
         desk.publisher.blocked(wire, None)
         assert desk.publisher.refusal() is None
+
+    run(scenario)
+
+
+def test_small_frames() -> None:
+    """Names that fit into no frame are refused to their sender, and nothing of them reaches the link."""
+
+    async def scenario() -> None:
+        desk = Desk()
+        wire = desk.up()
+        for node, fits in (("n" * 3072, True), ("n" * 3073, False), ("\u00fc" * 1536, True), ("\u00fc" * 1537, False)):
+            sent = len(wire.sent)
+            _, outcome = desk.publisher.publish(Message(RUN_START, b"{}", "http", None, node), wait=0)
+            assert (len(wire.sent) > sent) is fits is not outcome.done()
+            if not fits:
+                assert outcome.result() == Refused(Refusal.TOO_LONG)
+        assert desk.publisher.connected
 
     run(scenario)
 

@@ -226,6 +226,7 @@ def load(
         and name not in known.values()
         and name.removesuffix("_FILE") not in known.values()
         and name not in RESERVED
+        and not _kubernetes(name, environ)
     ]
     faults += [
         f"{file_name}: {name}: no such setting; `chef-ingest config` lists them" for name in file if name not in known
@@ -233,6 +234,16 @@ def load(
     if faults:
         raise ConfigError(faults)
     return Loaded(Settings(**values), origins)
+
+
+def _kubernetes(name: str, environ: Mapping[str, str]) -> bool:
+    """Whether Kubernetes has set it, as it does for a service `ingest-db`: INGEST_DB_SERVICE_HOST, INGEST_DB_PORT and
+    so on [kubernetes.io, Accessing the Service]."""
+    services = (each.removesuffix("_SERVICE_HOST") for each in environ if each.endswith("_SERVICE_HOST"))
+    return any(
+        name == f"{service}_PORT" or name.startswith((f"{service}_SERVICE_", f"{service}_PORT_"))
+        for service in services
+    )
 
 
 RESERVED: Final = frozenset({"INGEST_URL", "INGEST_CONFIG", "INGEST_STATE", "INGEST_FAILPOINT", "INGEST_TEST_HOOKS"})

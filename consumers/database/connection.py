@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,16 @@ _READ_ALIKE: Final[dict[str, str]] = {
 }
 """The server reports these to its client, and so a pooler gives each of its clients his own."""
 _GREETING_SECONDS: Final = 40.0
+
+SEALED: Final[Mapping[str, str]] = {
+    "hostaddr": "127.0.0.1",
+    "sslmode": "disable",
+    "gssencmode": "disable",
+    "channel_binding": "disable",
+    "target_session_attrs": "any",
+    "options": "",
+}
+"""What a private server's URL says besides the usual: it leaves nothing to the shell's PG* variables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +126,7 @@ class AsyncConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
 def connect(database_url: str, purpose: Purpose) -> Connection:
     """An autocommitting connection. Raises StoreUnavailable, or Misconfigured when waiting would not help."""
     try:
-        connection = Connection.connect(database_url, **purpose.arguments())
+        connection = Connection.connect(heeding(database_url), **purpose.arguments())
         try:
             _begin(connection, purpose)
         except BaseException:
@@ -140,7 +151,7 @@ def session(database_url: str, purpose: Purpose) -> Iterator[Connection]:
 
 async def connect_async(database_url: str, purpose: Purpose) -> AsyncConnection:
     """For the shim's loop. Raises psycopg.Error."""
-    connection = await AsyncConnection.connect(database_url, **purpose.arguments())
+    connection = await AsyncConnection.connect(heeding(database_url), **purpose.arguments())
     try:
         await begin(connection, purpose)
     except BaseException:
@@ -211,6 +222,15 @@ def _greeting(
 
 def _values(settings: Mapping[str, str], *, local: bool = False) -> Mapping[str, Any]:
     return {"names": list(settings), "values": list(settings.values()), "local": local}
+
+
+def heeding(database_url: str) -> str:
+    """The URL; one that is sealed takes libpq's variables out of this process first: no URL can override PGSERVICE."""
+    if database_url.startswith("postgres") and SEALED.keys() <= conninfo_to_dict(database_url).keys():
+        for each in psycopg.pq.Conninfo.get_defaults():
+            if each.envvar:
+                os.environ.pop(each.envvar.decode(), None)
+    return database_url
 
 
 def unreadable(database_url: str) -> str:

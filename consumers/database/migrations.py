@@ -49,6 +49,7 @@ def _locked(error: BaseException) -> bool:
 def _migrate(database_url: str) -> list[str]:
     sql = _sql()
     with session(database_url, _PURPOSE) as connection, connection.transaction():
+        _require_unicode(connection)
         connection.execute(sql["take_turns"], {"lock": _LOCK})
         connection.execute(sql["lock_timeout"], {"seconds": _LOCK_WAIT_SECONDS})
         done = _done(connection)
@@ -63,12 +64,23 @@ def _migrate(database_url: str) -> list[str]:
 
 
 def require_current(connection: psycopg.Connection[Any]) -> None:
-    """Raises Misconfigured unless every migration this program knows has been applied."""
+    """Raises Misconfigured unless every migration this program knows has been applied, to a database in UTF-8."""
+    _require_unicode(connection)
     done = _done(connection)
     missing = [name for name in available() if name not in done]
     if missing:
         raise Misconfigured(
             f"the database lacks migration {', '.join(missing)}: run `chef-ingest migrate` against DATABASE_URL"
+        )
+
+
+def _require_unicode(connection: psycopg.Connection[Any]) -> None:
+    # In any other encoding there are senders' names that fit neither a row nor the letter that would keep them.
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise Misconfigured(
+            f"the database's encoding is {encoding}, which can't hold every name that is sent: make it anew with "
+            "ENCODING 'UTF8' (TEMPLATE template0), and run `chef-ingest migrate`"
         )
 
 

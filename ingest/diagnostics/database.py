@@ -37,6 +37,8 @@ def check_database(settings: Settings) -> Iterator[Finding]:
             yield _clock(connection)
             yield from _settings(connection)
             yield from _connections(connection, settings.consumers)
+            if connection.info.parameter_status("server_encoding") != "UTF8":
+                return
             schema = _schema(connection)
             yield schema
             if schema.level == "ok":

@@ -12,7 +12,7 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from consumers.database.connection import AsyncConnection, Purpose, begin
+from consumers.database.connection import AsyncConnection, Purpose, begin, heeding
 from schemas.kinds.action import document
 from schemas.kinds.rows import ActionRow
 
@@ -40,7 +40,7 @@ class Reads:
         self._action, self._run, self._resources = _sql("action"), _sql("run"), _sql("run_resources")
         # min_size=0: a shim that is never asked holds no connection.
         self._pool = AsyncConnectionPool(
-            database_url,
+            lambda: heeding(database_url()),
             connection_class=AsyncConnection,
             min_size=0,
             max_size=4,

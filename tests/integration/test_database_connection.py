@@ -17,10 +17,12 @@ import pytest
 from rooms import FILES, ROOT
 
 from consumers.database.connection import Purpose, connect, connect_async, session
+from consumers.database.migrations import migrate
 from consumers.database.partitions import Partitions
-from consumers.errors import StoreUnavailable
+from consumers.errors import Misconfigured, StoreUnavailable
 from ingest.diagnostics import database as doctor
 from ingest.diagnostics import status
+from ingest.local.stack import LocalStack
 from ingest.shim.reads import Reads
 from ingest.soak.proxy import Proxy
 from ingest.soak.system import through
@@ -189,3 +191,56 @@ def test_nobody_connects_in_a_way_of_his_own() -> None:
         and ast.unparse(node.value).endswith(("psycopg", "Connection"))
     }
     assert {each for each in dialling if not each.startswith("ingest/soak/")} == {"consumers/database/connection.py"}
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_in_another_encoding_is_refused_before_anything_is_done(database_url: str, encoding: str) -> None:
+    """It could not hold every name, nor the letter of a message that it can't hold; the doctor says so too."""
+    name = f"odd_{uuid.uuid4().hex[:10]}"
+    execute(database_url, f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    url = urlsplit(database_url)._replace(path=f"/{name}").geturl()
+    try:
+        with pytest.raises(Misconfigured, match=f"encoding is {encoding}"):
+            migrate(url)
+        with session(url, QUICK) as connection:
+            assert connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (0,)
+        found = [each.finding for each in doctor.check_database(Settings(database_url=url)) if each.level == "broken"]
+        assert found == [f"the encoding is {encoding}"]
+    finally:
+        execute(database_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_whoever_has_nothing_to_migrate_needs_no_right_to_create(database_url: str) -> None:
+    """A role that reads and writes our tables runs `migrate`, and `up`, where the schema is current."""
+    name = f"modest_{uuid.uuid4().hex[:10]}"
+    execute(
+        database_url,
+        f"CREATE ROLE {name} LOGIN PASSWORD 'x'",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name}",
+    )
+    parts = urlsplit(database_url)
+    try:
+        assert migrate(parts._replace(netloc=f"{name}:x@{parts.netloc.rpartition('@')[2]}").geturl()) == []
+    finally:
+        execute(database_url, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
+
+
+@pytest.mark.parametrize(
+    "shell",
+    [
+        {"PGSSLMODE": "require", "PGCHANNELBINDING": "require", "PGSSLNEGOTIATION": "direct"},
+        {"PGSERVICE": "nowhere", "PGREQUIREAUTH": "none"},
+        {"PGHOST": "db.example", "PGHOSTADDR": "192.0.2.1", "PGPORT": "1", "PGTARGETSESSIONATTRS": "standby"},
+        {"PGOPTIONS": "-c search_path=elsewhere", "PGTZ": "Asia/Kolkata", "PGDATESTYLE": "German"},
+    ],
+    ids=lambda shell: next(iter(shell)),
+)
+def test_a_private_server_takes_nothing_from_the_shell(
+    servers: LocalStack, shell: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The operator's PG* variables are meant for other servers."""
+    assert servers.postgres is not None
+    for name, value in shell.items():
+        monkeypatch.setenv(name, value)
+    with session(servers.postgres.sealed_url, QUICK) as connection:
+        assert connection.execute("SELECT now()::date = current_date").fetchone() == (True,)

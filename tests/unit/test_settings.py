@@ -69,3 +69,16 @@ def test_every_setting_has_help_and_a_variable_of_its_own() -> None:
 def test_prefetch_exceeds_the_batch() -> None:
     """One batch can be gathered while another is committed."""
     assert Settings().prefetch > Settings().batch_messages
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["INGEST_DB_SERVICE_HOST", "INGEST_DB_SERVICE_PORT", "INGEST_DB_SERVICE_PORT_AMQP", "INGEST_DB_PORT",
+     "INGEST_DB_PORT_5432_TCP", "INGEST_DB_PORT_5432_TCP_ADDR"],
+)  # fmt: skip
+def test_what_kubernetes_says_of_a_service_is_no_setting(name: str) -> None:
+    """A service `ingest-db` in the namespace stops nothing, and a typing slip is still told."""
+    service = {"INGEST_DB_SERVICE_HOST": "10.0.0.1"}
+    assert load({**service, name: "tcp://10.0.0.1:5432"}).settings == load({}).settings
+    with pytest.raises(ConfigError, match="INGEST_DBX_PORT"):
+        load({**service, "INGEST_DBX_PORT": "1"})

@@ -18,6 +18,3 @@ SELECT name FROM schema_migrations;
 
 -- name: note
 INSERT INTO schema_migrations (name) VALUES (%(name)s);
-
--- name: encoding
-SELECT current_setting('server_encoding');

@@ -25,13 +25,20 @@ control_option = click.option(
 
 def _settings_at(folder: Path) -> Settings:
     """Our settings; servers that the environment does not name are those of the local stack that runs in `folder`."""
-    try:
-        running = read_environment(folder)
-    except StateError:
+    running = _running(folder)
+    if not running:
         return settings_from()
     local = {name: running.get(name) for name in ("AMQP_URL", "DATABASE_URL")}
     given = {f"{name}_FILE" for name in local} | set(local)
     return settings_from(**({} if given & set(os.environ) else local))
+
+
+def _running(folder: Path) -> dict[str, str]:
+    """The addresses of the local stack that runs in `folder`; empty where none does."""
+    try:
+        return read_environment(folder)
+    except StateError:
+        return {}
 
 
 @click.command()
@@ -130,10 +137,11 @@ def status(state: Path | None, watch: bool, output: str) -> None:
 
     folder = state_folder(state, os.environ)
     settings = _settings_at(folder)
+    shim_url = _running(folder).get("INGEST_URL", "")
     if watch:
-        watching(lambda: drawn(gather(settings, folder)), console(sys.stdout))
+        watching(lambda: drawn(gather(settings, folder, shim_url)), console(sys.stdout))
         return
-    found = gather(settings, folder)
+    found = gather(settings, folder, shim_url)
     if output == "json":
         click.echo(json.dumps(found, indent=2, default=str))
     else:

@@ -18,6 +18,7 @@ from consumers.database.partitions import Partitions
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from consumers.supervisor.control import ControlError, ask
 from consumers.supervisor.monitor import WORK, look_at_letters
+from ingest.diagnostics.shim import look_at_shim, own_url
 from schemas.printable import printable
 from schemas.settings import Settings
 from schemas.topology import TOPOLOGY
@@ -25,14 +26,15 @@ from schemas.topology import TOPOLOGY
 _PURPOSE: Final = Purpose("chef-ingest status", statement=10, silence=12)
 
 
-def gather(settings: Settings, state: Path) -> dict[str, Any]:
-    """Everything there is to see; what can't be asked says why under `faults`."""
+def gather(settings: Settings, state: Path, shim_url: str = "") -> dict[str, Any]:
+    """Everything there is to see; what can't be asked says why under `faults`. A shim may be elsewhere."""
     faults: dict[str, str] = {}
     found: dict[str, Any] = {"faults": faults, "queues": {}, "supervisor": {}, "letters": {}, "causes": []}
     try:
         found["supervisor"] = ask(state, {"verb": "status"})
     except ControlError as error:
         faults["supervisor"] = str(error)
+    found["shim"] = look_at_shim(shim_url or own_url(settings))
     try:
         found["queues"] = _queues(settings)
     except (BrokerUnavailable, Misconfigured) as error:
@@ -82,6 +84,10 @@ def _blocked(found: Mapping[str, Any]) -> Iterator[str]:
     for worker in found["supervisor"].get("workers", []):
         if worker["state"] in ("paused", "waiting"):
             yield f"worker {worker['pid']} {worker['state']}: {worker['why']}"
+    for why in found["supervisor"].get("not_reloaded", []):
+        yield f"supervisor: not reloaded: {why}"
+    for part in found["shim"].get("not_reloaded", []):
+        yield f"shim: {part} can't be used, and lets in nobody that it names: its log says why (not_reloaded)"
     for declared in TOPOLOGY.queues if found["queues"] else ():
         if declared.name not in found["queues"]:
             yield f"queue {declared.name} is missing: run `chef-ingest topology declare`"
@@ -101,6 +107,9 @@ def drawn(found: Mapping[str, Any]) -> RenderableType:
         parts.append(_table(supervisor["workers"], columns))
         totals = ", ".join(f"{name} {count}" for name, count in sorted(supervisor["totals"].items()))
         parts.append(_text(f"{supervisor['rate']} messages/s; since its start: {totals or 'nothing yet'}\n"))
+    if found["shim"]:
+        ready = "ready" if found["shim"].get("ready") else f"not ready: {found['shim'].get('why')}"
+        parts.append(_text(f"shim {found['shim']['url']}: {ready}"))
     queues = [{"queue": name, **facts} for name, facts in found["queues"].items()]
     if queues:
         parts += [_table(queues, ("queue", "ready", "consumers")), Text(_backlog(found) + "\n")]

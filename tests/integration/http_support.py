@@ -36,6 +36,7 @@ class Shim(LoggingProcess):
         named["DATABASE_URL"] = database_url or "postgresql://127.0.0.1:1/nothing"
         super().__init__("serve", env=os.environ | named)
         self.url = until(lambda: self.events("listening"), "the shim listens")[0]["url"]
+        self.listen = self.url.partition("://")[2]
         self.http = httpx.Client(base_url=self.url, timeout=20, trust_env=False)
 
     def connected(self, times: int = 1) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import re
@@ -27,13 +28,14 @@ from operate_support import ROOT
 from consumers.supervisor.metrics import Metrics, Surroundings
 from consumers.supervisor.monitor import Monitor
 from consumers.supervisor.pool import Pool
+from ingest.access.gate import Gate
 from ingest.shim.metrics import ShimMetrics
 from ingest.soak.ports import free_port
 from ingest.soak.system import until
 from schemas.settings import load
 
 DEPLOY = ROOT / "deploy"
-UNITS = [*sorted((DEPLOY / "systemd").glob("*.service")), DEPLOY / "systemd" / "chef-ingest.target"]
+UNITS = [path for path in sorted((DEPLOY / "systemd").iterdir()) if path.suffix in (".service", ".target", ".timer")]
 KUBERNETES = "1.33"
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
@@ -244,9 +246,9 @@ def metric_names() -> dict[str, set[str]]:
     pool = Pool(lambda *_: [], 0, 1, 1.0)
     metrics, shim = Metrics("x"), ShimMetrics("x")
     monitor = Monitor(queues={"q": (1, 1)}, letters={"open": 1})
-    families = [*metrics.registry.collect(), *Surroundings(pool, lambda: monitor).collect()]
+    families = [*metrics.registry.collect(), *Surroundings(pool, lambda: monitor, lambda: True).collect()]
     shim.answered("/messages", 201, 0.1)
-    shim.watch(_Publisher())  # type: ignore[arg-type]
+    shim.watch(_Publisher(), Gate(None, None))  # type: ignore[arg-type]
     families += shim.registry.collect()
     return {sample.name: set(sample.labels) for family in families for sample in family.samples}
 
@@ -321,3 +323,70 @@ def test_the_dashboard_shows_what_there_is() -> None:
         taken |= cells
         for target in panel.get("targets", []):
             check_query(target["expr"])
+
+
+HARDENED = (
+    "DynamicUser=yes", "ProtectSystem=strict", "NoNewPrivileges=yes", "CapabilityBoundingSet=", "LimitCORE=0",
+    "SystemCallFilter=@system-service", "SystemCallArchitectures=native", "UMask=0077", "RestrictNamespaces=yes",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", [each for each in UNITS if each.suffix == ".service"], ids=lambda each: each.name)
+def test_every_unit_is_hardened_alike(unit: Path) -> None:
+    """Migrations too; what a unit may take of the machine is bounded, and nothing of it is dumped."""
+    lines = unit.read_text().splitlines()
+    assert set(HARDENED) <= set(lines)
+    assert any(line.startswith("MemoryMax=") for line in lines)
+
+
+def test_no_recipe_opens_a_door_without_asking_who_is_there() -> None:
+    """nginx passes the world on to the shims: each of them asks for a token, and no flag takes that away."""
+    unit = (DEPLOY / "systemd" / "chef-ingest-shim@.service").read_text()
+    assert "INGEST_AUTH=token INGEST_TOKENS_FILE=" in unit
+    compose = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())["services"]
+    shim = compose["shim"]
+    assert shim["environment"]["INGEST_AUTH"] == "token"
+    assert "--insecure-no-auth" not in shim["command"]
+    assert all(compose[name]["init"] and compose[name]["mem_limit"] for name in ("migrate", "consumers", "shim"))
+    (settings,) = (each["data"] for each in manifests() if each["kind"] == "ConfigMap")
+    assert settings["INGEST_AUTH"] == "token"
+
+
+def test_every_pod_has_a_network_policy_and_a_bound() -> None:
+    """Of each component: who may reach it, and how much memory it may take."""
+    made = manifests()
+    policies = {each["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for each in made
+                if each["kind"] == "NetworkPolicy"}  # fmt: skip
+    pods = [each["spec"]["template"] for each in made if each["kind"] in ("Deployment", "Job")]
+    assert policies == {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in pods}
+    assert all(container["resources"]["limits"]["memory"] for pod in pods for container in pod["spec"]["containers"])
+
+
+def test_the_image_is_made_of_what_is_locked() -> None:
+    """Every file that goes into it has a hash, every version is the tested one, and everything needed is there."""
+    locked = dict(
+        line.lower().replace("_", "-").split("==")
+        for line in (ROOT / "requirements.lock").read_text().splitlines()
+        if "==" in line
+    )
+    text = (DEPLOY / "compose" / "requirements.txt").read_text()
+    entries = re.findall(r"^([a-z0-9-]+)==(\S+) ((?:\\\n    --hash=sha256:[0-9a-f]{64} ?)+)", text, re.MULTILINE)
+    assert len(entries) == text.count("==")
+    for name, version, _ in entries:
+        assert name in ("setuptools", "wheel") or locked[name] == version, name
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    wanted = re.findall(r"^([a-z0-9-]+)", setup["options"]["install_requires"], re.MULTILINE)
+    assert set(wanted) <= {name for name, _, _ in entries}
+    recipe = (DEPLOY / "compose" / "Dockerfile").read_text()
+    assert "--require-hashes" in recipe
+
+
+def test_nothing_secret_goes_to_the_build() -> None:
+    """All is ignored but what is named, and what is named holds no state folder, no .env, no history."""
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    assert lines[1] == "*"
+    assert {"**/.local", "**/.env"} <= set(lines)
+    kept = [line.removeprefix("!") for line in lines if line.startswith("!")]
+    assert all((ROOT / each).exists() for each in kept)
+    assert not {".git", ".local", ".", "deploy"} & set(kept)

@@ -16,6 +16,7 @@ import httpx
 import psycopg
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from http_support import CREATED, Shim, answering, declare_topology, serving
+from operate_support import command, environment
 from signed_requests import FIXTURES, Signed, captured, new_key, sign
 
 from ingest.access import tokens
@@ -94,10 +95,19 @@ def test_tokens(amqp_url: str, database_url: str, tmp_path: Path) -> None:
         path.write_text(line)
         hangup(shim, "reloaded")
         assert (post(shim, secrets["actions"]), post(shim, rotated)) == (401, 201)
-        path.write_text(f"{line}\nwrong {rotated} actions")
+        reading = tokens.new("reading", "read")
+        path.write_text(f"{line}\n{reading[1]}\nwrong {rotated} actions")
         hangup(shim, "not_reloaded")
         assert post(shim, rotated) == 201
         assert shim.http.get("/readyz").json() == {"ready": True, "not_reloaded": ["tokens"]}
+        seen = command(
+            "status", "--output", "json", env=environment(amqp_url, database_url, tmp_path, listen=shim.listen)
+        )
+        assert json.loads(seen.stdout)["shim"]["not_reloaded"] == ["tokens"]
+        assert "tokens can't be used" in seen.stdout
+        scraped = shim.http.get("/metrics", headers=bearer(reading[0])).text
+        assert 'chef_ingest_last_reload_successful{part="tokens"} 0.0' in scraped
+        assert 'chef_ingest_last_reload_successful{part="keys"} 1.0' in scraped
         path.unlink()
         hangup(shim, "not_reloaded")
         assert post(shim, rotated) == 401

@@ -101,10 +101,13 @@ def test_a_faulty_configuration_is_not_reloaded(env: dict[str, str], tmp_path: P
         (refused,) = until(lambda: consumers.events("not reloaded"), "the fault is named")
         assert "INGEST_CONSUMERS" in refused["faults"][0]
         assert consumers.pids() == before
+        assert "INGEST_CONSUMERS" in consumers.status()["not_reloaded"][0]
+        assert "not reloaded: INGEST_CONSUMERS" in command("status", env=env).stdout
         file.write_text("consumers = 2\n")
         consumers.send(signal.SIGHUP)
         until(lambda: consumers.events("workers rolled"), "the workers are rolled")
         assert not set(consumers.settled(2)) & set(before)
+        assert consumers.status()["not_reloaded"] == []
 
 
 @pytest.fixture(scope="module")

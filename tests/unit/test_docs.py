@@ -120,3 +120,11 @@ def anchors(page: Path) -> set[str]:
 def test_no_page_knows_a_machine(page: Path) -> None:
     """No home folder and no scratch folder of whoever wrote it."""
     assert not re.search(r"(?<![\w.])/(home|root|work|tmp)/", page.read_text())
+
+
+def test_the_tests_that_hold_a_row_of_threats_are_there() -> None:
+    """A test that is renamed or gone no longer holds what the page says it does."""
+    page = (ROOT / "docs" / "explanation" / "threats.md").read_text()
+    named = re.findall(r"`((?:unit|integration|faults)/test_\w+\.py)`", page)
+    assert len(named) > 10
+    assert [each for each in named if not (ROOT / "tests" / each).is_file()] == []

@@ -9,7 +9,7 @@ from consumers.dead_letters.repository import Letter
 from consumers.delivery import Delivery, Judged
 from consumers.runtime.failpoints import Failpoint
 from consumers.store.letter import Reason
-from consumers.store.store import Store
+from consumers.store.store import PostgresStore
 from schemas.message import Message
 from schemas.settings import Settings
 from schemas.validation.judge import Judge
@@ -37,7 +37,7 @@ class DryRun:
 
     def __init__(self, settings: Settings, worker_version: str) -> None:
         self._judge = Judge.from_settings(settings)
-        self._store = Store(settings, worker_version, Failpoint())
+        self._store = PostgresStore(settings, worker_version, Failpoint())
 
     def __call__(self, letters: Sequence[Letter]) -> list[Forecast]:
         """One forecast for each letter. Raises StoreUnavailable or Misconfigured."""

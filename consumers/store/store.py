@@ -24,7 +24,7 @@ from schemas.validation.judge import Candidate
 from schemas.verdict import Invalid, Pong, UnknownRun, Verdict, WaitsForRun
 
 
-class Store:
+class PostgresStore:
     """One connection, one transaction a batch. Not for use by two threads at once."""
 
     def __init__(self, settings: Settings, worker_version: str, failpoint: Failpoint, urls: Urls | None = None) -> None:
@@ -48,16 +48,29 @@ class Store:
         self._connection: Connection | None = None
 
     def connect(self) -> None:
-        """Connect if need be. Raises StoreUnavailable, or Misconfigured when waiting would not help."""
-        if self._connection is not None and not self._connection.closed:
-            return
+        """Connect if need be, and see that rows can be written: a database that answers may still refuse them.
+
+        Raises StoreUnavailable, or Misconfigured when waiting would not help.
+        """
+        connection = self._open()
         try:
-            self._connection = self._urls.dial("database_url", self._connected)
-        except Misconfigured as error:
-            if self._has_connected:
-                raise StoreUnavailable(f"{error}; it worked before") from error
-            raise
-        self._has_connected = True
+            with connection.transaction(force_rollback=True):
+                self._require_writable(connection)
+                connection.execute(self._sql["lock_tables"].encode())
+                connection.execute(self._sql["insert_tally"].encode(), {"outcome": "duplicate", "rule": "", "count": 1})
+        except psycopg.Error as error:
+            raise self._translated(error) from error
+
+    def _open(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            try:
+                self._connection = self._urls.dial("database_url", self._connected)
+            except Misconfigured as error:
+                if self._has_connected:
+                    raise StoreUnavailable(f"{error}; it worked before") from error
+                raise
+            self._has_connected = True
+        return self._connection
 
     def commit(self, items: Sequence[Judged]) -> list[Verdict]:
         """Store what can be stored and keep the rest as letters, all in one transaction; a verdict each.
@@ -65,7 +78,7 @@ class Store:
         Returns only after COMMIT. Raises StoreUnavailable (nothing was committed, or it is not known:
         committing the same items again is safe) or Misconfigured.
         """
-        self.connect()
+        self._open()
         try:
             try:
                 verdicts = self._alone(items) or self._transaction(items, isolate=False)
@@ -81,21 +94,19 @@ class Store:
 
     def rehearse(self, items: Sequence[Judged]) -> list[Verdict]:
         """What `commit` would say of these items now; nothing is kept. Raises as `commit` does."""
-        self.connect()
-        assert self._connection is not None
+        connection = self._open()
         try:
-            with self._connection.transaction(force_rollback=True):
-                return self._verdicts(self._connection, items, isolate=True)
+            with connection.transaction(force_rollback=True):
+                return self._verdicts(connection, items, isolate=True)
         except psycopg.Error as error:
             raise self._translated(error) from error
 
     def make_partitions(self) -> list[str]:
         """Make the monthly partitions ahead; the names of new ones."""
-        self.connect()
-        assert self._connection is not None
+        connection = self._open()
         months = {"months": self._settings.partitions_ahead + 1}
         try:
-            return [row[0] for row in self._connection.execute(self._sql["make_partitions"].encode(), months)]
+            return [row[0] for row in connection.execute(self._sql["make_partitions"].encode(), months)]
         except psycopg.Error as error:
             raise self._translated(error) from error
 

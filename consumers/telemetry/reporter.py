@@ -63,11 +63,11 @@ class Reporter:
             self._state, self._why = state, why
             self._report()
 
-    def tick(self, inflight: int, paused: str = "") -> None:
-        """Called each time round the loop; `paused` is why commits wait, while they do."""
+    def tick(self, inflight: int, paused: str = "", why: str = "") -> None:
+        """Called each time round the loop; `paused` is why commits wait, while they do, `why` another thing to say."""
         self._inflight = inflight
         if self._state in ("consuming", "paused"):
-            self.state("paused" if paused else "consuming", paused)
+            self.state("paused" if paused else "consuming", paused or why)
         if self._monotonic() - self._sent_at >= REPORT_SECONDS:
             self._report()
 

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import threading
+import random
+import time
 from collections.abc import Callable
 from concurrent import futures
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import structlog
-import tenacity
 
 from consumers.delivery import Batch, Committed, Judged
 from consumers.errors import StoreUnavailable
-from consumers.store.store import Store
+from consumers.worker.seams import Store
+from schemas.verdict import Verdict
 
-HOLD_SECONDS = 120
-"""How long an outage is sat out with the batch in hand. After that the deliveries go back to their queues,
-where any worker can have them, and we wait outside for the database."""
+Pause = Callable[[int], float]
+"""The number of tries so far -> seconds until the next one."""
 
-FIRST_SECONDS = 0.1
-"""The longest pause before the first new try; the later ones grow from there."""
+
+def backoff(attempt: int, longest: float = 10.0) -> float:
+    """Seconds to wait before try number `attempt`: full jitter, so that a fleet does not come back as one."""
+    return random.uniform(0.05, min(longest, 0.2 * 2.0 ** min(attempt, 16)))
 
 
 class Committer:
-    """At most one batch at a time, on a thread of its own, so that heartbeats go on while PostgreSQL works.
+    """At most one batch at a time, beside the loop, so that heartbeats go on while PostgreSQL works.
 
-    `wake` is called, from that thread, when the batch is done.
+    An outage is sat out with the batch in hand, however long: given back it would come again, and count as a try at
+    every message in it. `wake` is called when a try has ended. Times are seconds of `clock`.
     """
 
     def __init__(
@@ -34,73 +37,107 @@ class Committer:
         wake: Callable[[], None],
         clock: Callable[[], float],
         on_error: Callable[[BaseException], None] = lambda _: None,
+        *,
+        executor: Executor | None = None,
+        pause: Pause = backoff,
     ) -> None:
         self._store = store
         self._wake = wake
         self._clock = clock
         self._on_error = on_error
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
-        self._future: Future[Committed] | None = None
-        self._give_up = threading.Event()
-        self._held = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(StoreUnavailable),
-            # Jittered from the first: a fleet that was thrown out together must not come back as one.
-            wait=tenacity.wait_random_exponential(multiplier=FIRST_SECONDS, max=10),
-            sleep=tenacity.sleep_using_event(self._give_up),
-            stop=tenacity.stop_any(
-                tenacity.stop_when_event_set(self._give_up), tenacity.stop_after_delay(HOLD_SECONDS)
-            ),
-            after=lambda state: self._on_outage(state.outcome.exception() if state.outcome else None),
-            reraise=True,
-        )
+        self._executor = executor or ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._pause = pause
+        self._batch: Batch[Judged] | None = None
+        self._future: Future[tuple[list[Verdict], float]] | None = None
+        self._error: StoreUnavailable | None = None
+        self._abandoned = False
+        self._began = self._try_at = 0.0
+        self._tries = 0
         self.paused = ""
         """Why commits wait, while they do."""
 
     @property
     def busy(self) -> bool:
-        """A batch is in hand: being committed, or done and not yet collected."""
-        return self._future is not None
+        """A batch is in hand: being committed, waiting to be, or done and not yet collected."""
+        return self._batch is not None
 
     def submit(self, batch: Batch[Judged]) -> None:
         """Start committing; only when not busy."""
-        assert self._future is None
-        self._future = self._thread.submit(self._commit, batch)
-        self._future.add_done_callback(lambda _: self._wake())
+        assert self._batch is None
+        self._batch, self._began, self._tries = batch, self._clock(), 0
+        self._try()
+
+    def patience(self, longest: float) -> float:
+        """How long the loop may sleep, `longest` at most: the end of a try wakes it, the time of the next does not."""
+        return longest if self._future is not None else max(0.0, min(longest, self._try_at - self._clock()))
 
     def wait(self, timeout: float) -> None:
-        """Wait for the batch in hand, up to `timeout` seconds."""
+        """Sleep until the try under way has ended or the next is due, up to `timeout` seconds."""
         if self._future is not None:
             futures.wait([self._future], timeout)
+        else:
+            time.sleep(self.patience(timeout))
 
     def collect(self) -> Committed | None:
-        """The batch, once it is committed. Raises what stopped it for good: Misconfigured, or
-        StoreUnavailable after `abandon` or HOLD_SECONDS of outage."""
-        if self._future is None or not self._future.done():
+        """The batch, once it is committed; tries again when that is due.
+
+        Raises Misconfigured, and after `abandon` StoreUnavailable: the batch is not in hand any more then.
+        """
+        if self._batch is None:
+            return None
+        if self._future is None:
+            self._try_again()
+            return None
+        if not self._future.done():
             return None
         future, self._future = self._future, None
-        return future.result()
+        batch = self._batch
+        try:
+            verdicts, ended = future.result()
+        except StoreUnavailable as error:
+            self._on_outage(error)
+            return None
+        except BaseException:
+            self._batch = None
+            raise
+        self._batch = None
+        if self.paused:
+            structlog.get_logger().info("commits resumed", seconds=round(ended - self._began, 1))
+        self.paused = ""
+        return Committed(batch, verdicts, ended - self._began)
 
     def abandon(self) -> None:
-        """Stop holding the batch through an outage: it fails with StoreUnavailable at the next try."""
-        self._give_up.set()
+        """Hold the batch through no further outage: once its try has failed it is let go."""
+        self._abandoned = True
 
     def close(self) -> None:
-        """Wait for the thread to end; call after `abandon` or when not busy."""
-        self._give_up.set()
-        self._thread.shutdown(wait=True)
+        """Wait for the try under way to end."""
+        self._executor.shutdown(wait=True)
 
-    def _commit(self, batch: Batch[Judged]) -> Committed:
-        began = self._clock()
-        verdicts = self._held(self._store.commit, batch.items)
-        if self.paused:
-            structlog.get_logger().info("commits resumed", seconds=round(self._clock() - began, 1))
-        self.paused = ""
-        return Committed(batch, verdicts, self._clock() - began)
+    def _try(self) -> None:
+        assert self._batch is not None
+        self._tries += 1
+        self._future = self._executor.submit(self._commit, self._batch)
+        self._future.add_done_callback(lambda _: self._wake())
 
-    def _on_outage(self, error: BaseException | None) -> None:
-        if error is not None:
-            self._on_error(error)
-        why = str(error or "")
+    def _try_again(self) -> None:
+        if self._abandoned and self._error is not None:
+            self._batch = None
+            raise self._error
+        if self._clock() >= self._try_at:
+            self._try()
+
+    def _commit(self, batch: Batch[Judged]) -> tuple[list[Verdict], float]:
+        return self._store.commit(batch.items), self._clock()
+
+    def _on_outage(self, error: StoreUnavailable) -> None:
+        self._on_error(error)
+        why = str(error)
         if why != self.paused:
             structlog.get_logger().warning("commits paused", why=why, held=True)
         self.paused = why
+        if self._abandoned:
+            self._batch = None
+            raise error
+        self._error = error
+        self._try_at = self._clock() + self._pause(self._tries)

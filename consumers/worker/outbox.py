@@ -16,7 +16,7 @@ from pika.adapters.blocking_connection import BlockingChannel, BlockingConnectio
 from consumers.broker.properties import carried, sendable
 from consumers.broker.publisher import ConfirmingPublisher, NotTaken
 from consumers.delivery import Delivery
-from consumers.errors import BrokerUnavailable
+from consumers.errors import BrokerUnavailable, Misconfigured
 from schemas.message import (
     HEADER_DOOR,
     HEADER_ORIGIN_EXCHANGE,
@@ -32,8 +32,8 @@ from schemas.verdict import Verdict, to_wire
 TICK_SECONDS: Final = 0.5
 
 
-class Outbox:
-    """Publishes on a connection of its own: a broker that blocks publishers must not stop our consuming.
+class AmqpOutbox:
+    """An Outbox that publishes on a connection of its own: a broker that blocks publishers must not stop our consuming.
 
     Connects when first used, and again after a loss.
     """
@@ -63,7 +63,7 @@ class Outbox:
                 return
             for reply_to, answers in waiting.items():
                 self._replies.basic_publish("", reply_to, json.dumps(answers).encode())
-        except (pika.exceptions.AMQPError, OSError, BrokerUnavailable):
+        except (pika.exceptions.AMQPError, OSError, BrokerUnavailable, Misconfigured):
             self._lost()
 
     def move(self, delivery: Delivery, exchange: str, routing_key: str, headers: dict[str, Any]) -> None:

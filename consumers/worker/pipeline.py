@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -13,9 +13,8 @@ from consumers.delivery import Committed, Delivery, Judged
 from consumers.runtime.failpoints import Failpoint
 from consumers.worker.batcher import Batcher
 from consumers.worker.committer import Committer
-from consumers.worker.outbox import Outbox
-from consumers.worker.settle import acknowledge
-from consumers.worker.source import Source
+from consumers.worker.hand import Hand
+from consumers.worker.seams import Outbox, Source
 from schemas.message import PING, Message
 from schemas.topology import ACTIONS, DEAD, RUNS
 from schemas.validation.judge import Candidate
@@ -36,7 +35,7 @@ HURRY_SECONDS = 3.0
 """How long a hurried end waits for the commit that is under way."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pipeline:
     """Everything the loop works with; made by the worker, once for each connection to the broker."""
 
@@ -53,8 +52,12 @@ class Pipeline:
     drain_seconds: float
     observe: Callable[[Committed], None] = lambda _: None
     """Told of each batch once it is settled."""
-    tick: Callable[[int], None] = lambda _: None
-    """Told, each time round, how many messages are in hand."""
+    tick: Callable[[int, str], None] = lambda *_: None
+    """Told, each time round, how many messages are in hand, and why some of them stay there."""
+    hand: Hand = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.hand = Hand(self.source, self.outbox, self.failpoint, self.clock)
 
     def run(
         self,
@@ -74,7 +77,7 @@ class Pipeline:
         read_at = self.clock()
         inflight_bytes = inflight = 0
         while True:
-            self.tick(len(self.batcher) + inflight)
+            self.tick(len(self.batcher) + inflight + len(self.hand), self.hand.why)
             if hurrying():
                 self._hurry()
                 return
@@ -108,6 +111,7 @@ class Pipeline:
                     return
             if dry:
                 self.outbox.tick()
+                self.hand.tick()
 
     def _hurry(self) -> None:
         self.committer.abandon()
@@ -122,14 +126,14 @@ class Pipeline:
 
     def _timeout(self, draining: bool) -> float:
         if self.committer.busy:
-            return TICK_SECONDS  # The end of the commit wakes us.
+            return self.committer.patience(TICK_SECONDS)
         if draining:
             return 0 if self.source.stopped else CANCEL_SECONDS
         return self.batcher.patience(self.clock()) if len(self.batcher) else TICK_SECONDS
 
     def _take_in(self, delivery: Delivery) -> None:
         if delivery.deliveries >= SUSPECT_AT and delivery.queue in (ACTIONS, RUNS):
-            self._quarantine(delivery)
+            self.hand.quarantine(delivery)
             return
         item = Judged(delivery, self._judged(delivery))
         self.batcher.add(item, len(delivery.message.payload), self.clock())
@@ -145,19 +149,14 @@ class Pipeline:
         self.failpoint.reach("judge", message.payload)
         return self.judge(message)
 
-    def _quarantine(self, delivery: Delivery) -> None:
-        self.outbox.quarantine(delivery)
-        self.failpoint.reach("after_move", delivery.message.payload)
-        acknowledge(self.source, [delivery], whole_prefix=False)
-        structlog.get_logger().warning("suspect quarantined", queue=delivery.queue, deliveries=delivery.deliveries)
-
     def _settle(self, committed: Committed) -> None:
         pairs = list(zip(committed.batch.items, committed.verdicts, strict=True))
         waits = [item.delivery for item, verdict in pairs if isinstance(verdict, WaitsForRun)]
-        self.outbox.reply((item.delivery, verdict) for item, verdict in pairs if not isinstance(verdict, WaitsForRun))
+        done = [(item.delivery, verdict) for item, verdict in pairs if not isinstance(verdict, WaitsForRun)]
+        self.outbox.reply(done)
         for delivery in waits:
-            self.outbox.delay(delivery)
-        acknowledge(self.source, [item.delivery for item in committed.batch.items], whole_prefix=True)
+            self.hand.delay(delivery)
+        self.source.acknowledge([delivery for delivery, _ in done], whole_prefix=not self.hand)
         self.failpoint.reach("after_ack")
         structlog.get_logger().info("batch committed", **_line(committed))
         self.observe(committed)

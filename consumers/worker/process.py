@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import signal
 import socket
 import sys
@@ -24,15 +23,15 @@ from consumers.runtime.failpoints import Failpoint
 from consumers.runtime.long_life import collect_rarely
 from consumers.runtime.signals import SignalInbox
 from consumers.runtime.urls import Urls
-from consumers.store.store import Store
+from consumers.store.store import PostgresStore
 from consumers.telemetry.reporter import Reporter
 from consumers.telemetry.reports import Line
 from consumers.worker.batcher import Batcher
-from consumers.worker.committer import Committer
+from consumers.worker.committer import Committer, backoff
 from consumers.worker.lanes import LANES, Lane
-from consumers.worker.outbox import Outbox
+from consumers.worker.outbox import AmqpOutbox
 from consumers.worker.pipeline import Pipeline
-from consumers.worker.source import Source
+from consumers.worker.source import AmqpSource
 from schemas.settings import Settings
 from schemas.validation.judge import Judge
 
@@ -71,7 +70,7 @@ class Worker:
         self._hurry = threading.Event()
         self._parent = os.getppid()
         self._name = f"chef-ingest {lane.name} {socket.gethostname()}:{os.getpid()}"
-        self._store = Store(settings, version, failpoint, self._urls)
+        self._store = PostgresStore(settings, version, failpoint, self._urls)
         self._judge = Judge.from_settings(settings)
         self._generation = 0
         self._maintained = float("-inf")
@@ -108,17 +107,24 @@ class Worker:
                     self._log.warning("waiting", why=str(error), seconds=round(pause, 2))
                     if isinstance(error, StoreUnavailable):
                         self._reporter.error(error)
-                    self._reporter.state("waiting", str(error))
-                    self._stop.wait(pause)
+                    self._wait(pause, str(error))
         self._store.close()
         self._log.info("stopped")
         return EXIT_OK
+
+    def _wait(self, seconds: float, why: str) -> None:
+        """Outside, for an outage to end; whoever waits is alive, and says so all the while."""
+        until = time.monotonic() + seconds
+        self._reporter.state("waiting", why)
+        while not self._stop.is_set() and (left := until - time.monotonic()) > 0:
+            self._stop.wait(min(left, 1.0))
+            self._reporter.tick(0)
 
     def _session(self) -> None:
         """One stretch with a database and a broker."""
         self._store.connect()
         source = self._open()
-        outbox = Outbox(self._connect)
+        outbox = AmqpOutbox(self._connect)
         committer = Committer(self._store, source.wake, time.monotonic, self._reporter.error)
         self._log.info("consuming", queues=sorted(self._lane.queues))
         self._has_worked = True
@@ -131,7 +137,7 @@ class Worker:
             outbox.close()
             source.close()
 
-    def _open(self) -> Source:
+    def _open(self) -> AmqpSource:
         """The topology declared, and its queues consumed, on the first host that takes us."""
         settings = self._settings
         connection = self._connect()
@@ -144,10 +150,10 @@ class Worker:
         hosts = parameters(amqp_url, heartbeat=settings.heartbeat_seconds, name=self._name)
         for host in hosts[:-1]:
             with contextlib.suppress(BrokerUnavailable):
-                return Source(host, self._lane.queues, self._generation, self._signals)
-        return Source(hosts[-1], self._lane.queues, self._generation, self._signals)
+                return AmqpSource(host, self._lane.queues, self._generation, self._signals)
+        return AmqpSource(hosts[-1], self._lane.queues, self._generation, self._signals)
 
-    def _pipeline(self, source: Source, outbox: Outbox, committer: Committer) -> Pipeline:
+    def _pipeline(self, source: AmqpSource, outbox: AmqpOutbox, committer: Committer) -> Pipeline:
         settings = self._settings
         return Pipeline(
             source=source,
@@ -163,17 +169,17 @@ class Worker:
             heartbeat=settings.heartbeat_seconds,
             drain_seconds=settings.drain_seconds,
             observe=self._observed,
-            tick=lambda inflight: self._tick(inflight, committer.paused),
+            tick=lambda inflight, why: self._tick(inflight, committer.paused, why),
         )
 
     def _observed(self, committed: Committed) -> None:
         self._reporter.observe(committed)
         self._observe(committed)
 
-    def _tick(self, inflight: int, paused: str) -> None:
+    def _tick(self, inflight: int, paused: str, why: str) -> None:
         if self._stop.is_set():
             self._reporter.state("draining")
-        self._reporter.tick(inflight, paused)
+        self._reporter.tick(inflight, paused, why)
 
     def _connect(self) -> Any:
         heartbeat = self._settings.heartbeat_seconds
@@ -192,11 +198,6 @@ class Worker:
         else:
             if made:
                 self._log.info("partitions made", partitions=made)
-
-
-def backoff(attempt: int, longest: float = 10.0) -> float:
-    """Seconds to wait before try number `attempt`: full jitter, so that a fleet does not come back as one."""
-    return random.uniform(0.05, min(longest, 0.2 * 2.0 ** min(attempt, 16)))
 
 
 def run_worker(

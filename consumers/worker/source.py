@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from consumers.delivery import Delivery
 from consumers.errors import BrokerUnavailable
 from consumers.runtime.signals import SignalInbox
 from consumers.worker.intake import taken_in
+from consumers.worker.settle import acknowledge
 
 OPEN_SECONDS: Final = 15.0
 """How long the broker may take over each step of opening and closing."""
@@ -26,8 +28,8 @@ HELD_BYTES: Final = 4 * 1024 * 1024
 """Payload bytes that are taken in at most (and one turn of the loop more) before the first `poll`."""
 
 
-class Source:
-    """Consumes `queues` (name -> prefetch) on one channel of a connection of its own.
+class AmqpSource:
+    """A Source of `queues` (name -> prefetch), consumed on one channel of a connection of its own.
 
     pika's SelectConnection, whose loop is turned here by hand, with deliveries put together by our own
     `DeliveringConnection`: as readable to the caller as a BlockingConnection. `generation` tells this
@@ -47,6 +49,10 @@ class Source:
         self._queues: dict[str, str] = {}
         self._answered: set[str] = set()
         self._lost: str = ""
+        self._closed = False
+        self._stopping = False
+        self._prefetch = dict(queues)
+        self._extra: Counter[str] = Counter()
         self._connection = DeliveringConnection(
             parameters,
             on_open_error_callback=lambda _, error: self._lose(f"can't connect to RabbitMQ: {error!r}"),
@@ -54,6 +60,13 @@ class Source:
         )
         self._loop = self._connection.ioloop
         self._loop.activate_poller()
+        try:
+            self._open(queues, signals)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, queues: Mapping[str, int], signals: SignalInbox | None) -> None:
         if signals is not None:
             self._loop.add_handler(signals.fileno(), lambda *_: signals.take(), self._loop.READ)
         self._turn_until(lambda: self._connection.is_open)
@@ -65,7 +78,6 @@ class Source:
         self._wanted = len(queues)
         self._to_consume = list(queues.items())
         self._uncancelled: set[str] = set()
-        self._stopping = False
         self._consume_next()
         # The broker delivers from the first queue on, and its answer for the next comes after that: what is large
         # is not read to its end here, but as the caller polls, who knows how much he can hold.
@@ -87,6 +99,24 @@ class Source:
         """Make a waiting `poll` return now. The one method another thread may call."""
         self._loop.add_callback_threadsafe(lambda: None)
 
+    def acknowledge(self, deliveries: Iterable[Delivery], *, whole_prefix: bool) -> None:
+        """Ack those of this channel."""
+        tags = [each.tag for each in deliveries if each.generation == self.generation]
+        acknowledge(self.channel, tags, whole_prefix=whole_prefix)
+
+    def make_room(self, queue: str, held: int) -> None:
+        """Consume once more where half of what is taken at a time is held: each consumer has its own prefetch."""
+        prefetch = self._prefetch[queue]
+        # While queues are still being consumed, a prefetch set here could be taken for the next one's.
+        if self._stopping or not self._consuming or held < prefetch * (self._extra[queue] + 0.5):
+            return
+        self._extra[queue] += 1
+        tag = f".{self._extra[queue]}"
+        try:
+            self.channel.basic_qos(prefetch_count=prefetch, callback=lambda _: self._consume(queue, tag))
+        except (pika.exceptions.AMQPError, OSError) as error:
+            raise BrokerUnavailable(f"lost RabbitMQ: {error!r}") from error
+
     def stop_consuming(self) -> None:
         """Ask for no more deliveries; what is under way is still polled, and can be settled."""
         self._stopping = True
@@ -105,10 +135,13 @@ class Source:
 
     def close(self) -> None:
         """Give back what is unacked, and leave."""
+        if self._closed:
+            return
+        self._closed = True
         with contextlib.suppress(pika.exceptions.AMQPError, OSError, BrokerUnavailable):
-            if self._connection.is_open:
+            if not (self._connection.is_closing or self._connection.is_closed):
                 self._connection.close()
-                self._turn_until(lambda: self._connection.is_closed)
+            self._turn_until(lambda: self._connection.is_closed, bear_loss=True)
         self._loop.close()
 
     @property
@@ -126,24 +159,26 @@ class Source:
             # Without a global flag the prefetch holds for the consumers that come after it.
             self.channel.basic_qos(prefetch_count=prefetch, callback=lambda _: self._consume(queue))
 
-    def _consume(self, queue: str) -> None:
+    def _consume(self, queue: str, extra: str = "") -> None:
         if self._stopping:
             return
-        tag = f"{queue}.{self.generation}"
+        tag = f"{queue}.{self.generation}{extra}"
         self._queues[tag] = queue
         self.channel.basic_consume(queue, self._on_message, consumer_tag=tag, callback=partial(self._on_consuming, tag))
 
     def _on_consuming(self, tag: str, _answer: Any) -> None:
-        self._answered.add(tag)
-        self._consume_next()
+        if not self._consuming:
+            self._answered.add(tag)
+            self._consume_next()
 
     def _on_cancelled(self, tag: str, _answer: Any) -> None:
         self._uncancelled.discard(tag)
 
-    def _turn_until(self, done: Callable[[], bool]) -> None:
+    def _turn_until(self, done: Callable[[], bool], *, bear_loss: bool = False) -> None:
+        """`bear_loss`: go on though the channel is gone, as it is once we have said goodbye."""
         deadline = time.monotonic() + OPEN_SECONDS
         while not done():
-            if self._lost:
+            if self._lost and not bear_loss:
                 raise BrokerUnavailable(self._lost)
             if time.monotonic() > deadline:
                 raise BrokerUnavailable(f"RabbitMQ did not answer within {OPEN_SECONDS:g} s")

@@ -8,8 +8,9 @@ from typing import Any
 import pika
 
 from consumers.store.writer import Writer
+from consumers.worker import pipeline
 from consumers.worker.committer import Committer
-from consumers.worker.process import pipeline, settle
+from consumers.worker.source import AmqpSource
 from ingest.cli import main
 from ingest.http.outcome import QUEUED
 from ingest.publisher import connection
@@ -23,7 +24,7 @@ def ack_before_commit() -> None:
         submit = Committer.submit
 
         def acked_first(committer: Committer, batch: Any) -> None:
-            settle.acknowledge(self.source, [item.delivery for item in batch.items], whole_prefix=True)
+            honest_ack(self.source, [item.delivery for item in batch.items], whole_prefix=True)
             submit(committer, batch)
 
         Committer.submit = acked_first  # type: ignore[method-assign]
@@ -31,7 +32,8 @@ def ack_before_commit() -> None:
 
     honest_run = pipeline.Pipeline.run
     pipeline.Pipeline.run = run  # type: ignore[method-assign]
-    pipeline.acknowledge = lambda *_, **__: None
+    honest_ack = AmqpSource.acknowledge
+    AmqpSource.acknowledge = lambda *_, **__: None  # type: ignore[method-assign]
 
 
 def without_mandatory() -> None:

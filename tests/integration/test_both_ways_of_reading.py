@@ -17,7 +17,7 @@ from consumers.broker.connection import parameters
 from consumers.broker.frames import Frames
 from consumers.delivery import Delivery
 from consumers.runtime.signals import SignalInbox
-from consumers.worker.source import HELD_BYTES, Source
+from consumers.worker.source import HELD_BYTES, AmqpSource
 from ingest.http.outcome import QUEUED, Outcome
 from ingest.publisher.connection import hosts
 from ingest.publisher.publisher import Publisher
@@ -44,7 +44,7 @@ def channel(
         yield channel
 
 
-def received(source: Source, count: int) -> list[Delivery]:
+def received(source: AmqpSource, count: int) -> list[Delivery]:
     found: list[Delivery] = []
     for _ in range(100):
         found += source.poll(0.1)
@@ -59,7 +59,7 @@ def test_a_source_gives_the_same_deliveries(channel: BlockingChannel, amqp_url: 
     for body in BODIES:
         channel.basic_publish(CHEF_EXCHANGE, "erchef.action", body, properties)
     (host,) = parameters(amqp_url, heartbeat=30, name="test")
-    source = Source(host, {ACTIONS: 10}, 1)
+    source = AmqpSource(host, {ACTIONS: 10}, 1)
     try:
         found = received(source, len(BODIES))
     finally:
@@ -77,7 +77,7 @@ def test_a_source_gives_the_same_deliveries(channel: BlockingChannel, amqp_url: 
 def test_a_source_that_is_open_consumes_every_queue(channel: BlockingChannel, amqp_url: str, queues: list[str]) -> None:
     """A worker says that it consumes once it has its source: the broker must know each of its consumers by then."""
     (host,) = parameters(amqp_url, heartbeat=30, name="test")
-    source = Source(host, dict.fromkeys(queues, 10), 1)
+    source = AmqpSource(host, dict.fromkeys(queues, 10), 1)
     try:
         assert [channel.queue_declare(each, passive=True).method.consumer_count for each in queues] == [1] * len(queues)
     finally:
@@ -90,7 +90,7 @@ def test_a_source_takes_in_no_more_than_it_may_before_it_is_asked(channel: Block
         channel.basic_publish(CHEF_EXCHANGE, "erchef.action", bytes([number]) * MB)
     (host,) = parameters(amqp_url, heartbeat=30, name="test")
     queues = {ACTIONS: 2000, RUNS: 10, PINGS: 10}
-    source = Source(host, queues, 1)
+    source = AmqpSource(host, queues, 1)
     try:
         found = source.poll(0)
         assert sum(len(each.message.payload) for each in found) <= HELD_BYTES + 2 * MB
@@ -117,7 +117,7 @@ def test_a_signal_ends_a_poll_that_waits(channel: BlockingChannel, amqp_url: str
     signals = SignalInbox([signal.SIGUSR1])
     taken: list[int] = []
     monitored = SimpleNamespace(fileno=signals.fileno, take=lambda: taken.extend(signals.take()))
-    source = Source(host, {ACTIONS: 10}, 1, monitored)  # type: ignore[arg-type]
+    source = AmqpSource(host, {ACTIONS: 10}, 1, monitored)  # type: ignore[arg-type]
     try:
         os.kill(os.getpid(), signal.SIGUSR1)
         assert source.poll(5) == []

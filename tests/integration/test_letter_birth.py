@@ -157,13 +157,14 @@ def test_a_run_end_without_its_start_waits_and_then_is_a_letter(place: Place) ->
 
 
 def test_an_outage_of_the_database_makes_no_letter(place: Place) -> None:
-    """Read-only, the database refuses every row, and none of them is at fault."""
+    """Read-only, the database refuses every row, and none of them is at fault: none is taken before it can be kept."""
     name = place.one("SELECT current_database()")
     with psycopg.connect(place.database_url, autocommit=True) as connection:
         connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
     place.publish([action()])
-    with place.consuming():
-        until(lambda: place.messages("ingest.actions") == 0, "it was taken", 60)
+    with place.consuming() as worker:
+        until(lambda: "read-only" in place.log(worker), "the worker says what it waits for", 60)
+        assert place.messages("ingest.actions") == 1
         with psycopg.connect(place.database_url, autocommit=True) as connection:
             connection.execute(b"SET default_transaction_read_only = off")
             connection.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only".encode())

@@ -21,7 +21,7 @@ from throwaway_ca import Pair, ThrowawayCA
 from consumers.broker.connection import connect
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from consumers.runtime.failpoints import from_environment
-from consumers.store.store import Store
+from consumers.store.store import PostgresStore
 from ingest.local.stack import LocalStack
 from ingest.soak.ports import free_port
 from ingest.soak.system import until
@@ -207,7 +207,7 @@ def _ssl_is_on(url: str) -> bool:
 def test_the_database_over_tls(secured_database: str, ca: ThrowawayCA, other_ca: ThrowawayCA) -> None:
     """`sslmode=verify-full` reaches worker and shim: the right CA and name connect, others do not."""
     right, other = (f"{secured_database}?sslmode=verify-full&sslrootcert={each.file}" for each in (ca, other_ca))
-    store = Store(Settings(database_url=right), "test", from_environment({}))
+    store = PostgresStore(Settings(database_url=right), "test", from_environment({}))
     store.connect()
     store.close()
     path = "/actions/b576b4a2-7b2a-43b8-b385-d6281e9a139e"
@@ -215,7 +215,7 @@ def test_the_database_over_tls(secured_database: str, ca: ThrowawayCA, other_ca:
         assert shim.http.get(path).status_code == 404
     for wrong in (other, right.replace("127.0.0.1", "localhost")):
         with pytest.raises((StoreUnavailable, Misconfigured)) as caught:
-            Store(Settings(database_url=wrong), "test", from_environment({})).connect()
+            PostgresStore(Settings(database_url=wrong), "test", from_environment({})).connect()
         assert (urlsplit(secured_database).password or "?") not in str(caught.value)
     with serving(NOBODY, other, connected=False) as shim:
         assert shim.http.get(path).status_code == 503

@@ -34,6 +34,7 @@ class Place:
         self.amqp_url = amqp_url
         self.database_url = database_url
         self._state = state
+        self._logs: dict[int, Path] = {}
         connection = connect(amqp_url, heartbeat=30, name="test")
         declare(connection)
         connection.close()
@@ -110,6 +111,10 @@ class Place:
         with self._running(argv, settings):
             yield
 
+    def log(self, process: subprocess.Popen[bytes]) -> str:
+        """What a process of ours has logged so far."""
+        return self._logs[process.pid].read_text()
+
     @contextmanager
     def _running(self, argv: list[str], settings: Mapping[str, object]) -> Iterator[subprocess.Popen[bytes]]:
         log = self._state / f"{uuid.uuid4()}.log"
@@ -117,6 +122,7 @@ class Place:
             process = subprocess.Popen(
                 argv, env=self.environment(**settings), stdout=out, stderr=out, start_new_session=True
             )
+        self._logs[process.pid] = log
         try:
             yield process
             process.send_signal(signal.SIGTERM)

@@ -15,7 +15,7 @@ from consumers.database.copy import copy_text
 from consumers.database.errors import blame
 from consumers.runtime.failpoints import Failpoint, from_environment
 from consumers.supervisor.supervisor import worker_command
-from consumers.worker.process import backoff
+from consumers.worker.committer import backoff
 from schemas.kinds.rows import ActionRow, ResourceRow
 from schemas.settings import ConfigError
 

@@ -1,0 +1,228 @@
+"""Source, Store and Outbox on plain values, for whoever wants to run the worker's loop without servers."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from consumers.delivery import Delivery, Judged, becomes_letter
+from consumers.errors import BrokerUnavailable, StoreUnavailable
+from schemas.message import HEADER_RETRIES
+from schemas.topology import QUARANTINE, RUNS
+from schemas.validation.judge import Candidate
+from schemas.verdict import Conflict, Created, Invalid, Verdict
+
+Rows = Mapping[tuple[str, str], object]
+Rule = Callable[[Candidate, Rows], Verdict]
+"""A candidate and what is stored, by kind and id -> its verdict."""
+
+
+@dataclass(slots=True)
+class MemoryBroker:
+    """Queues of deliveries (their tags and generations mean nothing here), each with how often it has come before."""
+
+    queues: dict[str, deque[tuple[Delivery, int]]] = field(default_factory=lambda: defaultdict(deque))
+    delayed: list[Delivery] = field(default_factory=list)
+    replies: list[tuple[str, Verdict]] = field(default_factory=list)
+    """Correlation ids and what their shims were told."""
+    down: bool = False
+    blocked: bool = False
+    """An alarm: it gives, and takes nothing."""
+
+    def put(self, delivery: Delivery) -> None:
+        """At the end of the queue that it names."""
+        self.queues[delivery.queue].append((delivery, 0))
+
+    def end_delay(self) -> None:
+        """What waited in the delay queue comes back."""
+        for delivery in self.delayed:
+            self.put(delivery)
+        self.delayed.clear()
+
+    def take(self) -> None:
+        """Raise as a broker that takes no message."""
+        if self.down:
+            raise BrokerUnavailable("the broker is down")
+        if self.blocked:
+            raise BrokerUnavailable("the broker blocks publishers (memory or disk alarm)")
+
+
+class MemorySource:
+    """A Source of a MemoryBroker's queues (name -> prefetch); `sleep` is called with the seconds that a poll waits."""
+
+    def __init__(
+        self,
+        broker: MemoryBroker,
+        queues: Mapping[str, int],
+        generation: int = 1,
+        sleep: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        self.generation = generation
+        self.stopped = False
+        self._broker = broker
+        self._room = dict(queues)
+        self._prefetch = dict(queues)
+        self._sleep = sleep
+        self._tag = 0
+        self._unacked: dict[int, tuple[Delivery, int]] = {}
+        self._closed = False
+
+    def poll(self, timeout: float) -> list[Delivery]:
+        """What the queues have, within their prefetch."""
+        self._require()
+        found = self._taken()
+        if not found and timeout > 0:
+            self._sleep(timeout)
+            self._require()
+            found = self._taken()
+        return found
+
+    def wake(self) -> None:
+        """Nobody sleeps."""
+
+    def acknowledge(self, deliveries: Iterable[Delivery], *, whole_prefix: bool) -> None:
+        """Forget them."""
+        self._require()
+        tags = [each.tag for each in deliveries if each.generation == self.generation]
+        if whole_prefix and tags:
+            tags = [tag for tag in self._unacked if tag <= max(tags)]
+        for tag in tags:
+            del self._unacked[tag]
+
+    def make_room(self, queue: str, held: int) -> None:
+        """Take more of a queue at a time."""
+        if held >= self._room[queue] - self._prefetch[queue] / 2:
+            self._room[queue] += self._prefetch[queue]
+
+    def stop_consuming(self) -> None:
+        """Nothing is under way here, ever."""
+        self._require()
+        self.stopped = True
+
+    def close(self) -> None:
+        """Give back, in front and in order, what is unacknowledged."""
+        for delivery, count in reversed(self._unacked.values()):
+            self._broker.queues[delivery.queue].appendleft((delivery, count + 1))
+        self._unacked.clear()
+        self._closed = True
+
+    def _require(self) -> None:
+        if self._broker.down or self._closed:
+            raise BrokerUnavailable("the broker is down")
+
+    def _taken(self) -> list[Delivery]:
+        found: list[Delivery] = []
+        in_hand = Counter(each.queue for each, _ in self._unacked.values())
+        for queue, room in self._room.items():
+            waiting = self._broker.queues[queue]
+            while not self.stopped and waiting and in_hand[queue] < room:
+                delivery, count = waiting.popleft()
+                in_hand[queue] += 1
+                self._tag += 1
+                self._unacked[self._tag] = (delivery, count)
+                found.append(_delivered(delivery, self._tag, self.generation, count))
+        return found
+
+
+class MemoryOutbox:
+    """An Outbox that leads back into its MemoryBroker."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+
+    def reply(self, verdicts: Iterable[tuple[Delivery, Verdict]]) -> None:
+        """Note what is told to whom."""
+        if not (self._broker.down or self._broker.blocked):
+            self._broker.replies += [
+                (each.correlation_id, verdict) for each, verdict in verdicts if each.reply_to and each.correlation_id
+            ]
+
+    def quarantine(self, delivery: Delivery) -> None:
+        """A new message in the quarantine queue."""
+        self._broker.take()
+        self._broker.put(msgspec.structs.replace(delivery, queue=QUARANTINE))
+
+    def delay(self, delivery: Delivery) -> None:
+        """A new message, which `end_delay` brings back."""
+        self._broker.take()
+        headers = {**delivery.headers, HEADER_RETRIES: delivery.retries + 1}
+        self._broker.delayed.append(msgspec.structs.replace(delivery, queue=RUNS, headers=headers))
+
+    def tick(self) -> None:
+        """No heart beats here."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def first_wins(candidate: Candidate, rows: Rows) -> Verdict:
+    """An id is taken once, by its kind's first row with it."""
+    kept = rows.get((candidate.kind, candidate.row[0]), candidate.row)
+    path = f"/{candidate.kind}/{candidate.row[0]}"
+    if kept is candidate.row:
+        return Created(path, duplicate=(candidate.kind, candidate.row[0]) in rows)
+    return Created(path, duplicate=True) if kept == candidate.row else Conflict({"id": "another one has it"})
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """A Store of rows, by kind and id (every kind's first column), and of letters, by message."""
+
+    rule: Rule = first_wins
+    fault: StoreUnavailable | None = None
+    """The outage there is, if there is one."""
+    torn: bool = False
+    """The next commit succeeds, and its answer is lost."""
+    rows: dict[tuple[str, str], object] = field(default_factory=dict)
+    letters: list[tuple[bytes, Verdict]] = field(default_factory=list)
+    commits: int = 0
+
+    def connect(self) -> None:
+        """Nothing to do, but in an outage."""
+        if self.fault is not None:
+            raise self.fault
+
+    def commit(self, items: Sequence[Judged]) -> list[Verdict]:
+        """Rows and letters, all at once."""
+        self.connect()
+        rows, letters, verdicts = dict(self.rows), list(self.letters), []
+        for item in items:
+            verdict = self._verdict(item, rows)
+            verdicts.append(verdict)
+            if isinstance(verdict, Created) and isinstance(item.judgement, Candidate):
+                rows.setdefault((item.judgement.kind, item.judgement.row[0]), item.judgement.row)
+            letter = (item.delivery.message.payload, verdict)
+            if becomes_letter(verdict) and letter not in letters:
+                letters.append(letter)
+        self.rows, self.letters, self.commits = rows, letters, self.commits + 1
+        if self.torn:
+            self.torn = False
+            raise StoreUnavailable("the connection was lost at COMMIT")
+        return verdicts
+
+    def make_partitions(self) -> list[str]:
+        """There are none."""
+        self.connect()
+        return []
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _verdict(self, item: Judged, rows: Rows) -> Verdict:
+        judgement = item.judgement
+        if not isinstance(judgement, Candidate):
+            return judgement
+        try:
+            uuid.UUID(str(judgement.row[0]))
+        except ValueError:
+            return Invalid("database", "refused", {"id": "is no uuid"}, "22P02")
+        return self.rule(judgement, rows)
+
+
+def _delivered(delivery: Delivery, tag: int, generation: int, count: int) -> Delivery:
+    headers = {**delivery.headers, "x-delivery-count": count} if count else delivery.headers
+    return msgspec.structs.replace(delivery, tag=tag, generation=generation, headers=headers)

@@ -1,0 +1,113 @@
+"""What the loop stands on, as contracts: a Source of deliveries, a Store that commits them, an Outbox that sends on.
+
+`memory` keeps them on plain values; RabbitMQ and PostgreSQL keep them in AmqpSource, PostgresStore and AmqpOutbox.
+The tests in tests/contract hold both to every sentence here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from consumers.delivery import Delivery, Judged
+from schemas.verdict import Verdict
+
+
+class Source(Protocol):
+    """The worker's inbox: every message of its queues comes once, and comes again unless it is acknowledged.
+
+    A queue gives its prefetch of unacknowledged deliveries at most, oldest first, `tag` counting up from 1. What is
+    unacknowledged when the source closes, or its owner dies, goes back, and its `deliveries` is one more then.
+    All but `wake` belong to one thread, and all but `wake`, `stopped` and `close` raise BrokerUnavailable once
+    the broker is gone.
+    """
+
+    @property
+    def generation(self) -> int:
+        """Tells this source's tags from an older one's."""
+        ...
+
+    def poll(self, timeout: float) -> list[Delivery]:
+        """What has come, waiting up to `timeout` seconds for the first; heartbeats go on while it is called."""
+        ...
+
+    def wake(self) -> None:
+        """Make a waiting `poll` return now; any thread may."""
+        ...
+
+    def acknowledge(self, deliveries: Iterable[Delivery], *, whole_prefix: bool) -> None:
+        """These never come again. Those of an older generation are left: the broker has them back already.
+
+        `whole_prefix`: nothing older is in hand, so that everything up to the youngest is meant.
+        """
+        ...
+
+    def make_room(self, queue: str, held: int) -> None:
+        """`held` deliveries of a queue stay in hand for long: go on with as many others as its prefetch, or half."""
+        ...
+
+    def stop_consuming(self) -> None:
+        """Ask for no more; what is under way is still polled, and can be acknowledged."""
+        ...
+
+    @property
+    def stopped(self) -> bool:
+        """After `stop_consuming`: nothing more is under way."""
+        ...
+
+    def close(self) -> None:
+        """Give back what is unacknowledged, and leave; raises nothing, and may be called twice."""
+        ...
+
+
+class Store(Protocol):
+    """Keeps what is committed. Not for two threads at once."""
+
+    def connect(self) -> None:
+        """Be ready to commit: the database answers and can be written to, or StoreUnavailable or Misconfigured."""
+        ...
+
+    def commit(self, items: Sequence[Judged]) -> list[Verdict]:
+        """All in one transaction, rows and letters, a verdict each, in order; returns only once it is committed.
+
+        The same message again is the same row, `Created(duplicate=True)`; the same id with other content is a
+        Conflict and a letter. An Invalid is a letter. One row's refusal is its own Invalid, and spares its batch.
+        Raises StoreUnavailable: nothing was committed, or it is not known; the same items may be committed again.
+        Raises Misconfigured: a person has to change something.
+        """
+        ...
+
+    def make_partitions(self) -> list[str]:
+        """Prepare the months to come; what was made. Raises as `commit`."""
+        ...
+
+    def close(self) -> None:
+        """Leave; `connect` comes back."""
+        ...
+
+
+class Outbox(Protocol):
+    """What leaves the worker: answers, which may be lost, and moves, which may not."""
+
+    def reply(self, verdicts: Iterable[tuple[Delivery, Verdict]]) -> None:
+        """Tell whoever waits for these; best effort, raises nothing: who hears nothing answers 202, which is true."""
+        ...
+
+    def quarantine(self, delivery: Delivery) -> None:
+        """Have a suspect in the quarantine queue, bytes and envelope unchanged; returns once the broker has it.
+
+        Raises BrokerUnavailable where it did not take it, or that is not known: the delivery is still ours then.
+        """
+        ...
+
+    def delay(self, delivery: Delivery) -> None:
+        """Have a run end come again after the delay, with one more of its `retries`. Raises as `quarantine`."""
+        ...
+
+    def tick(self) -> None:
+        """Keep the connection alive; call it often, it never waits."""
+        ...
+
+    def close(self) -> None:
+        """Leave the broker."""
+        ...

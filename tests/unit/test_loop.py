@@ -1,0 +1,259 @@
+"""The laws of the worker's loop, on plain values: nothing waits, and an hour of outage takes a millisecond."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from loop_support import World, delivery, new_id
+
+from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
+from schemas.topology import ACTIONS, QUARANTINE, RUNS
+from schemas.verdict import Created, UnknownRun, WaitsForRun
+
+HOUR = 3600.0
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def suspects(world, count):
+    """Messages that have come twice before; their payloads."""
+    sent = [delivery() for _ in range(count)]
+    world.broker.queues[ACTIONS].extend((each, 2) for each in sent)
+    return [each.message.payload for each in sent]
+
+
+def test_nothing_is_acked_before_its_commit(world, monkeypatch):
+    """Whatever the broker forgets is a row, a letter, or in another queue by then."""
+    sent = world.put(50) + world.put(1, payload="bad")
+    pipeline = world.open()
+    honest = world.source.acknowledge
+
+    def acknowledge(deliveries, *, whole_prefix):
+        before = dict(world.source._unacked)
+        honest(deliveries, whole_prefix=whole_prefix)
+        kept = world.stored() | {payload for payload, _ in world.store.letters}
+        forgotten = {before[tag][0].message.payload for tag in before.keys() - world.source._unacked.keys()}
+        assert forgotten <= kept
+
+    monkeypatch.setattr(world.source, "acknowledge", acknowledge)
+    world.on_sleep = lambda number: setattr(world, "stopping", number > 30)
+    world.run(pipeline)
+    assert world.stored() == set(sent) - {b"bad"}
+    assert world.waiting() == []
+
+
+def test_a_drain_loses_nothing_and_takes_no_more(world):
+    """What was received is stored and acked before it ends; what was not waits for others, uncounted."""
+    sent = world.put(50)
+    world.on_sleep = lambda number: setattr(world, "stopping", number >= 2)
+    world.run()
+    left = world.waiting()
+    assert [count for _, count in left] == [0] * len(left)
+    assert 0 < len(left) < 50
+    assert world.stored() == set(sent) - {payload for payload, _ in left}
+
+
+def test_a_hurried_end_finishes_the_commit_under_way_and_gives_back_the_rest(world):
+    """Settled what is committed; counted once more what was only in hand."""
+    sent = world.put(20)
+
+    def hurry(_):
+        world.hurrying = bool(world.desk.work)
+
+    world.on_sleep = hurry
+    world.run()
+    # It hears of it when it wakes: the first commit is done then, and the second under way.
+    assert world.stored() == set(sent[:10])
+    assert world.waiting() == [(payload, 1) for payload in sent[10:]]
+
+
+def test_a_drain_in_an_outage_ends_after_its_time_and_gives_all_back(world):
+    """A worker that is told to go does not wait for the database longer than it may."""
+    sent = world.put(20)
+    world.store.fault = StoreUnavailable("down")
+    world.on_sleep = lambda number: setattr(world, "stopping", number >= 10)
+    with pytest.raises(StoreUnavailable):
+        world.run()
+    assert world.now < 60
+    assert world.waiting() == [(payload, 1) for payload in sent]
+    assert world.store.rows == {}
+
+
+def test_an_outage_is_sat_out_with_the_batch_in_hand_however_long(world):
+    """Nothing is given back, counted or made a letter in an hour of it, and all is stored once it is over."""
+    sent = world.put(50)
+    world.store.fault = StoreUnavailable("read-only")
+
+    def end_of_outage():
+        if world.now > HOUR:
+            world.store.fault = None
+        return len(world.store.rows) == 50
+
+    world.run_until(end_of_outage)
+    assert world.stored() == set(sent)
+    assert world.store.letters == []
+    assert world.generation == 1
+    assert world.waiting() == []
+
+
+def test_a_commit_whose_answer_is_lost_is_made_again_and_is_the_same(world):
+    """Not known is as not done: the second time it is a duplicate."""
+    sent = world.put(5)
+    world.store.torn = True
+    world.run_until(lambda: bool(world.committed))
+    assert world.stored() == set(sent)
+    assert world.committed[0].verdicts == [Created(f"/action/{each.decode()}", duplicate=True) for each in sent]
+
+
+def test_what_a_person_must_change_ends_the_loop_and_gives_all_back(world, monkeypatch):
+    """Trying again would not help."""
+    sent = world.put(3)
+    monkeypatch.setattr(type(world.store), "commit", lambda *_: (_ for _ in ()).throw(Misconfigured("no table")))
+    with pytest.raises(Misconfigured):
+        world.run()
+    assert world.waiting() == [(payload, 1) for payload in sent]
+
+
+def test_a_full_hand_reads_no_more_but_for_heartbeats():
+    """While a commit is under way and the bytes are many, the socket is left alone for a quarter heartbeat."""
+    world = World(max_bytes=100, heartbeat=40.0, prefetch=1000)
+    world.put(200)
+    pipeline = world.open()
+    polled, honest = [], world.source.poll
+
+    def poll(timeout):
+        full = world.committer.busy and pipeline.batcher.bytes + 5 * 36 >= 100
+        polled.append((world.now, full, timeout))
+        return honest(timeout)
+
+    world.source.poll = poll
+    world.slow_commits = True
+    world.on_sleep = lambda number: setattr(world, "hurrying", number > 100)
+    world.run(pipeline)
+    times = [now for now, full, _ in polled if full]
+    assert len(times) > 5
+    assert all(timeout == 0 for _, full, timeout in polled if full)
+    assert all(later - earlier >= 10 for earlier, later in itertools.pairwise(times))
+
+
+def test_a_run_end_that_waits_for_its_start_is_moved_and_nobody_is_told(world):
+    """It comes back after the delay, one retry older; its neighbours are answered."""
+    world.store.rule = lambda candidate, rows: (
+        WaitsForRun("r", "not yet") if candidate.kind == "run_end" else Created("/x")
+    )
+    world.broker.put(delivery(queue=RUNS, kind="run_end"))
+    world.broker.put(delivery(new_id(), waits=True))
+    world.run_until(lambda: bool(world.broker.delayed))
+    assert [each.retries for each in world.broker.delayed] == [1]
+    assert [verdict for _, verdict in world.broker.replies] == [Created("/x")]
+    assert world.waiting(RUNS) == world.waiting(ACTIONS) == []
+
+
+def test_an_answer_is_sent_only_for_what_is_committed(world):
+    """201 means committed: in an outage nobody is told anything."""
+    world.broker.put(delivery(new_id(), waits=True))
+    world.store.fault = StoreUnavailable("down")
+    told_early = []
+
+    def heal():
+        told_early.extend(world.broker.replies if world.store.fault else [])
+        if world.now > HOUR:
+            world.store.fault = None
+        return bool(world.broker.replies)
+
+    world.run_until(heal)
+    assert told_early == []
+
+
+def test_suspects_leave_the_crowd_and_their_neighbours_stay(world):
+    """Seen for the third time, a message goes where it can do harm to itself alone."""
+    bad, good = suspects(world, 3), world.put(7)
+    world.run_until(lambda: len(world.store.rows) == 7)
+    assert world.waiting(QUARANTINE) == [(payload, 0) for payload in bad]
+    assert world.stored() == set(good)
+    assert world.waiting() == []
+
+
+def test_a_suspect_that_cannot_be_moved_stays_in_hand_and_the_others_go_on(world):
+    """Through an hour of alarm: nothing is given back, the worker says why, and it leaves once it can."""
+    good, bad = world.put(10), suspects(world, 3)
+    good += world.put(200)
+    world.broker.blocked = True
+    others_were_first = []
+
+    def end_of_alarm():
+        if world.now > HOUR and world.broker.blocked:
+            others_were_first.append(len(world.store.rows))
+            world.broker.blocked = False
+        return len(world.broker.queues[QUARANTINE]) == 3
+
+    world.run_until(end_of_alarm)
+    assert others_were_first == [210]
+    assert world.stored() == set(good)
+    assert world.waiting(QUARANTINE) == [(payload, 0) for payload in bad]
+    assert world.waiting() == []
+    assert world.generation == 1
+    assert any("alarm" in why and inflight >= 3 for inflight, why in world.ticks)
+    assert world.ticks[-1][1] == ""
+
+
+def test_more_suspects_than_a_worker_takes_at_a_time_do_not_stop_the_others(world):
+    """Two workers were killed in the alarm: their whole prefetch is suspect, and lies before everything else."""
+    bad, good = suspects(world, 130), world.put(50)
+    world.broker.blocked = True
+    world.run_until(lambda: len(world.store.rows) == 50)
+    assert world.stored() == set(good)
+    assert world.waiting() == [(payload, 3) for payload in bad]
+    world.broker.blocked = False
+    world.run_until(lambda: len(world.broker.queues[QUARANTINE]) == 130)
+    assert world.waiting() == []
+
+
+def test_a_run_end_that_cannot_be_delayed_yet_stays_in_hand(world):
+    """Its batch is settled without it, and it goes once the alarm is over."""
+    world.store.rule = lambda candidate, rows: (
+        WaitsForRun("r", "not yet") if candidate.kind == "run_end" else Created("/x")
+    )
+    world.broker.put(delivery(queue=RUNS, kind="run_end"))
+    world.put(5)
+    world.broker.blocked = True
+
+    def end_of_alarm():
+        if world.now > 60:
+            world.broker.blocked = False
+        return bool(world.broker.delayed)
+
+    world.run_until(end_of_alarm)
+    assert world.generation == 1
+    assert world.waiting(RUNS) == world.waiting() == []
+
+
+def test_what_is_in_hand_when_the_broker_goes_comes_again(world):
+    """Nothing is stored twice, and nothing is missing."""
+    sent = world.put(50)
+
+    def lose(number):
+        world.broker.down = number == 4
+
+    world.on_sleep = lose
+    with pytest.raises(BrokerUnavailable):
+        world.run()
+    world.broker.down = False
+    assert world.waiting()
+    world.run_until(lambda: len(world.store.rows) == 50)
+    assert world.stored() == set(sent)
+    assert world.waiting() == []
+
+
+def test_what_is_no_row_is_a_letter_and_is_answered(world):
+    """Refused, and a run end that nobody started: kept, told, and gone from the queue."""
+    world.store.rule = lambda candidate, rows: UnknownRun("r", "never started")
+    world.broker.put(delivery("bad one", waits=True))
+    world.broker.put(delivery("no run", kind="run_end", waits=True))
+    world.run_until(lambda: len(world.store.letters) == 2)
+    assert [correlation_id for correlation_id, _ in world.broker.replies] == ["bad one", "no run"]
+    assert world.waiting() == []

@@ -29,15 +29,8 @@ _READ_ALIKE: Final[dict[str, str]] = {
 """The server reports these to its client, and so a pooler gives each of its clients his own."""
 _GREETING_SECONDS: Final = 40.0
 
-SEALED: Final[Mapping[str, str]] = {
-    "hostaddr": "127.0.0.1",
-    "sslmode": "disable",
-    "gssencmode": "disable",
-    "channel_binding": "disable",
-    "target_session_attrs": "any",
-    "options": "",
-}
-"""What a private server's URL says besides the usual: it leaves nothing to the shell's PG* variables."""
+_SAID: Final = {"user", "password", "host", "port", "dbname"}
+_OWN_ADDRESS: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,11 +218,14 @@ def _values(settings: Mapping[str, str], *, local: bool = False) -> Mapping[str,
 
 
 def heeding(database_url: str) -> str:
-    """The URL; one that is sealed takes libpq's variables out of this process first: no URL can override PGSERVICE."""
-    if database_url.startswith("postgres") and SEALED.keys() <= conninfo_to_dict(database_url).keys():
-        for each in psycopg.pq.Conninfo.get_defaults():
-            if each.envvar:
-                os.environ.pop(each.envvar.decode(), None)
+    """The URL; one that says all of a server at 127.0.0.1, as a local stack's does, takes libpq's variables out of this
+    process first. The shell's are meant for other servers, and no URL can override PGSERVICE."""
+    if not unreadable(database_url):
+        given = conninfo_to_dict(database_url)
+        if given.keys() >= _SAID and given["host"] == _OWN_ADDRESS:
+            for each in psycopg.pq.Conninfo.get_defaults():
+                if each.envvar:
+                    os.environ.pop(each.envvar.decode(), None)
     return database_url
 
 

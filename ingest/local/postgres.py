@@ -8,10 +8,8 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlencode
 
 from consumers.database import statements
-from consumers.database.connection import SEALED
 from ingest.local import durable
 from ingest.local.processes import Account, Identity, Ledger, Process, ProcessFailed, end, identify, run
 
@@ -59,8 +57,6 @@ class Postgres:
         """`new_password`: the cluster may know another one than this."""
         self.folder = folder
         self.url = f"postgresql://{USER}:{password}@127.0.0.1:{port}/{DATABASE}"
-        # For whoever is started from a shell, whose PG* variables are meant for other servers.
-        self.sealed_url = f"{self.url}?{urlencode(SEALED)}"
         self._binaries = binaries
         self._password = password
         self._new_password = new_password

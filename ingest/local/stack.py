@@ -84,7 +84,7 @@ class LocalStack:
             raise
         urls = Urls(
             amqp_url or (self.rabbit.url if self.rabbit else ""),
-            database_url or (self.postgres.sealed_url if self.postgres else ""),
+            database_url or (self.postgres.url if self.postgres else ""),
         )
         self.state.publish(amqp_url=urls.amqp_url, database_url=urls.database_url)
         return urls

@@ -242,5 +242,5 @@ def test_a_private_server_takes_nothing_from_the_shell(
     assert servers.postgres is not None
     for name, value in shell.items():
         monkeypatch.setenv(name, value)
-    with session(servers.postgres.sealed_url, QUICK) as connection:
+    with session(servers.postgres.url, QUICK) as connection:
         assert connection.execute("SELECT now()::date = current_date").fetchone() == (True,)

@@ -1,0 +1,59 @@
+"""An account that may not declare what exists already works; one that lacks what is needed is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from consumers.broker.connection import connect
+from consumers.broker.declare import declare
+from consumers.errors import Misconfigured
+from ingest.diagnostics.broker import check_broker
+from ingest.local.stack import LocalStack
+from schemas.settings import Settings
+from schemas.topology import PINGS
+
+Grant = Callable[[str, str, str], str]
+
+
+@pytest.fixture
+def granted(amqp_url: str, servers: LocalStack) -> Iterator[Grant]:
+    """Gives the URL of a user with (configure, write, read) permissions on this test's vhost."""
+    rabbit = servers.rabbit
+    assert rabbit is not None
+    rabbit.ctl("add_user", "lowly", "secret")
+    parts = urlsplit(amqp_url)
+
+    def grant(configure: str, write: str, read: str) -> str:
+        rabbit.ctl("set_permissions", "-p", parts.path[1:], "lowly", configure, write, read)
+        return parts._replace(netloc=f"lowly:secret@{parts.hostname}:{parts.port}").geturl()
+
+    yield grant
+    rabbit.ctl("delete_user", "lowly")
+
+
+def test_what_is_there_need_not_be_declared(amqp_url: str, granted: Grant) -> None:
+    """All is looked at; what could not be compared is told. What is missing can't be made, and that is told too."""
+    owner = connect(amqp_url, heartbeat=30, name="test")
+    assert declare(owner) == []
+    connection = connect(granted("^$", ".*", ".*"), heartbeat=30, name="test")
+    assert "queue 'ingest.actions'" in declare(connection)
+    owner.channel().queue_delete(PINGS)
+    with pytest.raises(Misconfigured, match=rf"{PINGS}.*configure, write and read"):
+        declare(connection)
+    connection.close()
+    owner.close()
+
+
+def test_the_doctor_says_who_can_not_compare_and_who_can_not_reply(amqp_url: str, granted: Grant) -> None:
+    """Without the right to declare: a note. Without the right to reply: broken, for every POST waits in vain."""
+    owner = connect(amqp_url, heartbeat=30, name="test")
+    declare(owner)
+    owner.close()
+    url = granted("^$", "^(ingest.*|actions)$", ".*")
+    found = {each.check: each for each in check_broker(Settings(amqp_url=url)) if each.level != "ok"}
+    assert found["queue arguments"].level == "note"
+    assert "amq.default" in found["permission"].finding + found["permission"].remedy
+    assert {"queue arguments", "permission"} == set(found)

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import pika
 from pika.adapters.asyncio_connection import AsyncioConnection
-from pika.adapters.blocking_connection import BlockingConnection
+from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 from pika.exceptions import BodyTooLongError
 from pika.frame import decode_frame
 from pika.spec import (
@@ -247,6 +247,12 @@ class GatheringConnection(Frames, AsyncioConnection):  # type: ignore[misc]
         if self._gathered and getattr(self, "_transport", None) is not None:
             frames, self._gathered, self._gathered_bytes = self._gathered, [], 0
             super()._output_marshaled_frames([b"".join(frames)])
+
+
+def closing_reason(channel: BlockingChannel) -> str:
+    """Why a channel has been closed, in the broker's words where it was the broker."""
+    reason = getattr(channel, "_closing_reason", None)
+    return str(getattr(reason, "reply_text", None) or reason or "closed")
 
 
 def server_properties(connection: BlockingConnection) -> dict[str, Any]:

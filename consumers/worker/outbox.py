@@ -11,8 +11,10 @@ from typing import Any, Final
 
 import pika
 import pika.exceptions
+import structlog
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 
+from consumers.broker.frames import closing_reason
 from consumers.broker.properties import carried, sendable
 from consumers.broker.publisher import ConfirmingPublisher, NotTaken
 from consumers.delivery import Delivery
@@ -45,6 +47,7 @@ class AmqpOutbox:
         self._replies: BlockingChannel | None = None
         self._moves: ConfirmingPublisher | None = None
         self._heard = 0.0
+        self._refusal_said = False
 
     def reply(self, verdicts: Iterable[tuple[Delivery, Verdict]]) -> None:
         """One message per waiting shim: `[[correlation id, verdict], ...]`.
@@ -138,6 +141,9 @@ class AmqpOutbox:
     def _ready(self) -> None:
         self.tick()
         if self._connection is not None and self._connection.is_open:
+            if self._replies is not None and self._replies.is_closed:
+                self._say_refused(self._replies)
+                self._replies = self._connection.channel()
             return
         self._connection = self._connect()
         self._blocked = False
@@ -145,6 +151,13 @@ class AmqpOutbox:
         self._connection.add_on_connection_unblocked_callback(lambda *_: self._set_blocked(False))
         self._replies = self._connection.channel()
         self._moves = ConfirmingPublisher(self._connection)
+
+    def _say_refused(self, channel: BlockingChannel) -> None:
+        """Once: without replies every POST waits in vain and is answered 202, and nothing else would tell."""
+        if not self._refusal_said:
+            self._refusal_said = True
+            remedy = "grant write permission on the default exchange, amq.default, as `chef-ingest doctor` says"
+            structlog.get_logger().error("replies refused", why=closing_reason(channel), remedy=remedy)
 
     def _set_blocked(self, blocked: bool) -> None:
         self._blocked = blocked

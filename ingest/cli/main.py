@@ -151,13 +151,13 @@ def topology_show(output: str) -> None:
 @state_option
 @says_what_is_wrong
 def env(state: Path) -> None:
-    """Print AMQP_URL, DATABASE_URL and INGEST_URL of a running local stack, for a shell: eval "$(chef-ingest env)"."""
+    """Print AMQP_URL, DATABASE_URL and INGEST_URL of a running local stack, quoted for a shell."""
     from ingest.local.state import read_environment
 
     found = read_environment(state)
     for name in ("AMQP_URL", "DATABASE_URL", "INGEST_URL"):
         if name in found:
-            click.echo(f"export {name}={shlex.quote(found[name])}")
+            click.echo(f"{name}={shlex.quote(found[name])}")
 
 
 @main.command()

@@ -6,14 +6,20 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import pytest
+import structlog
 
 from consumers.broker.connection import connect
 from consumers.broker.declare import declare
+from consumers.delivery import Delivery
 from consumers.errors import Misconfigured
+from consumers.worker.outbox import Outbox
 from ingest.diagnostics.broker import check_broker
 from ingest.local.stack import LocalStack
+from ingest.soak.system import until
+from schemas.message import Message
 from schemas.settings import Settings
-from schemas.topology import PINGS
+from schemas.topology import ACTIONS, PINGS
+from schemas.verdict import Pong
 
 Grant = Callable[[str, str, str], str]
 
@@ -57,3 +63,21 @@ def test_the_doctor_says_who_can_not_compare_and_who_can_not_reply(amqp_url: str
     assert found["queue arguments"].level == "note"
     assert "amq.default" in found["permission"].finding + found["permission"].remedy
     assert {"queue arguments", "permission"} == set(found)
+
+
+def test_a_worker_that_can_not_reply_says_so(amqp_url: str, granted: Grant) -> None:
+    """Once, with the remedy: from the answers alone nobody could tell."""
+    owner = connect(amqp_url, heartbeat=30, name="test")
+    declare(owner)
+    owner.close()
+    url = granted("^$", "^(ingest.*|actions)$", ".*")
+    outbox = Outbox(lambda: connect(url, heartbeat=30, name="test"))
+    waiting = Delivery(Message("action", b"{}", "http"), 1, 1, ACTIONS, "ingest", "action", "a-shim", "1")
+    with structlog.testing.capture_logs() as log:
+        until(lambda: outbox.reply([(waiting, Pong())]) or log, "it is said")
+        for _ in range(3):
+            outbox.reply([(waiting, Pong())])
+    outbox.close()
+    [said] = log
+    assert said["event"] == "replies refused"
+    assert "amq.default" in said["why"] + said["remedy"]

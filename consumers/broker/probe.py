@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Final
 
 import pika
@@ -15,12 +16,14 @@ from pika.adapters.blocking_connection import BlockingChannel, BlockingConnectio
 from consumers.broker.connection import connect
 from consumers.broker.declare import Step, refusal, things
 from consumers.broker.frames import server_properties
+from consumers.broker.publisher import publishing
 from consumers.broker.queues import counts
-from consumers.errors import BrokerUnavailable
+from consumers.errors import BrokerUnavailable, Misconfigured
 from schemas.message import PING
 from schemas.topology import INGEST_EXCHANGE, Queue
 
 ALARM_SECONDS: Final = 1.0
+CONFIRM_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class Probe:
     """One connection. Every question raises BrokerUnavailable."""
 
     connection: BlockingConnection
+    silent: list[bool] = field(default_factory=list)
+    """Not empty: the broker answers no goodbye, which is not waited for."""
 
     def product(self) -> tuple[str, str]:
         """The broker's name and version."""
@@ -98,6 +103,26 @@ class Probe:
             return refusal(self.connection, step)
 
 
+def confirms(amqp_url: str, *, heartbeat: int, seconds: float = CONFIRM_SECONDS) -> bool:
+    """Whether the broker confirms a message within `seconds`; one that can't be asked is no matter of this.
+
+    After a full disk RabbitMQ's write-ahead log may stay dead though there is room again: it takes messages, tells of
+    no alarm, and confirms nothing. The wait has no other end, so that a thread waits, and is left behind.
+    """
+    answered = threading.Event()
+
+    def publish() -> None:
+        with (
+            suppress(BrokerUnavailable, Misconfigured),
+            publishing(amqp_url, heartbeat=heartbeat, name="chef-ingest doctor") as publisher,
+        ):
+            publisher.publish(INGEST_EXCHANGE, PING, b"{}", _ping())
+        answered.set()
+
+    threading.Thread(target=publish, name="confirms", daemon=True).start()
+    return answered.wait(seconds)
+
+
 def _ping() -> pika.BasicProperties:
     return pika.BasicProperties(type=PING, expiration="1000", delivery_mode=1)
 
@@ -109,7 +134,7 @@ def probing(amqp_url: str, *, heartbeat: int) -> Iterator[Probe]:
     blocked: list[bool] = []
     connection.add_on_connection_blocked_callback(lambda *_: blocked.append(True))
     try:
-        yield Probe(connection)
+        yield Probe(connection, blocked)
     finally:
         # The broker does not read from whom it blocks: a goodbye would wait for an answer that does not come.
         if not blocked and connection.is_open:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from consumers.broker.declare import REFUSED
-from consumers.broker.probe import Probe, Refusal, probing
+from consumers.broker.probe import Probe, Refusal, confirms, probing
 from consumers.errors import BrokerUnavailable, Misconfigured
 from ingest.diagnostics.finding import Finding
 from schemas.settings import Settings
@@ -15,6 +15,12 @@ from schemas.topology import DEAD, QUARANTINE, TOPOLOGY, Queue
 
 OLDEST: Final = (3, 10)
 _DECLARE: Final = "chef-ingest topology declare"
+UNCONFIRMED: Final = ("unconfirmed", "the broker did not confirm in time")
+"""How a shim's /readyz says that the broker confirms nothing."""
+WAL_REMEDY: Final = (
+    "after a full disk RabbitMQ's write-ahead log stays dead though there is room again: free disk, then restart the "
+    "node (what was confirmed is kept); see docs/runbooks/ChefIngestBrokerAlarm.md"
+)
 _GRANT: Final = "rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'"
 
 
@@ -24,7 +30,15 @@ def check_broker(settings: Settings) -> Iterator[Finding]:
     try:
         with probing(settings.amqp_url, heartbeat=settings.heartbeat_seconds) as probe:
             connected = True
-            yield from _findings(probe)
+            blocked, _ = probe.publishing()
+            confirming = None if blocked else _confirming(settings)
+            if confirming:
+                yield confirming
+            # Whoever confirms nothing answers little else.
+            if confirming is None or confirming.level == "ok":
+                yield from _findings(probe)
+            else:
+                probe.silent.append(True)
     except (BrokerUnavailable, Misconfigured) as error:
         remedy = "see the broker's log, and try again" if connected else "start RabbitMQ, or correct AMQP_URL"
         yield Finding("broker", "broken", str(error), remedy)
@@ -41,6 +55,13 @@ def _findings(probe: Probe) -> Iterator[Finding]:
     yield from _arguments(probe, present)
     yield from _queues(probe, present)
     yield from _publishing(probe)
+
+
+def _confirming(settings: Settings) -> Finding:
+    if confirms(settings.amqp_url, heartbeat=settings.heartbeat_seconds):
+        return Finding("confirms", "ok", "what is published is confirmed")
+    text = "the broker tells of no alarm, takes messages and confirms none: every POST is answered 503"
+    return Finding("confirms", "broken", text, WAL_REMEDY)
 
 
 def _version(probe: Probe) -> Finding:

@@ -18,6 +18,7 @@ from consumers.database.partitions import Partitions
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from consumers.supervisor.control import ControlError, ask
 from consumers.supervisor.monitor import WORK, look_at_letters
+from ingest.diagnostics.broker import UNCONFIRMED, WAL_REMEDY
 from ingest.diagnostics.shim import look_at_shim, own_url
 from schemas.printable import printable
 from schemas.settings import Settings
@@ -88,6 +89,8 @@ def _blocked(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"supervisor: not reloaded: {why}"
     for part in found["shim"].get("not_reloaded", []):
         yield f"shim: {part} can't be used, and lets in nobody that it names: its log says why (not_reloaded)"
+    if found["shim"].get("why") in UNCONFIRMED:
+        yield f"the broker confirms nothing: {WAL_REMEDY}"
     for declared in TOPOLOGY.queues if found["queues"] else ():
         if declared.name not in found["queues"]:
             yield f"queue {declared.name} is missing: run `chef-ingest topology declare`"

@@ -17,3 +17,7 @@ class NotEditable(RepositoryError):
 
 class NotImportable(RepositoryError):
     """A file, or a line of one, is nothing we know."""
+
+
+class NeedsSession(RepositoryError):
+    """A replay can't be begun behind a pooler, which may give each transaction another session."""

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from consumers.broker.publisher import ConfirmingPublisher, NotTaken
+from consumers.dead_letters.errors import NeedsSession
 from consumers.dead_letters.posting import Posting
 from consumers.dead_letters.repository import Letter, Repository
 from consumers.dead_letters.selector import OPEN, PARKED, REPLAYING, Selector
@@ -51,7 +52,12 @@ def start_run(repository: Repository, request: str, selector: Selector, *, fresh
     """A new run, or the interrupted one of the same `request`; `fresh` gives the interrupted one up.
 
     A run that is under way elsewhere is left alone: neither sends what the other has sent.
+    Raises NeedsSession behind a pooler.
     """
+    if repository.connection.pooled:
+        raise NeedsSession(
+            "DATABASE_URL leads to a pooler, and a replay holds a lock in a session of its own: name PostgreSQL itself"
+        )
     for row in repository.rows("replay_unfinished", request=request):
         if not repository.rows("replay_hold", space=LOCK_SPACE, run=row["id"])[0]["held"]:
             continue

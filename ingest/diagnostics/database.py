@@ -34,6 +34,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
     try:
         with session(settings.database_url, _PURPOSE) as connection:
             yield _version(connection)
+            yield from _pooler(connection)
             yield _clock(connection)
             yield from _settings(connection)
             yield from _connections(connection, settings.consumers)
@@ -60,6 +61,12 @@ def _version(connection: Connection) -> Finding:
     if connection.info.server_version < OLDEST:
         return Finding("database version", "broken", words, "PostgreSQL 14 or later is needed")
     return Finding("database version", "ok", words)
+
+
+def _pooler(connection: Connection) -> Iterator[Finding]:
+    if connection.pooled:
+        text = "a pooler (PgBouncer?) stands before the database: nothing is prepared, and settings are a transaction's"
+        yield Finding("pooler", "note", text, "for `dead replay`, name PostgreSQL itself in DATABASE_URL")
 
 
 def _clock(connection: Connection) -> Finding:

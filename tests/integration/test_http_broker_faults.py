@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from http_support import CREATED, Shim, answering, broker_channel, declare_topology, depth, serving
+from operate_support import command, environment
 from private_broker import private_broker
 
 from ingest.local.rabbitmq import RabbitMQ
@@ -132,6 +134,25 @@ def test_blocked(own_broker: RabbitMQ, alarm: tuple[str, str], calm: tuple[str, 
         # The test's own worker publishes its replies on the connection that was blocked with ours.
         until(lambda: post(shim).status_code == 201, "a POST is taken again")
         assert len(shim.events("broker_connected")) == 1
+
+
+def test_a_dead_log_is_named_with_its_remedy(own_broker: RabbitMQ, database_url: str, tmp_path: Path) -> None:
+    """As after a full disk: no alarm, and nothing is confirmed. Doctor and status say so, and what to do."""
+    env = environment(own_broker.url, database_url, tmp_path)
+
+    def found(verb: str, words: str, **settings: str) -> bool:
+        return words in command(verb, "--output", "json", env=env | settings).stdout
+
+    with serving(own_broker.url) as shim, answering(own_broker.url):
+        own_broker.ctl("eval", "sys:suspend(ra_log_wal).")
+        try:
+            assert found("doctor", "write-ahead log")
+            until(lambda: not shim.http.get("/readyz").json()["ready"], "the shim is not ready")
+            assert found("status", "write-ahead log", INGEST_LISTEN=shim.listen)
+        finally:
+            own_broker.ctl("eval", "sys:resume(ra_log_wal).")
+        until(lambda: post(shim).status_code == 201, "a POST is taken again")
+        assert found("doctor", "what is published is confirmed")
 
 
 def test_restart(own_broker: RabbitMQ) -> None:

@@ -25,6 +25,8 @@ HEADER_DOOR: Final = "x-door"
 """Set with those on a message that is moved or sent again: the door it came in by."""
 HEADER_GIVEN_UP: Final = "x-given-up"
 """Set on a message off the dead letter queue that is moved on: the reason for which the broker had given it up."""
+HEADER_PARKED: Final = "x-parked-reason"
+"""Set on what is parked because not even a letter could be made of it."""
 HEADER_ANSWER_BY: Final = "x-answer-by"
 """Set on a run end: the UNIX time, in whole seconds, after which nobody waits for the answer."""
 HEADER_RETRIES: Final = "x-retries"
@@ -37,7 +39,8 @@ TRACEPARENT: Final = "traceparent"
 
 OUR_HEADERS: Final = (
     HEADER_ORGANIZATION, HEADER_NODE, HEADER_RUN_ID, HEADER_ORIGIN_EXCHANGE, HEADER_ORIGIN_ROUTING_KEY,
-    HEADER_ORIGIN_QUEUE, HEADER_DOOR, HEADER_GIVEN_UP, HEADER_ANSWER_BY, HEADER_RETRIES, HEADER_LETTER, HEADER_REPLAY,
+    HEADER_ORIGIN_QUEUE, HEADER_DOOR, HEADER_GIVEN_UP, HEADER_PARKED, HEADER_ANSWER_BY,
+    HEADER_RETRIES, HEADER_LETTER, HEADER_REPLAY,
 )  # fmt: skip
 """What shims and workers write; under any other hand they mean nothing."""
 

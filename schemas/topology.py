@@ -24,6 +24,8 @@ DEAD: Final = "ingest.dead"
 QUARANTINE: Final = "ingest.quarantine"
 DELAY: Final = "ingest.delay"
 PINGS: Final = "ingest.pings"
+PARKED: Final = "ingest.parked"
+"""What could not even become a dead letter; nobody consumes it, a person looks."""
 
 ROUTING_KEYS: Final[Mapping[str, str]] = MappingProxyType(
     {ACTION: "action", RUN_START: "run.start", RUN_END: "run.end", PING: "ping"}
@@ -105,6 +107,7 @@ TOPOLOGY: Final = Topology(
                 "x-message-ttl": DELAY_SECONDS * 1000,
             },
         ),
+        Queue(PARKED, {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000}),
         # Pings prove the path; an unanswered one is worth nothing after a few seconds. Replicated like the
         # others: a classic queue is gone with its node, and no worker starts where a queue is missing.
         Queue(PINGS, {"x-queue-type": "quorum", "x-message-ttl": 5000, "x-max-length": 100}),

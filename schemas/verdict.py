@@ -71,6 +71,10 @@ class Pong(msgspec.Struct, frozen=True):
     code: ClassVar[str] = "pong"
 
 
+class Unkept(Invalid, frozen=True):
+    """An Invalid of which not even a letter could be made: it is parked in a queue, and never an answer."""
+
+
 Verdict = Created | DuringRun | Invalid | UnknownRun | Conflict | Pong
 
 _BY_CODE: dict[str, type[Verdict]] = {

@@ -19,6 +19,7 @@ from pika.spec import (
     FRAME_END_SIZE,
     FRAME_HEADER,
     FRAME_HEADER_SIZE,
+    FRAME_MAX_SIZE,
     FRAME_METHOD,
     Basic,
     BasicProperties,
@@ -253,6 +254,26 @@ def closing_reason(channel: BlockingChannel) -> str:
     """Why a channel has been closed, in the broker's words where it was the broker."""
     reason = getattr(channel, "_closing_reason", None)
     return str(getattr(reason, "reply_text", None) or reason or "closed")
+
+
+class Unsendable(Exception):
+    """Properties that no frame of this connection holds, or that can't be encoded: trying again won't help."""
+
+
+def require_fits(connection: BlockingConnection, properties: BasicProperties) -> None:
+    """Raises Unsendable where the header frame would be too large: the broker ends the connection then.
+
+    A content header can't be split over frames [AMQP 0-9-1, 4.2.6].
+    """
+    try:
+        size = sum(map(len, properties.encode()))
+    except Exception as error:
+        raise Unsendable(f"its properties can't be encoded: {error!r}") from error
+    params = getattr(connection._impl, "params", None)
+    frame_max = getattr(params, "frame_max", None) or FRAME_MAX_SIZE
+    # Class, weight and body size go before the properties, a frame's head and end around them.
+    if size + 12 + _AROUND > frame_max:
+        raise Unsendable(f"its properties are {size} bytes, more than a frame of {frame_max} holds")
 
 
 def server_properties(connection: BlockingConnection) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class PostgresStore:
         """Store what can be stored and keep the rest as letters, all in one transaction; a verdict each.
 
         Returns only after COMMIT. Raises StoreUnavailable (nothing was committed, or it is not known:
-        committing the same items again is safe) or Misconfigured.
+        committing the same items again is safe) or Misconfigured. Whatever else is raised is a fault of one of them.
         """
         self._open()
         try:
@@ -87,6 +87,8 @@ class PostgresStore:
                     raise
                 verdicts = self._transaction(items, isolate=True)
         except psycopg.Error as error:
+            if blame(error) == "row":
+                raise  # No row's any more, that was seen to: a letter's.
             raise self._translated(error) from error
         self._has_committed = True
         self._failpoint.reach("after_commit")

@@ -21,6 +21,8 @@ STATES: Final = ("starting", "consuming", "paused", "waiting", "draining", "leav
 LANES: Final = ("main", "quarantine")
 SQLSTATE_CLASSES: Final = ("connection", "08", "22", "23", "25", "40", "53", "55", "57", "58")
 LETTER_STATES: Final = ("open", "replaying", "parked", "resolved", "discarded")
+DOINGS: Final = ("taking in", "judging", "storing", "keeping a letter", "replying", "moving", "parking", "logging",
+                 "measuring", "a session")  # fmt: skip
 _BATCH_SIZES: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _AGES: Final = (1, 2, 5, 10, 30, 60, 120, 300, 900, 1800, 3600, 21600, 86400)
@@ -56,6 +58,12 @@ class Metrics:
         self._errors = Counter(
             "chef_ingest_database_errors", "Database errors, by class of SQLSTATE.", ["sqlstate_class"], registry=here
         )
+        self._faults = Counter(
+            "chef_ingest_worker_faults",
+            "Faults of our own code over one delivery, which became a letter; by what was being done.",
+            ["doing"],
+            registry=here,
+        )
         self._deaths = Counter("chef_ingest_worker_deaths", "Workers that died by themselves.", ["lane"], registry=here)
         self._last_commit = Gauge(
             "chef_ingest_last_commit_timestamp_seconds", "When a batch was last committed, as UNIX time.", registry=here
@@ -67,6 +75,8 @@ class Metrics:
         # A rate needs a zero to rise from.
         for sqlstate_class in SQLSTATE_CLASSES:
             self._errors.labels(sqlstate_class)
+        for doing in DOINGS:
+            self._faults.labels(doing)
         for lane in LANES:
             self._deaths.labels(lane)
 
@@ -82,6 +92,8 @@ class Metrics:
             _observe_many(self._ages, age, count)
         for sqlstate_class, count in report.errors.items():
             self._errors.labels(sqlstate_class).inc(count)
+        for doing, count in report.faults.items():
+            self._faults.labels(doing).inc(count)
         if report.committed_at:
             self._last_commit.set(report.committed_at)
 

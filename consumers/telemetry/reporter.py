@@ -55,6 +55,7 @@ class Reporter:
         self._sent_at = float("-inf")
         self._committed_at = 0.0
         self._failures: deque[str] = deque()
+        self._faulted: deque[str] = deque()
         self._forget()
 
     def state(self, state: str, why: str = "") -> None:
@@ -97,6 +98,10 @@ class Reporter:
         sqlstate = getattr(error.__cause__, "sqlstate", None) or getattr(error, "sqlstate", None)
         self._failures.append(sqlstate or "connection")
 
+    def fault(self, doing: str) -> None:
+        """Count a fault of our own code; any thread may."""
+        self._faulted.append(doing)
+
     def _count_ages(self, items: Sequence[Judged], now: int) -> None:
         stamps = Counter(getattr(item.delivery.properties, "timestamp", None) for item in items)
         for stamp, count in stamps.items():
@@ -108,6 +113,8 @@ class Reporter:
         while self._failures:
             failure = self._failures.popleft()
             self._errors[failure if failure == "connection" else failure[:2]] += 1
+        while self._faulted:
+            self._faults[self._faulted.popleft()] += 1
         report = Report(
             pid=os.getpid(),
             lane=self._lane,
@@ -118,6 +125,7 @@ class Reporter:
             batches=tuple(self._batches),
             ages=dict(self._ages),
             errors=dict(self._errors),
+            faults=dict(self._faults),
             committed_at=self._committed_at,
         )
         if self._send(report):
@@ -127,4 +135,5 @@ class Reporter:
         self._outcomes: Counter[str] = Counter()
         self._ages: Counter[int] = Counter()
         self._errors: Counter[str] = Counter()
+        self._faults: Counter[str] = Counter()
         self._batches: list[BatchSeen] = []

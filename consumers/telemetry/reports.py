@@ -25,7 +25,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `state` is starting, consuming, paused, waiting or draining; `why` says why it is paused or waiting.
     `ages` maps whole seconds between publish and commit to messages, `errors` SQLSTATE classes to failures,
-    `committed_at` is a UNIX time or 0.
+    `faults` what was being done to faults of our own code, `committed_at` is a UNIX time or 0.
     """
 
     pid: int
@@ -37,6 +37,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     batches: tuple[BatchSeen, ...] = ()
     ages: dict[int, int] = {}
     errors: dict[str, int] = {}
+    faults: dict[str, int] = {}
     committed_at: float = 0.0
 
     @property

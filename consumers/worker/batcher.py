@@ -41,6 +41,14 @@ class Batcher(Generic[T]):
         self._sizes.append(size)
         self.bytes += size
 
+    def put_back(self, item: T, size: int, now: float) -> None:
+        """Take in, before all others, an item that is older than they are."""
+        if not self._items:
+            self._since = now
+        self._items.insert(0, item)
+        self._sizes.insert(0, size)
+        self.bytes += size
+
     def take(self, now: float, *, idle: bool = False, drain: bool = False) -> Batch[T] | None:
         """The next batch, if one is due. `idle`: the inbox has run dry; `drain`: we are stopping."""
         if not self._items:

@@ -12,6 +12,7 @@ import structlog
 
 from consumers.delivery import Batch, Committed, Judged
 from consumers.errors import StoreUnavailable
+from consumers.worker.guard import Guard, guarded_commit
 from consumers.worker.seams import Store
 from schemas.verdict import Verdict
 
@@ -40,7 +41,9 @@ class Committer:
         *,
         executor: Executor | None = None,
         pause: Pause = backoff,
+        guard: Guard | None = None,
     ) -> None:
+        self._guard = guard or Guard()
         self._store = store
         self._wake = wake
         self._clock = clock
@@ -128,7 +131,7 @@ class Committer:
             self._try()
 
     def _commit(self, batch: Batch[Judged]) -> tuple[list[Verdict], float]:
-        return self._store.commit(batch.items), self._clock()
+        return guarded_commit(self._store, batch.items, self._guard), self._clock()
 
     def _on_outage(self, error: StoreUnavailable) -> None:
         self._on_error(error)

@@ -18,6 +18,8 @@ from schemas.verdict import Invalid
 _REPLY_TO: Final = "amq.rabbitmq.reply-to."
 """How the broker rewrites the reply-to of a shim, which asks for RabbitMQ's direct reply-to."""
 
+FAULT: Final = "exception"
+"""The reason of such a letter."""
 _COUNT: Final = "x-delivery-count"
 
 
@@ -37,7 +39,7 @@ def taken_in(
 
 def fault_of(error: BaseException) -> Invalid:
     """What is said of a message that made our own code raise."""
-    return Invalid("crash", "exception", {"message": f"a fault in the worker, see its log: {type(error).__name__}"})
+    return Invalid("crash", FAULT, {"message": f"a fault in the worker, see its log: {type(error).__name__}"})
 
 
 def _taken_in(

@@ -12,7 +12,7 @@ import msgspec
 from consumers.delivery import Delivery, Judged, becomes_letter
 from consumers.errors import BrokerUnavailable, StoreUnavailable
 from schemas.message import HEADER_RETRIES
-from schemas.topology import QUARANTINE, RUNS
+from schemas.topology import PARKED, QUARANTINE, RUNS
 from schemas.validation.judge import Candidate
 from schemas.verdict import Conflict, Created, Invalid, Verdict
 
@@ -145,6 +145,11 @@ class MemoryOutbox:
         """A new message in the quarantine queue."""
         self._broker.take()
         self._broker.put(msgspec.structs.replace(delivery, queue=QUARANTINE))
+
+    def park(self, delivery: Delivery, why: str) -> None:
+        """A new message in the queue that nobody consumes."""
+        self._broker.take()
+        self._broker.put(msgspec.structs.replace(delivery, queue=PARKED))
 
     def delay(self, delivery: Delivery) -> None:
         """A new message, which `end_delay` brings back."""

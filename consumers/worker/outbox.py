@@ -24,11 +24,12 @@ from schemas.message import (
     HEADER_ORIGIN_EXCHANGE,
     HEADER_ORIGIN_QUEUE,
     HEADER_ORIGIN_ROUTING_KEY,
+    HEADER_PARKED,
     HEADER_RETRIES,
     OUR_HEADERS,
     RUN_END,
 )
-from schemas.topology import DELAY_EXCHANGE, QUARANTINE, ROUTING_KEYS
+from schemas.topology import DELAY_EXCHANGE, PARKED, QUARANTINE, ROUTING_KEYS
 from schemas.verdict import Verdict, to_wire
 
 TICK_SECONDS: Final = 0.5
@@ -106,6 +107,14 @@ class AmqpOutbox:
         except BrokerUnavailable:
             self._lost()
             raise
+
+    def park(self, delivery: Delivery, why: str) -> None:
+        """Put what can't become a letter where a person finds it, its bytes with the reason. Raises as `move`."""
+        self._ready()
+        if self._blocked or self._moves is None:
+            raise BrokerUnavailable("the broker blocks publishers (memory or disk alarm)")
+        properties = pika.BasicProperties(delivery_mode=2, headers={HEADER_PARKED: why} | sendable(_origin(delivery)))
+        self._moves.publish("", PARKED, delivery.message.payload, properties)
 
     def quarantine(self, delivery: Delivery) -> None:
         """Move a suspect to the lane where it is handled alone."""

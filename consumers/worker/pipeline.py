@@ -13,12 +13,14 @@ from consumers.delivery import Committed, Delivery, Judged
 from consumers.runtime.failpoints import Failpoint
 from consumers.worker.batcher import Batcher
 from consumers.worker.committer import Committer
+from consumers.worker.guard import Guard
 from consumers.worker.hand import Hand
+from consumers.worker.intake import FAULT, fault_of
 from consumers.worker.seams import Outbox, Source
 from schemas.message import PING, Message
 from schemas.topology import ACTIONS, DEAD, RUNS
 from schemas.validation.judge import Candidate
-from schemas.verdict import Invalid, Pong, WaitsForRun
+from schemas.verdict import Invalid, Pong, Unkept, WaitsForRun
 
 Judge = Callable[[Message], Candidate | Invalid]
 
@@ -50,6 +52,7 @@ class Pipeline:
     """Payload bytes in hand at most; beyond them the broker's socket is left unread, but for heartbeats."""
     heartbeat: float
     drain_seconds: float
+    guard: Guard = field(default_factory=Guard)
     observe: Callable[[Committed], None] = lambda _: None
     """Told of each batch once it is settled."""
     tick: Callable[[int, str], None] = lambda *_: None
@@ -139,10 +142,19 @@ class Pipeline:
         self.batcher.add(item, len(delivery.message.payload), self.clock())
 
     def _judged(self, delivery: Delivery) -> Candidate | Invalid | Pong:
+        try:
+            return self._judgement(delivery)
+        except Exception as error:
+            self.guard.fault("judging", error)
+            return fault_of(error)
+
+    def _judgement(self, delivery: Delivery) -> Candidate | Invalid | Pong:
         message = delivery.message
         if delivery.queue == DEAD:
             return broker_death(delivery.properties.headers or {})
         if delivery.problem is not None:
+            if delivery.problem.reason == FAULT:
+                self.guard.count("taking in")
             return delivery.problem
         if message.kind == PING:
             return Pong()
@@ -153,13 +165,17 @@ class Pipeline:
         pairs = list(zip(committed.batch.items, committed.verdicts, strict=True))
         waits = [item.delivery for item, verdict in pairs if isinstance(verdict, WaitsForRun)]
         done = [(item.delivery, verdict) for item, verdict in pairs if not isinstance(verdict, WaitsForRun)]
-        self.outbox.reply(done)
+        told = [each for each in done if not isinstance(each[1], Unkept)]
+        self.guard.tried("replying", lambda: self.outbox.reply(told))
+        for delivery, verdict in done:
+            if isinstance(verdict, Unkept):
+                self.outbox.park(delivery, str(dict(verdict.details)))
         for delivery in waits:
             self.hand.delay(delivery)
         self.source.acknowledge([delivery for delivery, _ in done], whole_prefix=not self.hand)
         self.failpoint.reach("after_ack")
-        structlog.get_logger().info("batch committed", **_line(committed))
-        self.observe(committed)
+        self.guard.tried("logging", lambda: structlog.get_logger().info("batch committed", **_line(committed)))
+        self.guard.tried("measuring", lambda: self.observe(committed))
 
 
 def _line(committed: Committed) -> Mapping[str, Any]:

@@ -28,6 +28,7 @@ from consumers.telemetry.reporter import Reporter
 from consumers.telemetry.reports import Line
 from consumers.worker.batcher import Batcher
 from consumers.worker.committer import Committer, backoff
+from consumers.worker.guard import EXPECTED, Guard
 from consumers.worker.lanes import LANES, Lane
 from consumers.worker.outbox import AmqpOutbox
 from consumers.worker.pipeline import Pipeline
@@ -74,6 +75,7 @@ class Worker:
         self._judge = Judge.from_settings(settings)
         self._generation = 0
         self._maintained = float("-inf")
+        self._guard = Guard(self._reporter.fault)
         self._log = structlog.get_logger().bind(worker=os.getpid(), lane=lane.name)
 
     def _stopping(self) -> bool:
@@ -95,7 +97,7 @@ class Worker:
         while not self._stopping():
             began = time.monotonic()
             try:
-                self._session()
+                self._guarded_session()
             except (BrokerUnavailable, StoreUnavailable, Misconfigured) as error:
                 if isinstance(error, Misconfigured) and not self._has_worked:
                     self._log.error("stopped: configuration", why=str(error))
@@ -120,12 +122,22 @@ class Worker:
             self._stop.wait(min(left, 1.0))
             self._reporter.tick(0)
 
+    def _guarded_session(self) -> None:
+        try:
+            self._session()
+        except EXPECTED:
+            raise
+        except Exception as error:
+            # Nobody's in particular: what was in hand comes again, and what does it again is a suspect then.
+            self._guard.fault("a session", error)
+            raise BrokerUnavailable(f"begins afresh after a fault: {error!r}"[:300]) from error
+
     def _session(self) -> None:
         """One stretch with a database and a broker."""
         self._store.connect()
         source = self._open()
         outbox = AmqpOutbox(self._connect)
-        committer = Committer(self._store, source.wake, time.monotonic, self._reporter.error)
+        committer = Committer(self._store, source.wake, time.monotonic, self._reporter.error, guard=self._guard)
         self._log.info("consuming", queues=sorted(self._lane.queues))
         self._has_worked = True
         try:
@@ -168,6 +180,7 @@ class Worker:
             max_bytes=MAX_INFLIGHT_BYTES,
             heartbeat=settings.heartbeat_seconds,
             drain_seconds=settings.drain_seconds,
+            guard=self._guard,
             observe=self._observed,
             tick=lambda inflight, why: self._tick(inflight, committer.paused, why),
         )

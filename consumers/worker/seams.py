@@ -100,6 +100,10 @@ class Outbox(Protocol):
         """
         ...
 
+    def park(self, delivery: Delivery, why: str) -> None:
+        """Have the bytes of what can't become a letter kept for a person, with the reason. Raises as `quarantine`."""
+        ...
+
     def delay(self, delivery: Delivery) -> None:
         """Have a run end come again after the delay, with one more of its `retries`. Raises as `quarantine`."""
         ...

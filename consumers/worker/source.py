@@ -15,11 +15,11 @@ from pika.channel import Channel
 from pika.spec import BasicProperties
 
 from consumers.broker.frames import Address, DeliveringConnection
+from consumers.broker.settle import acknowledge
 from consumers.delivery import Delivery
 from consumers.errors import BrokerUnavailable
 from consumers.runtime.signals import SignalInbox
 from consumers.worker.intake import taken_in
-from consumers.worker.settle import acknowledge
 
 OPEN_SECONDS: Final = 15.0
 """How long the broker may take over each step of opening and closing."""

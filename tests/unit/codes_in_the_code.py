@@ -8,6 +8,7 @@ from pathlib import Path
 
 from consumers.broker import deaths
 from consumers.store.letter import Reason
+from consumers.worker.intake import FAULT
 from ingest.http.answers import refused
 from ingest.http.outcome import Refusal
 from schemas.verdict import Conflict, UnknownRun
@@ -33,6 +34,7 @@ def reasons() -> set[tuple[str, str]]:
     for verdict in (Conflict({}), UnknownRun("", "")):
         reason = Reason.of(verdict)
         found.add((reason.stage, reason.code))
+    found.add(("crash", FAULT))
     for name, call in calls("schemas", "consumers"):
         at = REASON_AT.get(name)
         if at is None or len(call.args) <= at or not isinstance(call.args[at], ast.Constant):

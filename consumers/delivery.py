@@ -11,7 +11,7 @@ import msgspec
 from schemas.message import HEADER_ANSWER_BY, HEADER_LETTER, HEADER_REPLAY, HEADER_RETRIES, Message
 from schemas.topology import DELAY_SECONDS
 from schemas.validation.judge import Candidate
-from schemas.verdict import Conflict, Invalid, Pong, UnknownRun, Verdict, WaitsForRun
+from schemas.verdict import Invalid, Pong, Verdict
 
 
 class Delivery(msgspec.Struct, frozen=True, gc=False):
@@ -79,11 +79,6 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
 
     delivery: Delivery
     judgement: Candidate | Invalid | Pong
-
-
-def becomes_letter(verdict: Verdict) -> bool:
-    """Whether a message with this verdict is kept as a dead letter."""
-    return isinstance(verdict, Invalid | Conflict | UnknownRun) and not isinstance(verdict, WaitsForRun)
 
 
 def is_patient(delivery: Delivery, now: float, patience_seconds: int) -> bool:

@@ -1,13 +1,50 @@
-"""A verdict is what we say of a message: a value, made by pure code, sent back to whoever waits."""
+"""A verdict is what we say of a message: a value, made by pure code, sent back to whoever waits; its fate, what that
+means for the message, is one table.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeGuard
 
 import msgspec
 
 Stage = Literal["decode", "schema", "meaning", "database", "crash", "broker"]
+
+
+class Fate(NamedTuple):
+    """What a verdict means for its message. Logs, metrics, spans, the ledger, letters and settlement read it here."""
+
+    name: Literal["stored", "duplicate", "skipped", "letter", "parked", "delayed", "pong"]
+    outcome: str
+    """The word for it in log lines, spans, tallies and the metrics' label."""
+    counted: bool
+    """The metrics tell of it: it is a message, and not our own ping."""
+    ends: bool
+    """The message's way ends here: whoever waits is told, and the ledger takes it in."""
+    row: bool
+    """It leaves a row of its own."""
+    tallied: bool
+    """It leaves no row and no letter, so that the ledger keeps a tally."""
+    letter: bool
+    """It is kept as a dead letter."""
+    resolves: bool
+    """A letter whose replay ends so is resolved."""
+
+
+# name, outcome, and whether it is: counted, at its end, a row, tallied, a letter, resolving
+STORED: Final = Fate("stored", "stored", True, True, True, False, False, True)
+DUPLICATE: Final = Fate("duplicate", "duplicate", True, True, False, True, False, True)
+SKIPPED: Final = Fate("skipped", "during_run", True, True, False, True, False, True)
+CONFLICTING: Final = Fate("letter", "conflict", True, True, False, False, True, False)
+DEAD: Final = Fate("letter", "dead", True, True, False, False, True, False)
+PARKED: Final = Fate("parked", "parked", True, True, False, False, False, False)
+DELAYED: Final = Fate("delayed", "delayed", True, False, False, False, False, False)
+PONG: Final = Fate("pong", "ping", False, True, False, False, False, False)
+
+FATES: Final = (STORED, DUPLICATE, SKIPPED, CONFLICTING, DEAD, PARKED, DELAYED, PONG)
+OUTCOMES: Final = tuple(fate.outcome for fate in FATES if fate.counted)
+"""Every value of the metrics' label `outcome`."""
 
 
 class Created(msgspec.Struct, frozen=True, gc=False):
@@ -20,6 +57,10 @@ class Created(msgspec.Struct, frozen=True, gc=False):
     path: str
     duplicate: bool = False
 
+    @property
+    def fate(self) -> Fate:
+        return DUPLICATE if self.duplicate else STORED
+
 
 class DuringRun(msgspec.Struct, frozen=True, gc=False):
     """An action posted during a chef-client run: not stored (the seed's 200).
@@ -28,6 +69,7 @@ class DuringRun(msgspec.Struct, frozen=True, gc=False):
     """
 
     code: ClassVar[str] = "during_run"
+    fate: ClassVar[Fate] = SKIPPED
     rule: str
     run_id: str | None = None
 
@@ -40,6 +82,7 @@ class Invalid(msgspec.Struct, frozen=True):
     """
 
     code: ClassVar[str] = "invalid"
+    fate: ClassVar[Fate] = DEAD
     stage: Stage
     reason: str
     details: Mapping[str, str] = {}
@@ -50,18 +93,32 @@ class UnknownRun(msgspec.Struct, frozen=True):
     """A run end for a run that nobody started at that organization and node (404)."""
 
     code: ClassVar[str] = "unknown_run"
+    fate: ClassVar[Fate] = DEAD
+    stage: ClassVar[Stage] = "meaning"
+    reason: ClassVar[str] = code
+    sqlstate: ClassVar[None] = None
     run_id: str
     text: str
+
+    @property
+    def details(self) -> Mapping[str, str]:
+        return {"run_id": self.text}
 
 
 class WaitsForRun(UnknownRun, frozen=True):
     """An UnknownRun that nobody waits for: it is tried again later, and never an answer."""
+
+    fate: ClassVar[Fate] = DELAYED
 
 
 class Conflict(msgspec.Struct, frozen=True):
     """The same id with other content; the first one stays (409). `details` names what differs."""
 
     code: ClassVar[str] = "conflict"
+    fate: ClassVar[Fate] = CONFLICTING
+    stage: ClassVar[Stage] = "meaning"
+    reason: ClassVar[str] = code
+    sqlstate: ClassVar[None] = None
     details: Mapping[str, str]
 
 
@@ -69,17 +126,32 @@ class Pong(msgspec.Struct, frozen=True):
     """A ping that went through the queue and a transaction: the whole path is alive."""
 
     code: ClassVar[str] = "pong"
+    fate: ClassVar[Fate] = PONG
 
 
 class Unkept(Invalid, frozen=True):
     """An Invalid of which not even a letter could be made: it is parked in a queue, and never an answer."""
 
+    fate: ClassVar[Fate] = PARKED
 
+
+Unstorable = Invalid | UnknownRun | Conflict
+"""Those that say why: `stage`, `reason`, `details` and `sqlstate` of the letter."""
 Verdict = Created | DuringRun | Invalid | UnknownRun | Conflict | Pong
 
 _BY_CODE: dict[str, type[Verdict]] = {
     kind.code: kind for kind in (Created, DuringRun, Invalid, UnknownRun, Conflict, Pong)
 }
+
+
+def becomes_letter(verdict: Verdict) -> TypeGuard[Unstorable]:
+    """Whether a message with this verdict is kept as a dead letter."""
+    return verdict.fate.letter
+
+
+def is_parked(verdict: Verdict) -> TypeGuard[Unkept]:
+    """Whether not even a letter could be made of a message with this verdict."""
+    return verdict.fate is PARKED
 
 
 def to_wire(verdict: Verdict) -> dict[str, Any]:

@@ -77,6 +77,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "schemas/address",
             "schemas/settings",
             "schemas/topology",
+            "schemas/verdict",
             "consumers/broker",
             "consumers/database",
             "consumers/errors",

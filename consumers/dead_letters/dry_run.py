@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
 
 from consumers.dead_letters.repository import Letter
 from consumers.delivery import Delivery, Judged
 from consumers.runtime.failpoints import Failpoint
-from consumers.store.letter import Reason
 from consumers.store.store import PostgresStore
 from schemas.message import Message
 from schemas.settings import Settings
 from schemas.validation.judge import Judge
-from schemas.verdict import Conflict, Created, DuringRun, Invalid, UnknownRun, Verdict
+from schemas.verdict import DUPLICATE, SKIPPED, STORED, Verdict, becomes_letter
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,13 @@ class Forecast:
 
 
 _UNTRIED = Forecast(None, "not tried here: it made its worker die; a replay is handled in quarantine, by itself")
+
+_WORDS: Final[Mapping[str, str]] = {
+    STORED.name: "would now be stored: {path}",
+    DUPLICATE.name: "would now be stored: {path} (the same message is there already)",
+    SKIPPED.name: "would now be settled without a row: it was posted during a run (rule {rule})",
+}
+"""By a fate's name; the verdict's own fields go in."""
 
 
 class DryRun:
@@ -67,13 +76,9 @@ def _item(letter: Letter, message: Message, judge: Judge) -> Judged:
 
 def forecast(verdict: Verdict) -> Forecast:
     """What a verdict means to somebody who thinks of replaying."""
-    if isinstance(verdict, Created):
-        again = " (the same message is there already)" if verdict.duplicate else ""
-        return Forecast(True, f"would now be stored: {verdict.path}{again}")
-    if isinstance(verdict, DuringRun):
-        return Forecast(True, f"would now be settled without a row: it was posted during a run (rule {verdict.rule})")
-    if isinstance(verdict, Invalid | Conflict | UnknownRun):
-        reason = Reason.of(verdict)
-        told = "; ".join(f"{name}: {text}" for name, text in reason.details.items())
-        return Forecast(False, f"still refused: {told}", dict(reason.details))
-    return Forecast(None, "not a message to be stored")
+    if becomes_letter(verdict):
+        told = "; ".join(f"{name}: {text}" for name, text in verdict.details.items())
+        return Forecast(False, f"still refused: {told}", dict(verdict.details))
+    fate = verdict.fate
+    words = _WORDS.get(fate.name, "not a message to be stored")
+    return Forecast(fate.resolves or None, words.format_map(msgspec.structs.asdict(verdict)))

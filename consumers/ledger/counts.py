@@ -1,12 +1,19 @@
-"""Counts, for the ledger, what only a worker can: messages straight from Chef servers, and repeated deliveries."""
+"""Counts, for the ledger, what only a worker can: messages that leave no row, messages straight from Chef servers, and
+repeated deliveries.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from consumers.delivery import Judged
-from schemas.verdict import Created, Pong, Verdict, WaitsForRun
+from schemas.verdict import Verdict
+
+
+def tallies(verdicts: Iterable[Verdict]) -> Counter[tuple[str, str]]:
+    """(outcome, rule) -> how many, of the verdicts that leave neither a row of their own nor a letter."""
+    return Counter((verdict.fate.outcome, getattr(verdict, "rule", "")) for verdict in verdicts if verdict.fate.tallied)
 
 
 def takings(items: Sequence[Judged], verdicts: Sequence[Verdict]) -> Counter[tuple[str, str]]:
@@ -21,11 +28,12 @@ def takings(items: Sequence[Judged], verdicts: Sequence[Verdict]) -> Counter[tup
         door = delivery.message.door
         if door != "chef" and not delivery.deliveries:
             continue
-        # One that only goes to wait for its run's start is not settled.
-        if isinstance(verdict, (Pong, WaitsForRun)) or delivery.letter_id is not None:
+        fate = verdict.fate
+        # One that only goes to wait for its run's start will be counted when it comes back.
+        if not (fate.counted and fate.ends) or delivery.letter_id is not None:
             continue
         if door == "chef":
             counted[door, "taken"] += 1
-        if delivery.deliveries and not (isinstance(verdict, Created) and not verdict.duplicate):
+        if delivery.deliveries and not fate.row:
             counted[door, "redelivered"] += 1
     return counted

@@ -14,7 +14,7 @@ import msgspec
 from consumers.broker.properties import envelope
 from consumers.delivery import Delivery
 from schemas.message import Message
-from schemas.verdict import Conflict, Invalid, Stage, UnknownRun
+from schemas.verdict import Conflict, Stage, UnknownRun, Unstorable
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +27,9 @@ class Reason:
     sqlstate: str | None = None
 
     @classmethod
-    def of(cls, verdict: Invalid | Conflict | UnknownRun) -> Reason:
+    def of(cls, verdict: Unstorable) -> Reason:
         """The reason in a verdict that stores nothing."""
-        if isinstance(verdict, Invalid):
-            return cls(verdict.stage, verdict.reason, verdict.details, verdict.sqlstate)
-        if isinstance(verdict, Conflict):
-            return cls("meaning", "conflict", verdict.details)
-        return cls("meaning", "unknown_run", {"run_id": verdict.text})
+        return cls(verdict.stage, verdict.reason, verdict.details, verdict.sqlstate)
 
     def fingerprint(self, kind: str) -> str:
         """The same cause gives the same 16 hexadecimal digits, whatever ids, numbers and values it names."""
@@ -45,7 +41,7 @@ class Reason:
         return hashlib.sha256(json.dumps(cause).encode()).hexdigest()[:16]
 
 
-_SAID_BY_CODE = ("conflict", "unknown_run")
+_SAID_BY_CODE = (Conflict.reason, UnknownRun.reason)
 """Codes that say it all: their texts only quote what differs from message to message."""
 _VALUE = re.compile(
     r".*(?= (does not match|is not (of type|a multiple|valid|a UUID|a time|a valid)|is too |is (less|greater) than"

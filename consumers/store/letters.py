@@ -9,9 +9,9 @@ from typing import Any
 
 import psycopg
 
-from consumers.delivery import Delivery, Judged, becomes_letter
+from consumers.delivery import Delivery, Judged
 from consumers.store.letter import Reason, letter, message_key
-from schemas.verdict import Created, DuringRun, Verdict, to_wire
+from schemas.verdict import Unstorable, Verdict, becomes_letter, to_wire
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -52,7 +52,7 @@ class LetterWriter:
                     known.settled = number
                     facts = {"id": item.delivery.letter_id, "replay": number, "max_replays": self.max_replays}
                     failed.append(self._letter(item.delivery, verdict) | facts)
-            elif known is not None and isinstance(verdict, Created | DuringRun):
+            elif known is not None and verdict.fate.resolves:
                 resolution = json.dumps(to_wire(verdict) | {"replay": item.delivery.replay})
                 resolved.append({"id": item.delivery.letter_id, "resolution": resolution, "who": WHO})
         # One order for everybody, so that two workers with the same letters never deadlock.
@@ -61,7 +61,7 @@ class LetterWriter:
             if parameters:
                 connection.cursor().executemany(self.sql[name], parameters)
 
-    def _letter(self, delivery: Delivery, verdict: Any) -> dict[str, Any]:
+    def _letter(self, delivery: Delivery, verdict: Unstorable) -> dict[str, Any]:
         return letter(delivery, Reason.of(verdict), self.version) | {"who": WHO}
 
     def _lock(self, connection: Connection, items: Sequence[Judged]) -> dict[int, _Replayed]:

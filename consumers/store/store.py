@@ -13,11 +13,11 @@ from consumers.database.errors import blame, translated
 from consumers.database.migrations import require_current
 from consumers.delivery import Judged, is_patient
 from consumers.errors import Misconfigured, StoreUnavailable
-from consumers.ledger.counts import takings
+from consumers.ledger.counts import takings, tallies
 from consumers.runtime.failpoints import Failpoint
 from consumers.runtime.urls import Urls
 from consumers.store.letters import LetterWriter
-from consumers.store.writer import Writer, tallies
+from consumers.store.writer import Writer
 from schemas.kinds.rows import ActionRow
 from schemas.settings import Settings
 from schemas.validation.judge import Candidate

@@ -176,17 +176,3 @@ def _array(values: Iterable[str]) -> str:
 def run_path(row: RunStartRow | RunEndRow) -> str:
     """The path a run is read at."""
     return f"/organizations/{row.organization}/reports/nodes/{row.node_name}/runs/{row.run_id}"
-
-
-def tallies(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], int]:
-    """(outcome, rule) -> how many, of the verdicts that leave no row of their own."""
-    counted: dict[tuple[str, str], int] = {}
-    for verdict in verdicts:
-        if isinstance(verdict, DuringRun):
-            key = ("during_run", verdict.rule)
-        elif isinstance(verdict, Created) and verdict.duplicate:
-            key = ("duplicate", "")
-        else:
-            continue
-        counted[key] = counted.get(key, 0) + 1
-    return counted

@@ -14,8 +14,8 @@ from prometheus_client.registry import Collector
 from consumers.supervisor.monitor import Monitor
 from consumers.supervisor.pool import Pool
 from consumers.telemetry.reports import Report
+from schemas.verdict import OUTCOMES
 
-OUTCOMES: Final = ("stored", "duplicate", "during_run", "conflict", "dead", "delayed")
 TRIGGERS: Final = ("size", "bytes", "age", "idle", "drain")
 STATES: Final = ("starting", "consuming", "paused", "waiting", "draining", "leaving", "dead")
 LANES: Final = ("main", "quarantine")

@@ -10,26 +10,8 @@ from typing import Final
 
 from consumers.delivery import Committed, Judged
 from consumers.telemetry.reports import MOST_BATCHES, BatchSeen, Report
-from schemas.verdict import Conflict, Created, DuringRun, Pong, Verdict, WaitsForRun
 
 REPORT_SECONDS: Final = 1.0
-
-
-def outcome(verdict: Verdict) -> str | None:
-    """stored, duplicate, during_run, conflict, dead or delayed; None for a ping."""
-    match verdict:
-        case Created():
-            return "duplicate" if verdict.duplicate else "stored"
-        case DuringRun():
-            return "during_run"
-        case Conflict():
-            return "conflict"
-        case Pong():
-            return None
-        case WaitsForRun():
-            return "delayed"
-        case _:
-            return "dead"
 
 
 class Reporter:
@@ -77,9 +59,9 @@ class Reporter:
         now = self._now()
         batch = committed.batch
         for verdict in committed.verdicts:
-            word = outcome(verdict)
-            if word is not None:
-                self._outcomes[word] += 1
+            fate = verdict.fate
+            if fate.counted:
+                self._outcomes[fate.outcome] += 1
             sqlstate = getattr(verdict, "sqlstate", None)
             if sqlstate:
                 self._failures.append(sqlstate)

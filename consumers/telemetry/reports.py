@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from schemas.verdict import DELAYED
+
 MOST_BATCHES = 500
 """Batches whose sizes and times one report carries; of more, only the counts are told."""
 
@@ -43,7 +45,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def messages(self) -> int:
         """Messages it tells of, those that only wait for their run's start left out."""
-        return sum(self.outcomes.values()) - self.outcomes.get("delayed", 0)
+        return sum(self.outcomes.values()) - self.outcomes.get(DELAYED.outcome, 0)
 
 
 class Reports:

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from consumers.delivery import Committed, Judged
-from consumers.telemetry.reporter import outcome
 from schemas.message import TRACEPARENT
-from schemas.verdict import Invalid, Verdict
+from schemas.verdict import Verdict, becomes_letter
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -65,10 +64,10 @@ def _attributes(item: Judged, verdict: Verdict) -> dict[str, Any]:
         "messaging.operation.type": "process",
         "messaging.rabbitmq.destination.routing_key": delivery.routing_key,
         "messaging.message.body.size": len(delivery.message.payload),
-        "chef_ingest.outcome": outcome(verdict) or "ping",
+        "chef_ingest.outcome": verdict.fate.outcome,
     }
     if delivery.correlation_id:
         found["messaging.message.conversation_id"] = delivery.correlation_id
-    if isinstance(verdict, Invalid):
+    if becomes_letter(verdict):
         found["error.type"] = verdict.reason
     return found

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from consumers.delivery import Delivery, Judged, becomes_letter
+from consumers.delivery import Delivery, Judged
 from consumers.errors import BrokerUnavailable, StoreUnavailable
 from schemas.message import HEADER_RETRIES
 from schemas.topology import PARKED, QUARANTINE, RUNS
 from schemas.validation.judge import Candidate
-from schemas.verdict import Conflict, Created, Invalid, Verdict
+from schemas.verdict import Conflict, Created, Invalid, Verdict, becomes_letter
 
 Rows = Mapping[tuple[str, str], object]
 Rule = Callable[[Candidate, Rows], Verdict]
@@ -198,7 +198,7 @@ class MemoryStore:
         for item in items:
             verdict = self._verdict(item, rows)
             verdicts.append(verdict)
-            if isinstance(verdict, Created) and isinstance(item.judgement, Candidate):
+            if verdict.fate.row and isinstance(item.judgement, Candidate):
                 rows.setdefault((item.judgement.kind, item.judgement.row[0]), item.judgement.row)
             letter = (item.delivery.message.payload, verdict)
             if becomes_letter(verdict) and letter not in letters:

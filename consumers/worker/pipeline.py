@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +21,7 @@ from consumers.worker.seams import Outbox, Source
 from schemas.message import PING, Message
 from schemas.topology import ACTIONS, DEAD, RUNS
 from schemas.validation.judge import Candidate
-from schemas.verdict import Invalid, Pong, Unkept, WaitsForRun
+from schemas.verdict import Invalid, Pong, is_parked
 
 Judge = Callable[[Message], Candidate | Invalid]
 
@@ -163,15 +164,14 @@ class Pipeline:
 
     def _settle(self, committed: Committed) -> None:
         pairs = list(zip(committed.batch.items, committed.verdicts, strict=True))
-        waits = [item.delivery for item, verdict in pairs if isinstance(verdict, WaitsForRun)]
-        done = [(item.delivery, verdict) for item, verdict in pairs if not isinstance(verdict, WaitsForRun)]
-        told = [each for each in done if not isinstance(each[1], Unkept)]
+        done = [(item.delivery, verdict) for item, verdict in pairs if verdict.fate.ends]
+        told = [each for each in done if not is_parked(each[1])]
         self.guard.tried("replying", lambda: self.outbox.reply(told))
-        for delivery, verdict in done:
-            if isinstance(verdict, Unkept):
-                self.outbox.park(delivery, str(dict(verdict.details)))
-        for delivery in waits:
-            self.hand.delay(delivery)
+        for item, verdict in pairs:
+            if is_parked(verdict):
+                self.outbox.park(item.delivery, str(dict(verdict.details)))
+            elif not verdict.fate.ends:
+                self.hand.delay(item.delivery)
         self.source.acknowledge([delivery for delivery, _ in done], whole_prefix=not self.hand)
         self.failpoint.reach("after_ack")
         self.guard.tried("logging", lambda: structlog.get_logger().info("batch committed", **_line(committed)))
@@ -179,16 +179,11 @@ class Pipeline:
 
 
 def _line(committed: Committed) -> Mapping[str, Any]:
-    counts: dict[str, int] = {}
-    for verdict in committed.verdicts:
-        duplicate = getattr(verdict, "duplicate", False)
-        outcome = "duplicate" if duplicate else verdict.code
-        counts[outcome] = counts.get(outcome, 0) + 1
     batch = committed.batch
     return {
         "messages": len(batch.items),
         "bytes": batch.bytes,
         "trigger": batch.trigger,
         "seconds": round(committed.seconds, 4),
-        **counts,
+        **Counter(verdict.fate.outcome for verdict in committed.verdicts),
     }

@@ -64,7 +64,7 @@ def test_each_batch_leaves_one_line_and_no_body(env: dict[str, str], amqp_url: s
         publisher.publish(action | {"data": {"note": "only for the table"}})
     with consuming(env, "-n", "1") as consumers:
         nothing_lost(database_url, publisher.sent)
-        until(lambda: sum(each["created"] for each in consumers.events("batch committed")) == 30, "the lines")
+        until(lambda: sum(each["stored"] for each in consumers.events("batch committed")) == 30, "the lines")
     lines = consumers.events("batch committed")
     assert all(line.keys() >= {"messages", "bytes", "trigger", "seconds"} for line in lines)
     assert sum(line["messages"] for line in lines) == 30

@@ -40,7 +40,7 @@ def test_nothing_is_acked_before_its_commit(world, monkeypatch):
         assert forgotten <= kept
 
     monkeypatch.setattr(world.source, "acknowledge", acknowledge)
-    world.on_sleep = lambda number: setattr(world, "stopping", number > 30)
+    world.on_sleep = lambda number: setattr(world, "stopping", number > 30 and not world.waiting())
     world.run(pipeline)
     assert world.stored() == set(sent) - {b"bad"}
     assert world.waiting() == []

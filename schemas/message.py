@@ -9,9 +9,6 @@ import msgspec
 
 Door = Literal["http", "chef"]
 
-ACTION: Final = "action"
-RUN_START: Final = "run_start"
-RUN_END: Final = "run_end"
 PING: Final = "ping"
 
 HEADER_ORGANIZATION: Final = "x-organization"

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
-from schemas.message import ACTION, PING, RUN_END, RUN_START
+from schemas.kinds import KINDS
+from schemas.message import PING
 
 VHOST: Final = "/analytics"
 
@@ -15,11 +16,16 @@ INGEST_EXCHANGE: Final = "ingest"
 """The shim publishes here, with the routing keys of `ROUTING_KEYS`."""
 CHEF_EXCHANGE: Final = "actions"
 """Chef servers publish here, `erchef.<entity>.<task>` [protocol.md 1.2, 1.5]."""
+CHEF_KIND: Final = "action"
+"""And nothing but this."""
 DEAD_EXCHANGE: Final = "ingest.dead"
 DELAY_EXCHANGE: Final = "ingest.delay"
 
 ACTIONS: Final = "ingest.actions"
+"""Where Chef servers' own messages go, and the kinds that say so."""
 RUNS: Final = "ingest.runs"
+QUEUES: Final = tuple(dict.fromkeys(kind.queue for kind in sorted(KINDS.values(), key=lambda kind: kind.queue)))
+"""The queues of kinds: a worker consumes from each."""
 DEAD: Final = "ingest.dead"
 QUARANTINE: Final = "ingest.quarantine"
 DELAY: Final = "ingest.delay"
@@ -28,7 +34,7 @@ PARKED: Final = "ingest.parked"
 """What could not even become a dead letter; nobody consumes it, a person looks."""
 
 ROUTING_KEYS: Final[Mapping[str, str]] = MappingProxyType(
-    {ACTION: "action", RUN_START: "run.start", RUN_END: "run.end", PING: "ping"}
+    {kind.name: kind.routing_key for kind in KINDS.values()} | {PING: "ping"}
 )
 """Kind -> routing key on the exchange `ingest`."""
 
@@ -75,6 +81,14 @@ class Topology:
     bindings: tuple[Binding, ...]
 
 
+_BINDINGS: Final = tuple(
+    dict.fromkeys(
+        # Bound by its first word, so that a new kind beside another needs no new binding.
+        Binding(INGEST_EXCHANGE, kind.queue, kind.routing_key.partition(".")[0] + ".#")
+        for kind in sorted(KINDS.values(), key=lambda kind: kind.queue)
+    )
+)
+
 TOPOLOGY: Final = Topology(
     exchanges=(
         Exchange(INGEST_EXCHANGE, "topic"),
@@ -83,8 +97,7 @@ TOPOLOGY: Final = Topology(
         Exchange(DELAY_EXCHANGE, "topic"),
     ),
     queues=(
-        Queue(ACTIONS, {**_TAKES_NO_LESS, "x-dead-letter-exchange": DEAD_EXCHANGE}),
-        Queue(RUNS, {**_TAKES_NO_LESS, "x-dead-letter-exchange": DEAD_EXCHANGE}),
+        *(Queue(name, {**_TAKES_NO_LESS, "x-dead-letter-exchange": DEAD_EXCHANGE}) for name in QUEUES),
         # What the broker gave up on. A limit that is never reached, because RabbitMQ 4 drops
         # a message at the 20th delivery where none is set, and 3.10 refuses -1.
         Queue(DEAD, {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000}),
@@ -113,8 +126,7 @@ TOPOLOGY: Final = Topology(
         Queue(PINGS, {"x-queue-type": "quorum", "x-message-ttl": 5000, "x-max-length": 100}),
     ),
     bindings=(
-        Binding(INGEST_EXCHANGE, ACTIONS, "action.#"),
-        Binding(INGEST_EXCHANGE, RUNS, "run.#"),
+        *_BINDINGS,
         Binding(INGEST_EXCHANGE, PINGS, "ping"),
         Binding(CHEF_EXCHANGE, ACTIONS, "erchef.#"),
         Binding(DEAD_EXCHANGE, DEAD, "#"),

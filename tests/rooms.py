@@ -20,7 +20,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "schemas/printable": frozenset(),
     "schemas/run_rule": frozenset({"schemas/kinds", "schemas/verdict"}),
     "schemas/settings": frozenset(),
-    "schemas/topology": frozenset({"schemas/message"}),
+    "schemas/topology": frozenset({"schemas/kinds", "schemas/message"}),
     "schemas/validation": frozenset(
         {"schemas/kinds", "schemas/message", "schemas/settings", "schemas/verdict", "schemas/wording"}
     ),
@@ -37,9 +37,10 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/errors",
         }
     ),
-    "consumers/database": frozenset({"schemas/settings", "consumers/errors"}),
+    "consumers/database": frozenset({"schemas/kinds", "schemas/settings", "consumers/errors"}),
     "consumers/dead_letters": frozenset(
         {
+            "schemas/kinds",
             "schemas/message",
             "schemas/settings",
             "schemas/topology",
@@ -54,7 +55,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "consumers/delivery": frozenset({"schemas/message", "schemas/topology", "schemas/validation", "schemas/verdict"}),
     "consumers/errors": frozenset(),
-    "consumers/ledger": frozenset({"schemas/verdict", "consumers/database", "consumers/delivery"}),
+    "consumers/ledger": frozenset({"schemas/kinds", "schemas/verdict", "consumers/database", "consumers/delivery"}),
     "consumers/runtime": frozenset({"schemas/settings"}),
     "consumers/store": frozenset(
         {
@@ -88,6 +89,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "consumers/telemetry": frozenset({"schemas/message", "schemas/verdict", "consumers/delivery"}),
     "consumers/worker": frozenset(
         {
+            "schemas/kinds",
             "schemas/message",
             "schemas/settings",
             "schemas/topology",
@@ -104,17 +106,11 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "ingest": frozenset(),
     "ingest/__main__": frozenset({"ingest/cli"}),
     "ingest/access": frozenset(
-        {
-            "schemas/address",
-            "schemas/message",
-            "schemas/settings",
-            "schemas/validation",
-            "schemas/verdict",
-            "ingest/http",
-        }
+        {"schemas/address", "schemas/settings", "schemas/validation", "schemas/verdict", "ingest/http"}
     ),
     "ingest/cli": frozenset(
         {
+            "schemas/kinds",
             "schemas/message",
             "schemas/printable",
             "schemas/settings",
@@ -139,6 +135,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "ingest/diagnostics": frozenset(
         {
+            "schemas/kinds",
             "schemas/printable",
             "schemas/settings",
             "schemas/topology",
@@ -149,7 +146,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/supervisor",
         }
     ),
-    "ingest/http": frozenset({"schemas/message", "schemas/settings", "schemas/verdict"}),
+    "ingest/http": frozenset({"schemas/kinds", "schemas/settings", "schemas/verdict"}),
     "ingest/local": frozenset(
         {
             "schemas/settings",
@@ -161,7 +158,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
     "ingest/publisher": frozenset(
-        {"schemas/message", "schemas/topology", "schemas/verdict", "consumers/broker", "ingest/http"}
+        {"schemas/kinds", "schemas/message", "schemas/topology", "schemas/verdict", "consumers/broker", "ingest/http"}
     ),
     "ingest/reference": frozenset(
         {"schemas/settings", "consumers/supervisor", "ingest/access", "ingest/cli", "ingest/shim"}

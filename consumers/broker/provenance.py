@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, cast, get_args
 from consumers.broker.deaths import newest_death
 from consumers.broker.properties import text
 from schemas.message import (
-    ACTION,
     HEADER_DOOR,
     HEADER_ORIGIN_EXCHANGE,
     HEADER_ORIGIN_QUEUE,
@@ -22,6 +21,7 @@ from schemas.message import (
 from schemas.topology import (
     ACTIONS,
     CHEF_EXCHANGE,
+    CHEF_KIND,
     DEAD_EXCHANGE,
     INGEST_EXCHANGE,
     KINDS_BY_ROUTING_KEY,
@@ -53,7 +53,7 @@ class Provenance(NamedTuple):
 def provenance(queue: str, exchange: str, routing_key: str, properties: Any) -> Provenance:
     """Of a message delivered from `queue`, with the exchange and routing key of its `basic.deliver`."""
     if exchange == CHEF_EXCHANGE:
-        return Provenance(queue, exchange, routing_key, ACTION, "chef", False)
+        return Provenance(queue, exchange, routing_key, CHEF_KIND, "chef", False)
     headers = properties.headers or {}
     if exchange == DEAD_EXCHANGE:
         queue, exchange, routing_key, ours = _died(headers, queue, exchange, routing_key)
@@ -88,7 +88,7 @@ def _died(headers: Mapping[Any, Any], queue: str, exchange: str, routing_key: st
 
 def _kind(queue: str, exchange: str, routing_key: str, type_: Any, ours: bool) -> tuple[str, Door]:
     if exchange == CHEF_EXCHANGE:
-        return ACTION, "chef"
+        return CHEF_KIND, "chef"
     named = text(type_) if type_ else ""
     kind = named if named in QUEUES_BY_KIND else KINDS_BY_ROUTING_KEY.get(routing_key)
     if queue != ACTIONS:
@@ -96,7 +96,7 @@ def _kind(queue: str, exchange: str, routing_key: str, type_: Any, ours: bool) -
     if kind is not None and (QUEUES_BY_KIND[kind] == ACTIONS or (ours and exchange == INGEST_EXCHANGE)):
         return kind, "http"
     # Who moves messages by hand names no kind; what lies in this queue is a Chef server's then.
-    return ACTION, "chef"
+    return CHEF_KIND, "chef"
 
 
 def was_quarantined(headers: Mapping[Any, Any]) -> bool:

@@ -16,6 +16,7 @@ from psycopg import sql
 from consumers.database import statements
 from consumers.database.connection import Connection, Purpose, session
 from consumers.errors import StoreUnavailable
+from schemas.kinds import tables
 
 LOCK_SECONDS: Final = 1
 """How long a drop waits for its lock: while it waits, everybody else waits behind it."""
@@ -65,7 +66,7 @@ class Partitions:
     def listed(self) -> list[dict[str, Any]]:
         """Every partition: table, name, from, to (None: the default partition), rows estimated, bytes."""
         with self._connected() as connection:
-            rows = connection.execute(self._sql["list_partitions"].encode()).fetchall()
+            rows = connection.execute(self._sql["list_partitions"].encode(), _PARTITIONED).fetchall()
         names = ("table", "partition", "from", "to", "rows_estimated", "bytes")
         return [dict(zip(names, row, strict=True)) for row in rows]
 
@@ -100,7 +101,7 @@ class Partitions:
 
     def _plan(self, connection: Connection, before: date) -> Iterator[Step]:
         limit = {"before": datetime(before.year, before.month, 1, tzinfo=UTC)}
-        for (name,) in connection.execute(self._sql["partitions_before"].encode(), limit).fetchall():
+        for (name,) in connection.execute(self._sql["partitions_before"].encode(), limit | _PARTITIONED).fetchall():
             rows, size = self._measure(connection, name, sql.SQL("true"))
             yield Step("drop", name, rows, size)
         for table, column in _SWEPT.items():
@@ -153,10 +154,10 @@ class Partitions:
             raise
 
 
+_PARTITIONED: Final = {"tables": [table.name for table in tables().values() if table.partitioned]}
 _SWEPT: Final = {
     # What a partition leaves elsewhere: ids that would stay taken, rows from outside all months, whole runs.
-    "action_ids": "recorded_at",
-    "actions_default": "recorded_at",
-    "run_resources_default": "start_time",
-    "runs": "start_time",
+    f"{table.name}_default" if table.partitioned else table.name: table.month
+    for table in tables().values()
+    if table.month is not None
 }

@@ -1,16 +1,72 @@
-"""Loads SQL by name from .sql files: `-- name: x` starts a statement that ends with the next name."""
+"""Loads SQL by name from .sql files: `-- name: x` starts a statement that ends with the next name.
+
+The columns of a kind's row are said by its type, and filled in: `{columns ActionRow}` is their names,
+`{texts ActionRow a}` each of table `a` as the text that the row holds, `{values ...}` parameters, `{arrays ...}`
+parameters that are arrays of a column, and `{changes RunEndRow but run_id}` the assignments of an UPDATE.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import resources
 from types import MappingProxyType
+from typing import Final
+
+from schemas.kinds.columns import Column, RowType, columns
+
+_LIST: Final = re.compile(r"\{([a-z]+) ([A-Za-z]+)(?: (?!but)([a-z]+))?(?: but ([a-z_ ]+))?\}")
+_STRINGS: Final = frozenset({"text", "integer", "bigint"})
+"""Types that a parameter takes without being told."""
 
 
-def load(package: str, file: str) -> Mapping[str, str]:
-    """Name -> SQL of `package`'s file `sql/<file>`. Raises ValueError when a name comes twice."""
-    return parse(resources.files(package).joinpath("sql", file).read_text("utf-8"))
+def load(package: str, file: str, *rows: RowType) -> Mapping[str, str]:
+    """Name -> SQL of `package`'s file `sql/<file>`, the columns of `rows` filled in.
+
+    Raises ValueError when a name comes twice, or a list names a row that is not given.
+    """
+    return parse(filled(resources.files(package).joinpath("sql", file).read_text("utf-8"), *rows))
+
+
+def lazily(package: str, file: str, *rows: RowType) -> Callable[[], Mapping[str, str]]:
+    """What `load` gives, read when it is first asked for."""
+    return cache(lambda: load(package, file, *rows))
+
+
+def filled(text: str, *rows: RowType) -> str:
+    """SQL with the lists of columns that it asks for."""
+    types = {row.__name__: row for row in rows}
+
+    def fill(found: re.Match[str]) -> str:
+        what, name, table, without = found.groups()
+        if name not in types or what not in _SPELLINGS:
+            raise ValueError(f"{found[0]} can't be filled in: the rows are {sorted(types)}")
+        left_out = (without or "").split()
+        chosen = [each for each in columns(types[name]) if each.rows is None and each.field not in left_out]
+        return ", ".join(_SPELLINGS[what](each, table) for each in chosen)
+
+    return _LIST.sub(fill, text)
+
+
+def _text(column: Column, table: str | None) -> str:
+    name = f"{table}.{column.name}" if table else column.name
+    if column.type == "timestamptz":
+        return f"to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS {column.field}"
+    return f"{name}{'' if column.type in _STRINGS else '::text'} AS {column.field}"
+
+
+def _value(column: Column) -> str:
+    return f"%({column.field})s" + ("" if column.type in _STRINGS else f"::{column.type}")
+
+
+_SPELLINGS: Final[Mapping[str, Callable[[Column, str | None], str]]] = {
+    "columns": lambda column, _: column.name,
+    "texts": _text,
+    "values": lambda column, _: _value(column),
+    "arrays": lambda column, _: f"%({column.field})s::{column.type}[]",
+    "changes": lambda column, _: f"{column.name} = {_value(column)}",
+}
 
 
 def parse(text: str) -> Mapping[str, str]:

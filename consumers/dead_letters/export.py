@@ -16,8 +16,9 @@ from consumers.dead_letters.errors import NotImportable
 from consumers.dead_letters.posting import Posting
 from consumers.dead_letters.repository import Letter, Repository
 from consumers.dead_letters.selector import RESOLVED, STATES
-from schemas.message import RUN_END, Door, Message
-from schemas.topology import INGEST_EXCHANGE, ROUTING_KEYS
+from schemas.kinds.run_end import KIND as RUN_END
+from schemas.message import Door, Message
+from schemas.topology import INGEST_EXCHANGE
 from schemas.verdict import Stage
 
 MARK: Final = "chef_ingest_letter"
@@ -117,6 +118,6 @@ def failed_report(
         raise NotImportable(
             f"{where}: give {', '.join(missing)}: the file does not say it (the client's log does, at level info)"
         )
-    message = Message(RUN_END, payload, "http", organization=organization, node=node, run_id=run_id)
-    properties = {"content_type": "application/json", "type": RUN_END, "headers": message.headers()}
-    return Posting(message, INGEST_EXCHANGE, ROUTING_KEYS[RUN_END], properties)
+    message = Message(RUN_END.name, payload, "http", organization=organization, node=node, run_id=run_id)
+    properties = {"content_type": "application/json", "type": RUN_END.name, "headers": message.headers()}
+    return Posting(message, INGEST_EXCHANGE, RUN_END.routing_key, properties)

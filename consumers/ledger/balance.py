@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 
 from consumers.database import statements
 from consumers.database.connection import Purpose, session
+from schemas.kinds import KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,14 @@ def window(hours: int, now: datetime) -> datetime:
     return now.astimezone(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours - 1)
 
 
+_COUNTED: Final = tuple(
+    dict.fromkeys(
+        (table.name, table.counted) for kind in KINDS.values() for table in kind.tables if table.counted is not None
+    )
+)
+"""The tables in which messages leave their trace, and the column with its time."""
+
+
 class Books:
     """Reads the ledger's tables. Raises StoreUnavailable or Misconfigured.
 
@@ -84,7 +93,9 @@ class Books:
 
     def __init__(self, database_url: str) -> None:
         self._url = database_url
-        self._sql = statements.load("consumers.ledger", "ledger.sql")
+        sql = dict(statements.load("consumers.ledger", "ledger.sql"))
+        pieces = [sql["stored_in"].format(table=table, column=column) for table, column in _COUNTED]
+        self._sql = sql | {"stored": sql["stored"].format(tables="\nUNION ALL\n".join(pieces))}
 
     def acknowledged(self, since: datetime) -> dict[datetime, tuple[int, int, int, int]]:
         """Hour -> confirmed, taken, unconfirmed, redelivered."""

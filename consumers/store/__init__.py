@@ -1,3 +1,3 @@
-"""The transaction: `store` opens it and isolates refused rows, `writer` writes by kind, `letter` is what could not be
-stored, `letters` writes those.
+"""The transaction: `store` opens it and isolates refused rows, `writer` hands rows to the `tables` that write their
+kinds, `letter` is what could not be stored, `letters` writes those.
 """

@@ -17,8 +17,7 @@ from consumers.ledger.counts import takings, tallies
 from consumers.runtime.failpoints import Failpoint
 from consumers.runtime.urls import Urls
 from consumers.store.letters import LetterWriter
-from consumers.store.writer import Writer
-from schemas.kinds.rows import ActionRow
+from consumers.store.writer import Writer, in_order
 from schemas.settings import Settings
 from schemas.validation.judge import Candidate
 from schemas.verdict import Invalid, Pong, UnknownRun, Verdict, WaitsForRun
@@ -34,7 +33,7 @@ class PostgresStore:
         self._has_connected = self._has_committed = False
         self._failpoint = failpoint
         self._sql = statements.load("consumers.store", "store.sql")
-        self._writer = Writer(self._sql, settings.during_run)
+        self._writer = Writer(settings)
         self._letters = LetterWriter(
             statements.load("consumers.store", "letters.sql"), worker_version, settings.max_replays
         )
@@ -146,7 +145,7 @@ class PostgresStore:
         return verdicts
 
     def _alone(self, items: Sequence[Judged]) -> list[Verdict] | None:
-        """The verdict on a batch that is one new action; None: it goes the way of all batches."""
+        """The verdict on a batch that is one new row; None: it goes the way of all batches."""
         connection = self._connection
         assert connection is not None
         if len(items) != 1 or items[0].delivery.letter_id is not None:
@@ -155,17 +154,15 @@ class PostgresStore:
         if delivery.message.door == "chef" or delivery.deliveries:
             return None  # It is to be counted as well, and nobody waits.
         judgement = items[0].judgement
-        if not isinstance(judgement, Candidate) or not isinstance(judgement.row, ActionRow):
+        if not isinstance(judgement, Candidate):
             return None
-        verdict = self._writer.write_one(connection, judgement.row)
+        verdict = self._writer.write_alone(connection, judgement)
         return None if verdict is None else [verdict]
 
     def _verdicts(self, connection: Connection, items: Sequence[Judged], isolate: bool) -> list[Verdict]:
         candidates = [item for item in items if isinstance(item.judgement, Candidate)]
         if isolate:
-            # Halving must not part an action from the start of its run.
-            order = {"run_start": 0, "action": 1, "run_end": 2}
-            candidates.sort(key=lambda item: order[item.judgement.kind])  # type: ignore[union-attr]
+            candidates = in_order(candidates)
             stored = self._isolated(connection, candidates)
         else:
             stored = self._writer.write(connection, candidates)

@@ -18,13 +18,13 @@ from consumers.database.connection import Connection, Purpose, session
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from consumers.runtime.urls import Urls
 from schemas.settings import Settings
-from schemas.topology import ACTIONS, DELAY, QUARANTINE, RUNS
+from schemas.topology import DELAY, QUARANTINE, QUEUES
 
 LOOK_SECONDS: Final = 2.0
 DATABASE_SECONDS: Final = 5.0
-WORK: Final = (ACTIONS, RUNS)
+WORK: Final = QUEUES
 """The queues whose length is the backlog that more workers can do something about."""
-UNDERWAY: Final = (ACTIONS, RUNS, QUARANTINE, DELAY)
+UNDERWAY: Final = (*QUEUES, QUARANTINE, DELAY)
 """The queues in which an accepted message may still be on its way."""
 _PURPOSE: Final = Purpose("chef-ingest supervisor", statement=10, silence=12)
 

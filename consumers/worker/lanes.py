@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from schemas.settings import Settings
-from schemas.topology import ACTIONS, DEAD, PINGS, QUARANTINE, RUNS
+from schemas.topology import DEAD, PINGS, QUARANTINE, QUEUES
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Lane:
 
 def main_lane(settings: Settings) -> Lane:
     """The lane that every worker but one runs."""
-    queues = {ACTIONS: settings.prefetch, RUNS: settings.prefetch, DEAD: 100, PINGS: 10}
+    queues = dict.fromkeys(QUEUES, settings.prefetch) | {DEAD: 100, PINGS: 10}
     return Lane("main", queues, settings.batch_messages)
 
 

@@ -11,12 +11,13 @@ import msgspec
 
 from consumers.delivery import Delivery, Judged
 from consumers.errors import BrokerUnavailable, StoreUnavailable
+from schemas.kinds.columns import Row
 from schemas.message import HEADER_RETRIES
 from schemas.topology import PARKED, QUARANTINE, RUNS
 from schemas.validation.judge import Candidate
 from schemas.verdict import Conflict, Created, Invalid, Verdict, becomes_letter
 
-Rows = Mapping[tuple[str, str], object]
+Rows = Mapping[tuple[str, str], Row]
 Rule = Callable[[Candidate, Rows], Verdict]
 """A candidate and what is stored, by kind and id -> its verdict."""
 
@@ -182,7 +183,7 @@ class MemoryStore:
     """The outage there is, if there is one."""
     torn: bool = False
     """The next commit succeeds, and its answer is lost."""
-    rows: dict[tuple[str, str], object] = field(default_factory=dict)
+    rows: dict[tuple[str, str], Row] = field(default_factory=dict)
     letters: list[tuple[bytes, Verdict]] = field(default_factory=list)
     commits: int = 0
 

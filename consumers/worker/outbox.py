@@ -27,7 +27,6 @@ from schemas.message import (
     HEADER_PARKED,
     HEADER_RETRIES,
     OUR_HEADERS,
-    RUN_END,
 )
 from schemas.topology import DELAY_EXCHANGE, PARKED, QUARANTINE, ROUTING_KEYS
 from schemas.verdict import Verdict, to_wire
@@ -121,10 +120,10 @@ class AmqpOutbox:
         self.move(delivery, "", QUARANTINE, _origin(delivery))
 
     def delay(self, delivery: Delivery) -> None:
-        """Let a run end wait in the delay queue; its own exchange and routing key come back with it."""
+        """Let a message wait in the delay queue; its own exchange and routing key come back with it."""
         headers = _origin(delivery) | {HEADER_RETRIES: delivery.retries + 1}
         # It expires to the exchange `ingest`, which has to know the routing key, whatever the sender's was.
-        self.move(delivery, DELAY_EXCHANGE, ROUTING_KEYS[RUN_END], headers)
+        self.move(delivery, DELAY_EXCHANGE, ROUTING_KEYS[delivery.message.kind], headers)
 
     def tick(self) -> None:
         """Answer heartbeats and hear of alarms; call it often, it does so every half a second."""

@@ -19,7 +19,7 @@ from consumers.worker.hand import Hand
 from consumers.worker.intake import FAULT, fault_of
 from consumers.worker.seams import Outbox, Source
 from schemas.message import PING, Message
-from schemas.topology import ACTIONS, DEAD, RUNS
+from schemas.topology import DEAD, QUEUES
 from schemas.validation.judge import Candidate
 from schemas.verdict import Invalid, Pong, is_parked
 
@@ -136,7 +136,7 @@ class Pipeline:
         return self.batcher.patience(self.clock()) if len(self.batcher) else TICK_SECONDS
 
     def _take_in(self, delivery: Delivery) -> None:
-        if delivery.deliveries >= SUSPECT_AT and delivery.queue in (ACTIONS, RUNS):
+        if delivery.deliveries >= SUSPECT_AT and delivery.queue in QUEUES:
             self.hand.quarantine(delivery)
             return
         item = Judged(delivery, self._judged(delivery))

@@ -94,6 +94,8 @@ class Worker:
     def run(self) -> int:
         """Work until `stop`; the exit code. 78 means that a person has to change something."""
         attempt = 0
+        for kind, door in self._judge.slow:
+            self._log.warning("fast path off", kind=kind, door=door, why="its schema says more than can be compiled")
         while not self._stopping():
             began = time.monotonic()
             try:

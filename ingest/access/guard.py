@@ -16,7 +16,6 @@ from ingest.access.tls import Faults
 from ingest.http.answers import Answer, Asked, fault, of_outcome
 from ingest.http.negotiation import content_coding
 from ingest.http.requests import Declined, Request
-from schemas.message import ACTION
 from schemas.settings import ConfigError, Settings
 from schemas.validation.decode import decode
 from schemas.verdict import Invalid
@@ -177,7 +176,7 @@ class Guard:
         encoding = content_coding(request.fields.get(b"content-encoding"))
         read = decode(body, encoding, max_bytes=settings.max_inflated_bytes, max_depth=settings.max_depth)
         if isinstance(read, Invalid):
-            raise Declined(of_outcome(read, Asked(ACTION, "", "")))
+            raise Declined(of_outcome(read, Asked("", "", "")))
         if _organization(read.members) not in principal.organizations:
             raise _forbidden(request, "another organization's")
 

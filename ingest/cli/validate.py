@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from schemas.message import ACTION, RUN_END, RUN_START, Door, Message
+from schemas.kinds import KINDS
+from schemas.message import Door, Message
+from schemas.validation.decode import inflate
 from schemas.validation.judge import Candidate, Judge
 
 
@@ -21,21 +23,19 @@ def validate_file(judge: Judge, path: Path, door: Door) -> dict[str, Any]:
     return row | {"verdict": "invalid", "reason": judgement.reason, "details": dict(judgement.details)}
 
 
-def guess(payload: bytes, door: Door) -> Message:
-    """The message a body is likely to be, by its `action` member; a run's URL is taken to fit its body."""
+def guess(payload: bytes, door: Door, max_bytes: int = 16 * 1024 * 1024) -> Message:
+    """The message a body is likely to be, by the members that kinds are known by; a URL is taken to fit the body."""
     encoding = "gzip" if payload[:2] == b"\x1f\x8b" else None
-    action, run_id = None, None
-    if encoding is None:
-        try:
-            body = json.loads(payload)
-        except (ValueError, RecursionError):
-            body = None
-        if isinstance(body, dict):
-            action, run_id = body.get("action"), body.get("run_id")
-    url = {"organization": "organization", "node": "node"}
-    if encoding or action == "end":
-        run_id = run_id if isinstance(run_id, str) else "00000000-0000-4000-8000-000000000000"
-        return Message(RUN_END, payload, door, **url, run_id=run_id, content_encoding=encoding)
-    if action == "start":
-        return Message(RUN_START, payload, door, **url)
-    return Message(ACTION, payload, door)
+    inflated = inflate(payload, encoding, max_bytes)
+    try:
+        body = json.loads(inflated) if isinstance(inflated, bytes) else None
+    except (ValueError, RecursionError):
+        body = None
+    members = body if isinstance(body, dict) else {}
+    # The one that asks for most is the surest; one that asks for nothing is what is left.
+    signs = sorted(KINDS.values(), key=lambda kind: -len(kind.sign))
+    kind = next(kind for kind in signs if all(members.get(name) == value for name, value in kind.sign.items()))
+    run_id = members.get("run_id")
+    run_id = run_id if isinstance(run_id, str) else "00000000-0000-4000-8000-000000000000"
+    url = {"organization": "organization", "node": "node", "run_id": run_id} if "{organization}" in kind.path else {}
+    return Message(kind.name, payload, door, **url, content_encoding=encoding)

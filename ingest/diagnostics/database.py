@@ -12,17 +12,14 @@ from consumers.database.connection import Connection, Purpose, session
 from consumers.database.migrations import require_current
 from consumers.errors import Misconfigured, StoreUnavailable
 from ingest.diagnostics.finding import Finding
+from schemas.kinds import tables
 from schemas.settings import Settings
 
 _PURPOSE: Final = Purpose("chef-ingest doctor", statement=10, silence=12)
 OLDEST: Final = 140000
 SKEW_SECONDS: Final = 5.0
 MOST_STRAYS: Final = 100_000
-_RIGHTS: Final = {
-    "actions": "SELECT, INSERT",
-    "action_ids": "SELECT, INSERT",
-    "runs": "SELECT, INSERT, UPDATE",
-    "run_resources": "SELECT, INSERT",
+_RIGHTS: Final = {table.name: table.rights for table in tables().values()} | {
     "dead_letters": "SELECT, INSERT, UPDATE",
     "tallies": "SELECT, INSERT",
     "acknowledgements": "SELECT, INSERT",
@@ -138,7 +135,7 @@ def _rights(connection: Connection) -> Finding:
 def _partitions(connection: Connection) -> Iterator[Finding]:
     now = datetime.now(UTC)
     following = now.year + now.month // 12, now.month % 12 + 1
-    for table in ("actions", "run_resources"):
+    for table in (each.name for each in tables().values() if each.partitioned):
         # Any worker that starts makes what is missing, and without it nothing is lost: no more than a warning.
         for year, month in ((now.year, now.month), following):
             name = f"{table}_{year}_{month:02}"

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from ingest.http.negotiation import CODINGS
 from ingest.http.outcome import Outcome, Queued, Refusal, Refused
-from schemas.message import ACTION, RUN_END
+from schemas.kinds import KINDS
 from schemas.verdict import Conflict, Created, DuringRun, Invalid, Pong, UnknownRun
 
 RETRY_AFTER_SECONDS: Final = 2
@@ -90,21 +90,25 @@ def of_outcome(outcome: Outcome, asked: Asked) -> Answer:
 def _created(verdict: Created, asked: Asked) -> Answer:
     # The judge quotes what it puts into a path; quoting here keeps any other text out of the header.
     uri = asked.base + quote(verdict.path, safe="/%:@!$&'()*+,;=~")
-    content = {} if asked.kind == RUN_END else {"uri": uri}
+    content = {"uri": uri} if KINDS[asked.kind].answered_with_uri else {}
     return Answer(201, content, ((b"location", uri.encode()),), verdict.code)
 
 
 def _queued(asked: Asked) -> Answer:
     """202: the body has not been parsed, so where the id is inside it the place is named by a template."""
     content = {"status": "queued", "detail": "the broker has it; it will be judged and, if valid, stored"}
-    if asked.kind == RUN_END:
-        content["uri"] = asked.base + asked.path
-    elif asked.kind == ACTION:
-        content["uri_template"] = asked.base + "/actions/{id}"
-    else:
-        content["uri_template"] = f"{asked.base}{asked.path}/{{run_id}}"
+    place, known = _place(KINDS[asked.kind].path, asked.path)
+    content["uri" if known else "uri_template"] = asked.base + place
     applied = () if asked.applied is None else ((b"preference-applied", asked.applied.encode()),)
     return Answer(202, content, applied, "queued")
+
+
+def _place(template: str, path: str) -> tuple[str, bool]:
+    """Where the message will be read, as far as the path it was sent to says, and whether that is all of it."""
+    parts, sent = template.split("/"), path.split("/")
+    if len(sent) > len(parts) or any(part[:1] != "{" and part != own for part, own in zip(parts, sent, strict=False)):
+        return template, False
+    return "/".join(sent + parts[len(sent) :]), len(sent) == len(parts)
 
 
 def refused(refusal: Refusal) -> Answer:

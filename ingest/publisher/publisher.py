@@ -21,7 +21,8 @@ from pika.spec import BasicProperties
 from ingest.http.outcome import QUEUED, Outcome, Refusal, Refused
 from ingest.publisher.connection import REPLY_TO, BrokerConnection, Owner
 from ingest.publisher.nacks import Nacks
-from schemas.message import HEADER_ANSWER_BY, RUN_END, Message
+from schemas.kinds import WAITING
+from schemas.message import HEADER_ANSWER_BY, Message
 from schemas.topology import ROUTING_KEYS
 from schemas.verdict import from_wire
 
@@ -164,7 +165,7 @@ class Publisher:
         self, correlation_id: str, message: Message, wait: float, ephemeral: bool, traceparent: str | None
     ) -> bool:
         headers: dict[str, str | int] = {**message.headers()}
-        if wait and message.kind == RUN_END:
+        if wait and message.kind in WAITING:
             headers[HEADER_ANSWER_BY] = math.ceil(self._now() + wait)
         if traceparent is not None:
             headers["traceparent"] = traceparent

@@ -23,7 +23,10 @@ from ingest.shim.metrics import ShimMetrics
 from ingest.shim.readiness import Readiness
 from ingest.shim.reads import Reads, ReadsUnavailable
 from ingest.telemetry.tracing import ShimTracing
-from schemas.message import ACTION, RUN_END, RUN_START, Message
+from schemas.kinds.action import KIND as ACTION
+from schemas.kinds.run_end import KIND as RUN_END
+from schemas.kinds.run_start import KIND as RUN_START
+from schemas.message import Message
 from schemas.settings import Settings
 
 Handler = Callable[[Request], Awaitable[Answer]]
@@ -182,15 +185,15 @@ class Shim:
         self._readiness = Readiness(publisher)
 
     async def post_action(self, request: Request) -> Answer:
-        return await self._post(request, ACTION)
+        return await self._post(request, ACTION.name)
 
     async def post_run_start(self, request: Request) -> Answer:
         request.check_protocol(strict=self._settings.strict_protocol)
-        return await self._post(request, RUN_START)
+        return await self._post(request, RUN_START.name)
 
     async def post_run_end(self, request: Request) -> Answer:
         request.check_protocol(strict=self._settings.strict_protocol)
-        return await self._post(request, RUN_END)
+        return await self._post(request, RUN_END.name)
 
     async def _post(self, request: Request, kind: str) -> Answer:
         settings, params = self._settings, request.params

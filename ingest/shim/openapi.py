@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from ingest.http.answers import Answer
 from ingest.http.requests import Request
+from schemas.kinds import KINDS
 
-_SCHEMAS: Final = {"Action": "action", "RunStart": "run_start", "RunEnd": "run_end"}
 _NOT_OPENAPI: Final = ("$schema", "id", "title")
 
 
@@ -19,17 +19,22 @@ def document() -> dict[str, Any]:
     """The document, OpenAPI 3.1; a new object each time."""
     found: dict[str, Any] = json.loads((files("ingest.shim") / "openapi.json").read_text("utf-8"))
     found["info"]["version"] = version("chef-ingest")
-    for name, kind in _SCHEMAS.items():
-        schema = json.loads((files("schemas.kinds") / kind / "documented.json").read_text("utf-8"))
+    for kind in KINDS.values():
+        schema = json.loads((files("schemas.kinds") / kind.name / kind.schemas["documented"]).read_text("utf-8"))
         for member in _NOT_OPENAPI:
             schema.pop(member, None)
         if "dependencies" in schema:
             schema["dependentRequired"] = schema.pop("dependencies")  # Its name since draft 2019-09.
-        found["components"]["schemas"][name] = schema
+        found["components"]["schemas"][component(kind.name)] = schema
     for path in found["paths"].values():
         if "get" in path:
             path["head"] = _head(path["get"])
     return found
+
+
+def component(kind: str) -> str:
+    """A kind's name as that of its schema in the document: `run_start` is RunStart."""
+    return kind.title().replace("_", "")
 
 
 def _head(get: dict[str, Any]) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from consumers.database.connection import AsyncConnection, Purpose, begin, heeding
-from schemas.kinds.action import document
-from schemas.kinds.rows import ActionRow
+from consumers.database.statements import filled
+from schemas.kinds.action import ActionRow, document
 
 _PATIENCE_SECONDS: Final = 2.0
 _PURPOSE: Final = Purpose("chef-ingest shim", connect=2, statement=2, silence=3, read_only=True)
@@ -27,7 +27,7 @@ class ReadsUnavailable(Exception):
 
 def _sql(name: str) -> LiteralString:
     # psycopg asks for literals, so that nobody puts values into a statement; a file of ours is one.
-    return (files("ingest.shim") / "sql" / f"{name}.sql").read_text("utf-8")
+    return filled((files("ingest.shim") / "sql" / f"{name}.sql").read_text("utf-8"), ActionRow)
 
 
 class Reads:

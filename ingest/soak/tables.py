@@ -11,9 +11,10 @@ from consumers.broker.connection import connect
 from consumers.broker.queues import counts
 from consumers.database import statements
 from ingest.soak.ledger import Found, Key, digest
-from schemas.topology import ACTIONS, DEAD, DELAY, QUARANTINE, RUNS
+from schemas import topology
+from schemas.topology import DEAD, DELAY, QUARANTINE
 
-QUEUES: Final = (ACTIONS, RUNS, DEAD, QUARANTINE, DELAY)
+QUEUES: Final = (*topology.QUEUES, DEAD, QUARANTINE, DELAY)
 
 
 def read_tables(database_url: str, amqp_url: str = "") -> Found:

@@ -1,25 +1,26 @@
-"""The kinds of messages, one folder a kind, found by walking them: `kind` says what a kind is, `formats` reads its
-times, ids and names, `rows` are what they become, `extra` keeps what the columns do not hold, `report` is what run
-reports share.
+"""The kinds of messages, one folder a kind, found by walking them: `kind` says what a kind is, `columns` with which
+types its row says its columns, `formats` reads its times, ids and names, `extra` keeps what the columns do not hold,
+`report` is what run reports share.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pkgutil import iter_modules
 from types import MappingProxyType
 from typing import Final
 
-from schemas.kinds.kind import Document, Kind
+from schemas.kinds.kind import Document, Kind, Table
 
-__all__ = ["KINDS", "Document", "Kind", "by_name"]
+__all__ = ["KINDS", "WAITING", "Document", "Kind", "Table", "by_name", "tables"]
 
 
 def by_name(kinds: Iterable[Kind]) -> Mapping[str, Kind]:
-    """The kinds by name. Raises ImportError when two have the same."""
+    """The kinds by name, in the order in which a batch writes them. Raises ImportError when two have the same."""
     found: dict[str, Kind] = {}
-    for kind in kinds:
+    for kind in sorted(kinds, key=lambda kind: (kind.rank, kind.name)):
         if found.setdefault(kind.name, kind) is not kind:
             raise ImportError(f"two modules in {__name__} define the kind {kind.name!r}; rename one")
     return MappingProxyType(found)
@@ -28,3 +29,16 @@ def by_name(kinds: Iterable[Kind]) -> Mapping[str, Kind]:
 KINDS: Final = by_name(
     import_module(f"{__name__}.{module.name}").KIND for module in iter_modules(__path__) if module.ispkg
 )
+
+WAITING: Final = frozenset(kind.name for kind in KINDS.values() if kind.waits)
+"""The kinds whose messages may wait for what they need."""
+
+
+def tables(kinds: Iterable[Kind] = KINDS.values()) -> Mapping[str, Table]:
+    """The tables by name, each with all the rights that its kinds need."""
+    found: dict[str, Table] = {}
+    for table in sorted((table for kind in kinds for table in kind.tables), key=lambda table: table.name):
+        known = found.setdefault(table.name, table)
+        rights = dict.fromkeys(f"{known.rights}, {table.rights}".split(", "))
+        found[table.name] = replace(known, rights=", ".join(rights))
+    return MappingProxyType(found)

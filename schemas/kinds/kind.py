@@ -1,16 +1,20 @@
-"""A kind is one sort of message: its schema for each profile, what stays unread, what it means, what row it becomes."""
+"""A kind is one sort of message: its schemas, what stays unread, what it means, its row, its way and its tables."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
 
+from schemas.kinds.columns import Row, RowType
 from schemas.kinds.formats import Fault
-from schemas.kinds.rows import Row
 from schemas.message import Message
+
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 
 class Document(NamedTuple):
@@ -28,20 +32,57 @@ class Document(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """One sort of message.
+class Table:
+    """A table that a kind's messages end in.
 
-    `schemas` is profile -> file beside this module. `opaque` members go to the row as the sender's text,
-    unread: their schemas may speak of `type` only. `elements` is member -> opaque members of each object
-    in that array. `faults` gets the envelope and the values, of which any may be absent or ill-typed, and
-    says field -> Fault; `row` gets a message without faults. Neither raises.
+    `rights` are those that a worker needs. `month` is the column by which it is kept: months of it are dropped,
+    as partitions when it is `partitioned`. `counted` is the column with the time at which a message of the kind
+    left its trace there, for the ledger; one table of a kind has it.
     """
 
     name: str
-    schemas: Mapping[str, str]
+    rights: str = "SELECT, INSERT"
+    month: str | None = None
+    partitioned: bool = False
+    counted: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One sort of message.
+
+    `row` is the list of its columns and `make` makes one of a message without faults. `schemas` is profile ->
+    file in the kind's folder. `opaque` members go to the row as the sender's text, unread: their schemas may
+    speak of `type` only. `elements` is member -> opaque members of each object in that array. `faults` gets the
+    envelope and the values, of which any may be absent or ill-typed, and says field -> Fault. None of them raises.
+    """
+
+    name: str
+    row: RowType
+    make: Callable[[Message, Document], Row]
     faults: Callable[[Message, Mapping[str, Any]], dict[str, Fault]]
-    row: Callable[[Message, Document], Row]
+    schemas: Mapping[str, str]
+    routing_key: str
+    """On the exchange `ingest`; its first word is bound to `queue`."""
+    queue: str
+    rank: int
+    """Within a batch, kinds of a lower rank are written first."""
+    path: str
+    """Where it is read, `{field}` of the row filled in."""
+    tables: tuple[Table, ...]
     opaque: frozenset[str] = frozenset()
     elements: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    express: tuple[Sequence[str], Callable[[Sequence[Any]], Row | None]] | None = None
-    """The members in the order of the row, and the row of values that the schema takes; None: the long way."""
+    fastpath: tuple[Sequence[str], Callable[[Sequence[Any]], Row | None]] | None = None
+    """Members, and the row of their values in that order when the schema takes them; None: the long way."""
+    sign: Mapping[str, str] = field(default_factory=dict)
+    """Members by whose values a body is known to be of this kind; without any, it is what else there is."""
+    waits: bool = False
+    """What comes before what it needs may wait for it, so that whoever publishes it says how long an answer counts."""
+    answered_with_uri: bool = True
+
+
+def location(kind: Kind) -> Callable[[Row], str]:
+    """Row -> the path at which it is read."""
+    template = _PLACEHOLDER.sub("%s", kind.path.replace("%", "%%"))
+    values = attrgetter(*_PLACEHOLDER.findall(kind.path))
+    return lambda row: template % values(row)

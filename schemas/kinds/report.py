@@ -1,9 +1,14 @@
-"""The envelope facts that a run report takes from its URL: organization, node, run id."""
+"""What run reports share: their queue, their path, and the facts that they take from their URL."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from schemas.kinds.formats import Fault, name_fault
 from schemas.message import Message
+
+QUEUE: Final = "ingest.runs"
+PATH: Final = "/organizations/{organization}/reports/nodes/{node_name}/runs/{run_id}"
 
 
 def url_faults(message: Message) -> dict[str, Fault]:

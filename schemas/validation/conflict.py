@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from schemas.kinds import action, run_end
+from schemas.kinds.columns import Column, Row, RowType, columns, members
 from schemas.kinds.extra import unpack
-from schemas.kinds.rows import ActionRow, ResourceRow, Row, RunEndRow, RunStartRow
 from schemas.validation.redaction import MARK
 from schemas.wording import MOST, shorten
 
-_JSON_COLUMNS: Final = frozenset({"data", "before", "after"})
 _ABSENT: Final = "nothing"
 _LONGEST: Final = 100
 
@@ -22,8 +20,8 @@ def differences(stored: Row, sent: Row) -> dict[str, str]:
 
     A member's spelling (an id in capitals, a time in another zone, JSON with other spaces or member order)
     is no difference, nor is anything where one of the two was redacted: settings change between a message
-    and its repetition. A repeated run start differs only when it is another organization's or node's.
-    Of another organization's action nothing is told but that it is there.
+    and its repetition, nor another value in a column that keeps the first one. Of a row that has another owner
+    nothing is told but that it is there.
     """
     if type(stored) is not type(sent):
         return {"kind": "another kind of message has this id"}
@@ -37,45 +35,40 @@ def differences(stored: Row, sent: Row) -> dict[str, str]:
 
 
 def _differences(stored: Row, sent: Row) -> Iterator[tuple[str, str]]:
-    if isinstance(stored, RunStartRow) and isinstance(sent, RunStartRow):
-        # The first start's time stays: chef-client repeats a start whose answer it did not get.
-        yield from _columns(stored._replace(start_time="", extra=None), sent._replace(start_time="", extra=None))
-        return
-    if isinstance(stored, ActionRow) and stored.organization_name != getattr(sent, "organization_name", None):
-        yield "organization_name", "stored another one than sent"
-        return
-    yield from _columns(stored, sent)
-    if isinstance(stored, ActionRow) and isinstance(sent, ActionRow):
-        yield from _extras(stored.extra, sent.extra, action.NAMED)
-    if isinstance(stored, RunEndRow) and isinstance(sent, RunEndRow):
-        yield from _extras(stored.extra, sent.extra, run_end.NAMED)
-        yield from _resources(stored.resources, sent.resources)
+    kind: RowType = type(stored)
+    described = columns(kind)
+    for at, column in enumerate(described):
+        if column.owner and stored[at] != sent[at]:
+            yield column.field, "stored another one than sent"
+            return
+    for at, column in enumerate(described):
+        ours, theirs = stored[at], sent[at]
+        if ours == theirs or column.kept:
+            continue
+        if column.rows is not None:
+            yield from _rows(column.field, ours, theirs)
+        elif column.extra:
+            yield from _extras(ours, theirs, members(kind))
+        elif not _same(column, ours, theirs):
+            yield column.field, _text(ours, theirs)
 
 
-def _resources(stored: tuple[ResourceRow, ...], sent: tuple[ResourceRow, ...]) -> Iterator[tuple[str, str]]:
+def _rows(field: str, stored: Sequence[Row], sent: Sequence[Row]) -> Iterator[tuple[str, str]]:
     if len(stored) != len(sent):
-        yield "resources", f"stored {len(stored)} of them, sent {len(sent)}"
+        yield field, f"stored {len(stored)} of them, sent {len(sent)}"
     for position, (ours, theirs) in enumerate(zip(stored, sent, strict=False)):
-        if ours == theirs:
-            continue
-        for field, text in _columns(ours, theirs):
-            yield f"resources.{position}.{field}", text
-        for field, text in _extras(ours.extra, theirs.extra, run_end.RESOURCE_NAMED):
-            yield f"resources.{position}.{field}", text
+        if ours != theirs:
+            for name, text in _differences(ours, theirs):
+                yield f"{field}.{position}.{name}", text
 
 
-def _columns(stored: Row | ResourceRow, sent: Row | ResourceRow) -> Iterator[tuple[str, str]]:
-    for field, ours, theirs in zip(stored._fields, stored, sent, strict=True):
-        if field in ("extra", "resources") or ours == theirs or (field == "delta" and MARK in (ours, theirs)):
-            continue
-        if field in _JSON_COLUMNS and same_json(ours, theirs):
-            continue
-        yield field, _text(ours, theirs)
+def _same(column: Column, ours: Any, theirs: Any) -> bool:
+    if column.json:
+        return same_json(ours, theirs)
+    return column.state and MARK in (ours, theirs)
 
 
 def _extras(stored: str | None, sent: str | None, named: frozenset[str]) -> Iterator[tuple[str, str]]:
-    if stored == sent:
-        return
     ours, theirs = unpack(stored), unpack(sent)
     # A named member is there for its spelling; its column has been compared.
     gone = {MARK, *_dropped(ours), *_dropped(theirs)}

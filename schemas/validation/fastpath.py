@@ -1,4 +1,4 @@
-"""The express lane: one typed decode for the messages that are as they should be; the rest go the long way."""
+"""The fast path: one typed decode for the messages that are as they should be; the rest go the long way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-Express = Callable[[bytes], list[Any] | None]
+Fastpath = Callable[[bytes], list[Any] | None]
 """A body's values, by column, each exactly what the long way would find; None: go the long way."""
 
 _KNOWN_KEYWORDS: Final = {
@@ -18,21 +18,24 @@ _KNOWN_KEYWORDS: Final = {
 _NULL: Final = "null"
 
 
-def compile_fastpath(schema: Mapping[str, Any], columns: Sequence[str], opaque: frozenset[str]) -> Express | None:
+def compile_fastpath(schema: Mapping[str, Any], columns: Sequence[str], opaque: frozenset[str]) -> Fastpath | None:
     """A decoder made from the schema itself: it takes a body only if the schema does.
 
-    `columns` are the members, in the order of the values; opaque ones come as text. Taken are compact
-    objects of the named members, each once, without escapes in any but the opaque ones. None for a
-    schema that says more than this lane understands.
+    `columns` are the members, in the order of the values; opaque ones come as text, and what only another
+    profile's schema names is None. Taken are compact objects of the members that this schema names, each once,
+    without escapes in any but the opaque ones. None for a schema that says more than is understood here.
     """
     properties = schema["properties"]
-    if set(properties) != set(columns) or not set(schema) <= _KNOWN_KEYWORDS:
+    if not set(properties) <= set(columns) or not set(schema) <= _KNOWN_KEYWORDS:
         return None
+    unnamed = [at for at, name in enumerate(columns) if name not in properties]
+    opaque = opaque.intersection(properties)
+    columns = [name for name in columns if name in properties]
     required = set(schema["required"])
     fields = [_field(name, properties[name], name in required, name in opaque) for name in columns]
     if None in fields:
         return None
-    shape = msgspec.defstruct("Express", fields, kw_only=True, forbid_unknown_fields=True, gc=False)  # type: ignore[arg-type]
+    shape = msgspec.defstruct("Fastpath", fields, kw_only=True, forbid_unknown_fields=True, gc=False)  # type: ignore[arg-type]
     decode = msgspec.json.Decoder(shape).decode
     values_of = attrgetter(*columns)
     # A member takes its key, two quotes, a colon and a comma, and its value; text has quotes of its own.
@@ -47,7 +50,7 @@ def compile_fastpath(schema: Mapping[str, Any], columns: Sequence[str], opaque: 
     ]
     unread = [(columns.index(name), properties[name].get("type") == "object") for name in opaque]
 
-    def express(body: bytes) -> list[Any] | None:
+    def read(body: bytes) -> list[Any] | None:
         try:
             values: list[Any] = list(values_of(decode(body)))
             length = fixed
@@ -76,9 +79,11 @@ def compile_fastpath(schema: Mapping[str, Any], columns: Sequence[str], opaque: 
         for one, other in pairs:
             if values[one] is not None and values[other] is None:
                 return None
+        for at in unnamed:
+            values.insert(at, None)
         return values
 
-    return express
+    return read
 
 
 def _more_bytes(value: str | msgspec.Raw | None) -> int:

@@ -10,9 +10,9 @@ from typing import Any, Final
 import msgspec
 
 from schemas.kinds import KINDS
+from schemas.kinds.columns import Row
 from schemas.kinds.formats import Fault
 from schemas.kinds.kind import Document
-from schemas.kinds.rows import Row
 from schemas.message import Message
 from schemas.settings import Settings
 from schemas.validation.decode import Body, decode, deeper_than
@@ -60,6 +60,13 @@ class Judge:
             Redaction.from_settings(settings),
         )
 
+    @property
+    def slow(self) -> list[tuple[str, str]]:
+        """(kind, door) of those whose kind has a fast path that could not be made of its schema."""
+        return sorted(
+            key for key, each in self.validators.items() if each.fastpath is None and each.kind.fastpath is not None
+        )
+
     def __call__(self, message: Message) -> Candidate | Invalid:
         """The candidate, or what is wrong, field by field; never raises, whatever the bytes."""
         validator = self.validators.get((message.kind, message.door))
@@ -67,8 +74,8 @@ class Judge:
             text = f"no such kind of message: {shorten(message.kind)!r} by door {shorten(message.door)!r}"
             return Invalid("decode", "unknown_kind", {"message": text})
         payload = message.payload
-        if validator.express is not None and message.content_encoding is None and len(payload) <= self.max_bytes:
-            row = validator.express(payload)
+        if validator.fastpath is not None and message.content_encoding is None and len(payload) <= self.max_bytes:
+            row = validator.fastpath(payload)
             if row is not None and not deeper_than(self.max_depth, payload):
                 return Candidate(validator.kind.name, row if self.redaction is None else self.redaction(row))
         try:
@@ -103,7 +110,7 @@ def _judge(validator: Validator, message: Message, body: Body) -> Candidate | In
             return refused
     elif faults := kind.faults(message, values):
         return _meaningless(faults)
-    return Candidate(kind.name, kind.row(message, document))
+    return Candidate(kind.name, kind.make(message, document))
 
 
 def _refusal(validator: Validator, message: Message, document: Document) -> Invalid | None:

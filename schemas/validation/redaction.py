@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from schemas.kinds.rows import ActionRow, ResourceRow, Row, RunEndRow
+from schemas.kinds.columns import Row, RowType, columns
 from schemas.settings import Settings
 
 MARK: Final = "[redacted]"
@@ -51,6 +51,8 @@ class Redaction:
     drop: bool
     needles: tuple[str, ...]
     names_secret: Callable[[str], bool]
+    compiled: dict[RowType, Callable[[Row], Row]] = field(default_factory=dict, compare=False)
+    """Row type -> what cuts rows of it, made when the first one comes."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Redaction | None:
@@ -64,16 +66,11 @@ class Redaction:
 
     def __call__(self, row: Row) -> Row:
         """The row as it may be stored."""
-        if type(row) is ActionRow:
-            data, extra = row.data, row.extra
-            if extra is None and data is not None and data[0] != '"' and not self._may_name(data):
-                return row  # As nearly every action.
-            data, extra = self.text(data), self.text(extra)
-            return row if data is row.data and extra is row.extra else row._replace(data=data, extra=extra)
-        if isinstance(row, RunEndRow):
-            return self._run_end(row)
-        extra = self.text(row.extra)
-        return row if extra is row.extra else row._replace(extra=extra)
+        kind = type(row)
+        redact = self.compiled.get(kind)
+        if redact is None:
+            redact = self.compiled[kind] = _compile(self, kind)
+        return redact(row)
 
     def text(self, text: str | None) -> str | None:
         """JSON text without the secrets; the same object when there are none."""
@@ -81,12 +78,12 @@ class Redaction:
             return None
         if text.startswith('"'):
             return self._quoted(text)
-        if not self._may_name(text):
+        if not self.may_name(text):
             return text
         cuts = list(_cuts(text, self.shallow, self.deep))
         return _spliced(text, self._edits(cuts)) if cuts else text
 
-    def _may_name(self, text: str) -> bool:
+    def may_name(self, text: str) -> bool:
         """Whether JSON text may hold a named member where it is to be cut; when in doubt, yes."""
         if not self.deep:
             return self.names_secret(text)
@@ -108,23 +105,6 @@ class Redaction:
         cut = text if inner.startswith('"') else self.text(inner)
         return text if cut is inner or cut is text else _ENCODE(cut).decode()
 
-    def _run_end(self, row: RunEndRow) -> RunEndRow:
-        data, extra = self.text(row.data) or row.data, self.text(row.extra)
-        resources = tuple(self._resource(each) for each in row.resources)
-        changed = any(new is not old for new, old in zip(resources, row.resources, strict=True))
-        if data is row.data and extra is row.extra and not changed:
-            return row
-        return row._replace(data=data, extra=extra, resources=resources)
-
-    def _resource(self, row: ResourceRow) -> ResourceRow:
-        if self.sensitive and any(_is_sensitive(text) for text in (row.extra, row.before, row.after)):
-            before, after = (None if each is None else _MARKED for each in (row.before, row.after))
-            return row._replace(before=before, after=after, delta=MARK if row.delta else row.delta)
-        before, after, extra = self.text(row.before), self.text(row.after), self.text(row.extra)
-        if before is row.before and after is row.after and extra is row.extra:
-            return row
-        return row._replace(before=before, after=after, extra=extra)
-
     def _edits(self, cuts: list[_Cut]) -> Iterator[tuple[int, int, str]]:
         if not self.drop:
             yield from ((cut.value, cut.end, _MARKED) for cut in cuts)
@@ -137,6 +117,49 @@ class Redaction:
             yield first.key, first.end, f"{_MARKED}:{names}"
             # What follows a member of its own object has a comma before it.
             yield from ((each.separator, each.end, "") for each in others)
+
+
+def _compile(redaction: Redaction, kind: RowType) -> Callable[[Row], Row]:
+    """What cuts secrets out of rows of a type: of each column that holds JSON, and of the rows within."""
+    described = columns(kind)
+    json_at = [at for at, column in enumerate(described) if column.json]
+    rows_at = [at for at, column in enumerate(described) if column.rows is not None]
+    states = [(at, _MARKED if column.json else MARK) for at, column in enumerate(described) if column.state]
+    text_of, make = redaction.text, kind._make
+    may_name = redaction.may_name if redaction.deep else redaction.names_secret
+
+    def changed(row: Row) -> Row:
+        if states and redaction.sensitive and any(_is_sensitive(row[at]) for at in json_at):
+            return make(_blotted(row, dict(states)))
+        values = list(row)
+        for at in json_at:
+            values[at] = text_of(row[at])
+        for at in rows_at:
+            values[at] = tuple(map(redaction, row[at]))
+        same = all(values[at] is row[at] for at in json_at)
+        for at in rows_at:
+            same = same and all(new is old for new, old in zip(values[at], row[at], strict=True))
+        return row if same else make(values)
+
+    if rows_at or (states and redaction.sensitive) or not json_at:
+        return changed
+    first, *others = json_at
+
+    def usual(row: Row) -> Row:
+        text = row[first]
+        if text is not None and (text[0] == '"' or may_name(text)):
+            return changed(row)
+        for at in others:
+            if row[at] is not None:
+                return changed(row)
+        return row  # As nearly every action.
+
+    return usual
+
+
+def _blotted(row: Row, marks: Mapping[int, str]) -> list[Any]:
+    """The values of a row that is sensitive, nothing left of how things are or were."""
+    return [value if at not in marks or not value else marks[at] for at, value in enumerate(row)]
 
 
 def _lookout(names: frozenset[str]) -> Callable[[str], bool]:

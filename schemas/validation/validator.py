@@ -12,8 +12,8 @@ import msgspec
 from jsonschema import Draft4Validator
 from jsonschema_rs import Draft4Validator as FastDraft4Validator
 
+from schemas.kinds.columns import Row
 from schemas.kinds.kind import Document, Kind
-from schemas.kinds.rows import Row
 from schemas.validation.decode import Body
 from schemas.validation.fastpath import compile_fastpath
 from schemas.verdict import Invalid
@@ -51,7 +51,7 @@ class Validator:
     patterned: frozenset[str]
     is_valid: Callable[[Any], bool]
     reference: Draft4Validator
-    express: Callable[[bytes], Row | None] | None = None
+    fastpath: Callable[[bytes], Row | None] | None = None
     """The row of a body that is as it should be, found in one step; None from it: go the long way."""
 
     def read(self, body: Body) -> Document | Invalid:
@@ -118,15 +118,15 @@ def compile_validator(kind: Kind, profile: str) -> Validator:
         patterned=frozenset(name for name, each in properties.items() if "pattern" in each),
         is_valid=fast.is_valid,
         reference=Draft4Validator(schema),
-        express=_express(kind, schema),
+        fastpath=_fastpath(kind, schema),
     )
 
 
-def _express(kind: Kind, schema: Mapping[str, Any]) -> Callable[[bytes], Row | None] | None:
-    if kind.express is None:
+def _fastpath(kind: Kind, schema: Mapping[str, Any]) -> Callable[[bytes], Row | None] | None:
+    if kind.fastpath is None:
         return None
-    columns, row = kind.express
-    read = compile_fastpath(schema, columns, kind.opaque)
+    members, row = kind.fastpath
+    read = compile_fastpath(schema, members, kind.opaque)
     if read is None:
         return None
     return lambda body: None if (values := read(body)) is None else row(values)

@@ -19,7 +19,8 @@ from consumers.worker.outbox import AmqpOutbox
 from consumers.worker.seams import Source
 from consumers.worker.source import AmqpSource
 from ingest.soak.system import until
-from schemas.message import RUN_END, Message
+from schemas.kinds.run_end import KIND
+from schemas.message import Message
 from schemas.topology import DELAY, QUARANTINE, RUNS
 from schemas.verdict import Created, from_wire
 
@@ -102,8 +103,8 @@ def outbox(place: Any) -> Iterator[Any]:
 
 def run_end(payload: bytes = b"{}") -> Delivery:
     """As a shim publishes one and a source takes it in, its sender waiting."""
-    properties = pika.BasicProperties(type=RUN_END, headers={"x-node": "web01"}, delivery_mode=2)
-    message = Message(RUN_END, payload, "http", node="web01")
+    properties = pika.BasicProperties(type=KIND.name, headers={"x-node": "web01"}, delivery_mode=2)
+    message = Message(KIND.name, payload, "http", node="web01")
     return Delivery(
         message, 1, 1, RUNS, "ingest", "run.end", OnRabbitMQ.reply_to, "c-1", {"x-node": "web01"}, properties
     )

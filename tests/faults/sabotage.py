@@ -7,7 +7,7 @@ from typing import Any
 
 import pika
 
-from consumers.store.writer import Writer
+from consumers.store.tables.actions import Actions
 from consumers.worker import pipeline
 from consumers.worker.committer import Committer
 from consumers.worker.source import AmqpSource
@@ -15,6 +15,7 @@ from ingest.cli import main
 from ingest.http.outcome import QUEUED
 from ingest.publisher import connection
 from ingest.publisher.publisher import publisher
+from schemas.settings import Settings
 
 
 def ack_before_commit() -> None:
@@ -61,14 +62,15 @@ def without_confirms() -> None:
 
 def without_key() -> None:
     """Every id is taken for a new one."""
-    Writer.write_one = lambda *_: None  # type: ignore[method-assign]
-    honest = Writer.__init__
+    Actions.write_alone = lambda *_: None  # type: ignore[method-assign]
+    honest = Actions.__init__
 
-    def init(self: Writer, sql: Any, rule: str) -> None:
+    def init(self: Actions, settings: Settings) -> None:
+        honest(self, settings)
         spoiled = "SELECT unnest(%(id)s::uuid[])::text FROM (SELECT %(recorded_at)s::timestamptz[]) t"
-        honest(self, {**sql, "insert_action_ids": spoiled}, rule)
+        self._sql = {**self._sql, "insert_action_ids": spoiled}
 
-    Writer.__init__ = init  # type: ignore[method-assign]
+    Actions.__init__ = init  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import pytest
 from stack_support import ACTION, PUBLISHED, RUNS, Consumers, System, published_body, requests_of, running
 
 from ingest.soak.system import until
-from schemas.kinds.rows import ActionRow
 
 PONYVILLE = "/organizations/ponyville/reports/nodes"
 
@@ -279,15 +278,6 @@ def _messages(system: System, queue: str) -> int:
     count: int = connection.channel().queue_declare(queue, passive=True).method.message_count
     connection.close()
     return count
-
-
-def test_copy_and_insert_name_the_same_columns() -> None:
-    """A lone action and one of many are stored alike."""
-    from consumers.database import statements
-
-    sql = statements.load("consumers.store", "store.sql")
-    for name in ActionRow._fields:
-        assert f"%({name})s" in sql["insert_action"]
 
 
 def test_four_processes_share_one_queue_and_drain_on_sigterm(amqp_url: str, database_url: str) -> None:

@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 
 from ingest.http.answers import Answer, Asked, fault, of_outcome, refused, render
 from ingest.http.outcome import QUEUED, Outcome, Refusal, Refused
-from schemas.message import ACTION, RUN_END, RUN_START
 from schemas.verdict import Conflict, Created, DuringRun, Invalid, Pong, UnknownRun
+
+ACTION = "action"
+RUN_END = "run_end"
+RUN_START = "run_start"
 
 BASE = "http://ingest.example.com:8080"
 RUNS = "/organizations/acme/reports/nodes/web1/runs"

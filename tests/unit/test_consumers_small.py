@@ -16,7 +16,6 @@ from consumers.database.errors import blame
 from consumers.runtime.failpoints import Failpoint, from_environment
 from consumers.supervisor.supervisor import worker_command
 from consumers.worker.committer import backoff
-from schemas.kinds.rows import ActionRow, ResourceRow
 from schemas.settings import ConfigError
 
 
@@ -30,18 +29,6 @@ def test_a_statement_named_twice_is_refused() -> None:
     """One name, one statement."""
     with pytest.raises(ValueError, match="named twice"):
         statements.parse("-- name: a\nSELECT 1;\n-- name: a\nSELECT 2;\n")
-
-
-@pytest.mark.parametrize(
-    ("statement", "fields"),
-    [("copy_actions", ActionRow._fields), ("copy_resources", ("run_id", "start_time", *ResourceRow._fields))],
-)
-def test_copy_names_the_columns_in_the_order_of_the_row(statement: str, fields: tuple[str, ...]) -> None:
-    """COPY takes fields by position, so the column list must be the row's own."""
-    text = statements.load("consumers.store", "store.sql")[statement]
-    columns = re.search(r"\((.*?)\)", text, re.DOTALL)
-    assert columns is not None
-    assert tuple(re.split(r",\s*", columns[1])) == fields
 
 
 def uncopied(line: bytes) -> list[str | None]:

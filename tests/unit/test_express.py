@@ -20,7 +20,7 @@ from schemas.validation.judge import Judge
 JUDGE = Judge.from_settings(Settings(max_depth=512))
 LONG_WAY = dataclasses.replace(
     JUDGE,
-    validators={key: dataclasses.replace(each, express=None) for key, each in JUDGE.validators.items()},
+    validators={key: dataclasses.replace(each, fastpath=None) for key, each in JUDGE.validators.items()},
 )
 BODIES = [captured_body(each) for each in CAPTURED]
 ACTION: dict[str, Any] = json.loads(EXAMPLE)
@@ -38,7 +38,7 @@ def agree(body: bytes) -> None:
 
 
 def express(body: bytes, door: Door = "chef") -> Any:
-    lane = JUDGE.validators["action", door].express
+    lane = JUDGE.validators["action", door].fastpath
     assert lane is not None
     return lane(body)
 

@@ -3,15 +3,21 @@
 import json
 import re
 import textwrap
+from dataclasses import replace
 from importlib.resources import files
 
 import pytest
 from jsonschema import Draft4Validator
 from judge_samples import EXAMPLE, FIXTURES
 
-from schemas.kinds import KINDS, Kind, action, by_name, run_end, run_start
-from schemas.kinds.rows import ActionRow
+from consumers.store.tables import writers
+from schemas.kinds import KINDS, by_name
+from schemas.kinds.columns import columns, members
+from schemas.kinds.kind import location
 from schemas.settings import Settings
+from schemas.topology import ACTIONS, QUEUES, TOPOLOGY
+from schemas.validation.judge import Judge
+from schemas.validation.validator import compile_validator
 
 SCHEMAS = {
     name: {file: json.loads((files("schemas.kinds") / name / file).read_text()) for file in set(kind.schemas.values())}
@@ -21,7 +27,7 @@ SCHEMAS = {
 
 def test_a_name_twice_fails():
     """Two kinds of one name are an ImportError that says which."""
-    other = Kind(name="action", schemas={}, faults=lambda *_: {}, row=lambda *_: None)
+    other = replace(KINDS["action"], schemas={})
     with pytest.raises(ImportError, match="'action'"):
         by_name([KINDS["action"], other])
 
@@ -63,14 +69,66 @@ def test_opaque_members_are_constrained_by_type_alone():
                     assert described.keys() <= {"type", "description"}
 
 
-def test_columns_name_what_the_schemas_name():
-    """A member that a schema names has a column or is a constant; all others go to extra."""
-    for schema in SCHEMAS["action"].values():
-        assert schema["properties"].keys() == action.NAMED == set(ActionRow._fields) - {"extra"}
-    assert SCHEMAS["run_start"]["documented.json"]["properties"].keys() == run_start.NAMED
-    ends = SCHEMAS["run_end"]["documented.json"]["properties"]
-    assert ends.keys() == run_end.NAMED
-    assert ends["resources"]["items"]["properties"].keys() == run_end.RESOURCE_NAMED
+def test_columns_hold_what_the_schemas_name():
+    """A member that a schema names has a column or is what its kind is known by; all others go to extra."""
+    for name, kind in KINDS.items():
+        described = [schema["properties"] for schema in SCHEMAS[name].values()]
+        assert set().union(*described) - kind.sign.keys() == members(kind.row)
+        for column in columns(kind.row):
+            if column.rows is not None:
+                for properties in described:
+                    assert properties[column.member]["items"]["properties"].keys() == members(column.rows)
+
+
+def test_every_row_has_a_column_for_what_no_other_holds():
+    """Members that the schema does not name are kept, in each row and in the rows within."""
+    rows = [kind.row for kind in KINDS.values()]
+    within = [each.rows for row in rows for each in columns(row) if each.rows]
+    for row in rows + within:
+        assert [column.type for column in columns(row) if column.extra] == ["json"]
+
+
+def test_the_fast_path_is_on_wherever_a_kind_has_one():
+    """In every profile that can be set: a schema that turns it off would cost a worker half its speed, unseen."""
+    for name, kind in KINDS.items():
+        for profile in kind.schemas:
+            assert (compile_validator(kind, profile).fastpath is None) == (kind.fastpath is None), (name, profile)
+    assert Judge.from_settings(Settings()).slow == []
+
+
+def test_a_fast_path_that_is_off_is_told():
+    """Who starts a worker with a schema that has no fast path can say so."""
+    judge = Judge.from_settings(Settings())
+    off = {("action", "http"): replace(judge.validators["action", "http"], fastpath=None)}
+    assert replace(judge, validators=judge.validators | off).slow == [("action", "http")]
+
+
+def test_a_path_is_made_of_the_rows_own_columns():
+    """Where a message is read is said by fields of its row, and nothing else fills it in."""
+    for kind in KINDS.values():
+        row = kind.row(*(f"%{field}" for field in kind.row._fields))
+        assert location(kind)(row) == re.sub(r"\{([a-z_]+)\}", r"%\1", kind.path)
+
+
+def test_one_table_of_a_kind_is_counted():
+    """A message leaves one trace for the ledger, or it would be missing, or be there twice."""
+    for kind in KINDS.values():
+        assert len([table for table in kind.tables if table.counted]) == 1
+
+
+def test_every_kind_is_written_by_one_table():
+    """A kind that no table writes, or two do, stops a worker before it takes anything."""
+    assert sorted(kind for table in writers(Settings()) for kind in table.writes) == sorted(KINDS)
+
+
+def test_every_kind_is_bound_to_its_queue():
+    """What is published with a kind's routing key goes to the queue that the kind says, and to no other."""
+    for kind in KINDS.values():
+        first = kind.routing_key.partition(".")[0] + ".#"
+        queues = {each.queue for each in TOPOLOGY.bindings if (each.exchange, each.routing_key) == ("ingest", first)}
+        assert queues == {kind.queue}
+        assert kind.queue in {each.name for each in TOPOLOGY.queues}
+    assert ACTIONS in QUEUES
 
 
 def test_the_documented_schema_is_the_documentations_to_the_letter():

@@ -13,8 +13,12 @@ from pika.spec import BasicProperties
 from ingest.http.outcome import QUEUED, Outcome, Refusal, Refused
 from ingest.publisher.connection import Owner
 from ingest.publisher.publisher import Publisher
-from schemas.message import ACTION, RUN_END, RUN_START, Message
+from schemas.message import Message
 from schemas.verdict import Created, to_wire
+
+ACTION = "action"
+RUN_END = "run_end"
+RUN_START = "run_start"
 
 CREATED = Created("/actions/x")
 ACTION_MESSAGE = Message(ACTION, b"{}", "http")

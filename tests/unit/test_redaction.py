@@ -9,12 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.kinds.rows import ActionRow, RunEndRow
-from schemas.message import ACTION, RUN_END, RUN_START, Message
+from schemas.kinds.action import ActionRow
+from schemas.kinds.run_end import RunEndRow
+from schemas.message import Message
 from schemas.settings import Settings
 from schemas.validation.conflict import differences
 from schemas.validation.judge import Candidate, Judge
 from schemas.validation.redaction import MARK, Redaction
+
+ACTION = "action"
+RUN_END = "run_end"
+RUN_START = "run_start"
 
 RUN_ID = "562c4230-1569-4003-a81f-8c0100231d65"
 SECRET = "hunter2-Zmx4"

@@ -85,6 +85,8 @@ def test_a_room_has_a_map_that_names_what_is_in_it(folder: Path) -> None:
     """The docstring of a room's `__init__` names each of its modules, or tells how they are found."""
     words = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
     modules = {each.stem for each in folder.glob("*.py") if not each.stem.startswith("__")}
+    if "found by walking them" in words:
+        return
     assert {module for module in modules if f"`{module}`" not in words} == set()
 
 

@@ -8,7 +8,7 @@ SELECT parent.relname, child.relname,
 FROM pg_inherits
 JOIN pg_class parent ON parent.oid = inhparent
 JOIN pg_class child ON child.oid = inhrelid
-WHERE parent.relname IN ('actions', 'run_resources') AND parent.relkind = 'p'
+WHERE parent.relname = ANY (%(tables)s) AND parent.relkind = 'p'
 ORDER BY parent.relname, child.relname;
 
 -- name: partitions_before
@@ -17,7 +17,7 @@ SELECT child.relname
 FROM pg_inherits
 JOIN pg_class parent ON parent.oid = inhparent
 JOIN pg_class child ON child.oid = inhrelid
-WHERE parent.relname IN ('actions', 'run_resources') AND parent.relkind = 'p'
+WHERE parent.relname = ANY (%(tables)s) AND parent.relkind = 'p'
   AND substring(pg_get_expr(child.relpartbound, child.oid) FROM 'TO \(''([^'']+)''')::timestamptz <= %(before)s
 ORDER BY child.relname;
 

@@ -10,13 +10,11 @@ SELECT date_trunc('hour', counted_at) AS hour,
 FROM acknowledgements WHERE counted_at >= %(since)s GROUP BY 1;
 
 -- name: stored
-SELECT hour, sum(rows)::bigint FROM (
-    SELECT date_trunc('hour', stored_at) AS hour, count(*) AS rows FROM actions WHERE stored_at >= %(since)s GROUP BY 1
-    UNION ALL
-    SELECT date_trunc('hour', stored_at), count(*) FROM runs WHERE stored_at >= %(since)s GROUP BY 1
-    UNION ALL
-    SELECT date_trunc('hour', ended_at), count(*) FROM runs WHERE ended_at >= %(since)s GROUP BY 1
-) AS found GROUP BY 1;
+-- The tables in which messages leave their trace, one after the other.
+SELECT hour, sum(rows)::bigint FROM ({tables}) AS found GROUP BY 1;
+
+-- name: stored_in
+SELECT date_trunc('hour', {column}) AS hour, count(*) AS rows FROM {table} WHERE {column} >= %(since)s GROUP BY 1;
 
 -- name: skipped
 SELECT date_trunc('hour', counted_at),

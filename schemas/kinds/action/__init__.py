@@ -3,18 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
+from schemas.kinds.columns import OWNER, Extra, Json, Text, Time, Uuid, columns
 from schemas.kinds.extra import pack, raw_text, to_json, to_object, unpack
 from schemas.kinds.formats import Fault, chef_time, is_canonical_uuid, name_fault, time_fault, uuid_fault
-from schemas.kinds.kind import Document, Kind
-from schemas.kinds.rows import ActionRow
-from schemas.message import ACTION, Message
+from schemas.kinds.kind import Document, Kind, Table
+from schemas.message import Message
 
-COLUMNS: Final = ActionRow._fields[:-1]
-"""The members that have a column; `extra` is the last, and none."""
-NAMED: Final = frozenset(COLUMNS)
+
+class ActionRow(NamedTuple):
+    """A row of `actions`.
+
+    `extra` is the JSON text of an object with the members that the columns don't hold as sent: those the schema
+    does not name, and named ones whose stored form differs (an id in capitals); None when there are none.
+    """
+
+    id: Uuid
+    recorded_at: Time
+    organization_name: Annotated[Text, OWNER] | None
+    entity_type: Text
+    entity_name: Text
+    parent_type: Text | None
+    parent_name: Text | None
+    task: Text
+    requestor_type: Text
+    requestor_name: Text
+    remote_hostname: Text
+    remote_request_id: Text | None
+    request_id: Text
+    service_hostname: Text
+    user_agent: Text
+    message_type: Text
+    message_version: Text
+    data: Json | None
+    extra: Extra | None
+
+
+COLUMNS: Final = tuple(each.field for each in columns(ActionRow) if each.member is not None)
+"""The members that have a column, in the order of the row."""
 _NAMESPACE: Final = UUID("9d6f0c1e-7f2b-5b6c-9c0a-3f1f6f2f4f10")
 """Of the ids given to messages of version 0.1.0, which have none: never to change."""
 
@@ -59,7 +87,7 @@ def faults(message: Message, values: Mapping[str, Any]) -> dict[str, Fault]:
     return found
 
 
-def row(message: Message, document: Document) -> ActionRow:
+def make(message: Message, document: Document) -> ActionRow:
     values, members = document.values, document.members
     get = values.get
     sent_id, sent_time = get("id"), values["recorded_at"]
@@ -71,7 +99,7 @@ def row(message: Message, document: Document) -> ActionRow:
     if stored_id != sent_id or stored_time != sent_time or len(values) != len(members):
         sent, stored = (("id", sent_id), ("recorded_at", sent_time)), (stored_id, stored_time)
         respelled = {name for (name, value), other in zip(sent, stored, strict=True) if value != other}
-        extra = pack(members, NAMED, respelled)
+        extra = pack(members, values, respelled)
     return ActionRow(
         stored_id,
         stored_time,
@@ -95,7 +123,7 @@ def row(message: Message, document: Document) -> ActionRow:
     )
 
 
-def express(values: Sequence[Any]) -> ActionRow | None:
+def fastpath(values: Sequence[Any]) -> ActionRow | None:
     """The row of values in the order of `COLUMNS` that fit the schema; None where anything is unusual."""
     stored_id, recorded_at, organization, _, entity_name, _, parent_name, _, _, requestor_name = values[:10]
     if stored_id is None or not is_canonical_uuid(stored_id) or chef_time(recorded_at) != recorded_at:
@@ -122,10 +150,19 @@ def document(row: ActionRow) -> str:
 
 
 KIND: Final = Kind(
-    name=ACTION,
-    schemas={"documented": "documented.json", "wire": "wire.json"},
-    opaque=frozenset({"data"}),
+    name="action",
+    row=ActionRow,
+    make=make,
     faults=faults,
-    row=row,
-    express=(COLUMNS, express),
+    schemas={"documented": "documented.json", "wire": "wire.json"},
+    routing_key="action",
+    queue="ingest.actions",
+    rank=1,
+    path="/actions/{id}",
+    tables=(
+        Table(name="actions", month="recorded_at", partitioned=True, counted="stored_at"),
+        Table(name="action_ids", month="recorded_at"),
+    ),
+    opaque=frozenset({"data"}),
+    fastpath=(COLUMNS, fastpath),
 )

@@ -4,46 +4,68 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
+from schemas.kinds.columns import (
+    ENVELOPE,
+    STATE,
+    BigInteger,
+    Extra,
+    Integer,
+    Json,
+    Text,
+    Time,
+    Uuid,
+    holds,
+    stored_as,
+)
 from schemas.kinds.extra import pack, raw_text
 from schemas.kinds.formats import Fault, canonical_uuid, time_fault, uuid_fault, zoned_time
-from schemas.kinds.kind import Document, Kind
-from schemas.kinds.report import url_faults
-from schemas.kinds.rows import ResourceRow, RunEndRow
-from schemas.message import RUN_END, Message
+from schemas.kinds.kind import Document, Kind, Table
+from schemas.kinds.report import PATH, QUEUE, url_faults
+from schemas.message import Message
 
-NAMED: Final = frozenset(
-    {
-        "action",
-        "data",
-        "end_time",
-        "expanded_run_list",
-        "resources",
-        "run_id",
-        "run_list",
-        "start_time",
-        "status",
-        "total_res_count",
-    }
-)
 
-RESOURCE_NAMED: Final = frozenset(
-    {
-        "type",
-        "name",
-        "id",
-        "cookbook_name",
-        "cookbook_version",
-        "duration",
-        "before",
-        "after",
-        "delta",
-        "result",
-    }
-)
+class ResourceRow(NamedTuple):
+    """A row of `run_resources`, without the run's own key."""
+
+    position: Annotated[Integer, ENVELOPE]
+    type: Text
+    name: Text
+    resource_id: Annotated[Text, holds("id")]
+    cookbook_name: Text | None
+    cookbook_version: Text | None
+    duration_ms: Annotated[BigInteger, holds("duration")]
+    before: Annotated[Json, STATE] | None
+    after: Annotated[Json, STATE] | None
+    delta: Annotated[Text, STATE] | None
+    result: Text
+    extra: Extra | None
+
+
+class RunEndRow(NamedTuple):
+    """The end of a chef-client run: what `runs` learns, and the resources it updated.
+
+    `run_list` and `expanded_run_list` are the strings the client sent (they hold JSON of their own). The end's own
+    `start_time` is kept to tell a repeated end from another one.
+    """
+
+    run_id: Uuid
+    organization: Annotated[Text, ENVELOPE]
+    node_name: Annotated[Text, ENVELOPE]
+    status: Text
+    start_time: Annotated[Time, stored_as("end_start_time")] | None
+    end_time: Time
+    run_list: Text
+    total_res_count: Integer
+    data: Json
+    expanded_run_list: Text | None
+    extra: Annotated[Extra, stored_as("end_extra")] | None
+    resources: tuple[ResourceRow, ...]
+
+
 _NULLABLE: Final[tuple[str, ...]] = ("cookbook_name", "cookbook_version", "delta")
 
 _DIGITS: Final = re.compile(r"-?[0-9]{1,19}")
@@ -94,7 +116,7 @@ def _number_fault(value: object, largest: int) -> Fault | None:
     return None
 
 
-def row(message: Message, document: Document) -> RunEndRow:
+def make(message: Message, document: Document) -> RunEndRow:
     sent = document.values
     run_id = (message.run_id or "").lower()
     start_time = zoned_time(sent["start_time"])
@@ -115,7 +137,7 @@ def row(message: Message, document: Document) -> RunEndRow:
         total_res_count=count,
         data=raw_text(document.members, "data") or "{}",
         expanded_run_list=sent.get("expanded_run_list"),
-        extra=pack(document.members, NAMED, respelled),
+        extra=pack(document.members, sent, respelled),
         resources=tuple(_resource(position, *pair) for position, pair in enumerate(pairs)),
     )
 
@@ -137,15 +159,27 @@ def _resource(position: int, members: dict[str, msgspec.Raw], sent: dict[str, An
         after=raw_text(members, "after"),
         delta=sent.get("delta"),
         result=sent["result"],
-        extra=pack(members, RESOURCE_NAMED, respelled),
+        extra=pack(members, sent, respelled),
     )
 
 
 KIND: Final = Kind(
-    name=RUN_END,
+    name="run_end",
+    row=RunEndRow,
+    make=make,
+    faults=faults,
     schemas={"documented": "documented.json", "wire": "documented.json"},
+    routing_key="run.end",
+    queue=QUEUE,
+    rank=2,
+    path=PATH,
+    tables=(
+        Table(name="runs", rights="SELECT, UPDATE", month="start_time", counted="ended_at"),
+        Table(name="run_resources", month="start_time", partitioned=True),
+    ),
     opaque=frozenset({"data"}),
     elements={"resources": frozenset({"before", "after"})},
-    faults=faults,
-    row=row,
+    sign={"action": "end"},
+    waits=True,
+    answered_with_uri=False,
 )

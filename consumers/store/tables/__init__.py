@@ -1,0 +1,48 @@
+"""The tables that rows end in, a module each, found by walking them: what its transaction does, kind by kind.
+
+A module has a `TABLE`: made with the settings, it says by `writes` which kinds it writes and how. Every kind has one
+table that writes it, and a table may write several kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, Protocol
+
+from consumers.database.connection import Connection
+from schemas.kinds import KINDS
+from schemas.kinds.columns import Row
+from schemas.settings import Settings
+from schemas.verdict import Verdict
+
+Write = Callable[[Connection, Sequence[Any]], Sequence[Verdict]]
+"""Writes rows of one kind in the transaction that is open; a verdict for each, in their order."""
+WriteAlone = Callable[[Connection, Row], Verdict | None]
+"""Writes one row in a transaction of its own, when somebody waits for it; None: nothing was done."""
+
+
+class TableWriter(Protocol):
+    """Writes the kinds of one table. Never raises but what psycopg raises."""
+
+    @property
+    def writes(self) -> Mapping[str, Write]: ...
+
+    @property
+    def writes_alone(self) -> Mapping[str, WriteAlone]: ...
+
+
+def writers(settings: Settings) -> tuple[TableWriter, ...]:
+    """A writer for each table. Raises LookupError where a kind has none, or two."""
+    modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
+    found: list[TableWriter] = [module.TABLE(settings) for module in modules]
+    written = sorted(kind for table in found for kind in table.writes)
+    if written != sorted(KINDS):
+        raise LookupError(f"the kinds are {sorted(KINDS)}, and those that {__name__} writes {written}")
+    return tuple(found)
+
+
+def array(values: Iterable[str]) -> str:
+    """A PostgreSQL array of canonical ids or times, which have nothing in them to quote."""
+    return "{" + ",".join(values) + "}"

@@ -1,0 +1,93 @@
+"""Table `actions`: an id is taken once, what was posted during a run is not stored, and the first content stays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from consumers.database import statements
+from consumers.database.connection import Connection
+from consumers.database.copy import copy_text
+from consumers.store.tables import Write, WriteAlone, array
+from consumers.store.tables.runs import known_runs
+from schemas.kinds.action import KIND, ActionRow
+from schemas.kinds.kind import location
+from schemas.run_rule import named_run, run_rule
+from schemas.settings import Settings
+from schemas.validation.conflict import differences
+from schemas.verdict import Conflict, Created, DuringRun, Verdict
+
+
+class Actions:
+    """Writes actions under the run rule."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._rule = settings.during_run
+        self._sql = statements.load("consumers.store.tables", "actions.sql", ActionRow)
+        self._path = location(KIND)
+        self.writes: Mapping[str, Write] = {KIND.name: self.write}
+        self.writes_alone: Mapping[str, WriteAlone] = {KIND.name: self.write_alone}
+
+    def write(self, connection: Connection, rows: Sequence[ActionRow]) -> list[Verdict]:
+        """Those that no rule skips, by COPY; an id that is there already stays as it is."""
+        skipped = self._skipped(connection, rows)
+        first: dict[str, ActionRow] = {}
+        for i, row in enumerate(rows):
+            if i not in skipped:
+                first.setdefault(row.id, row)
+        fresh, standing = self._insert(connection, first)
+        return [skipped.get(i) or self._verdict(row, fresh, standing) for i, row in enumerate(rows)]
+
+    def write_alone(self, connection: Connection, row: ActionRow) -> Verdict | None:
+        """A lone action in one round trip: somebody waits.
+
+        None: it was not new, or is skipped by another rule than the run's, and nothing was done.
+        """
+        if run_rule(row, {}, self._rule) is not None:
+            return None
+        run = named_run(row) if self._rule in ("run_id", "both") else None
+        found = connection.execute(self._sql["insert_action"].encode(), row._asdict() | {"run_id": run}).fetchone()
+        during, stored = found or (False, False)
+        if during:
+            return DuringRun("run_id", run)
+        return Created(self._path(row)) if stored else None
+
+    def _skipped(self, connection: Connection, rows: Sequence[ActionRow]) -> dict[int, DuringRun]:
+        """Position -> why the action is not stored."""
+        runs: dict[str, str] = {}
+        if self._rule in ("run_id", "both"):
+            named = {run for row in rows if (run := named_run(row))}
+            runs = {run: owner[0] for run, owner in known_runs(connection, named).items()}
+        if not runs and self._rule == "run_id":
+            return {}  # By the run ids alone nothing is skipped when no action names a run.
+        return {i: rule for i, row in enumerate(rows) if (rule := run_rule(row, runs, self._rule))}
+
+    def _insert(
+        self, connection: Connection, rows: Mapping[str, ActionRow]
+    ) -> tuple[set[str], Mapping[str, ActionRow]]:
+        """Stores what is new; the ids of that, and what stands under each id now."""
+        ids = sorted(rows)
+        if not ids:
+            return set(), rows
+        columns = {"id": array(ids), "recorded_at": array([rows[each].recorded_at for each in ids])}
+        taken = connection.execute(self._sql["insert_action_ids"].encode(), columns).rowcount
+        standing: dict[str, ActionRow] = {}
+        if taken < len(ids):
+            # Ours have no row yet: the ones that have were stored before.
+            found = connection.execute(self._sql["stored_actions"].encode(), {"ids": array(ids)})
+            standing = {row[0]: ActionRow._make(row) for row in found}
+        fresh = [each for each in ids if each not in standing]
+        if fresh:
+            with connection.cursor().copy(self._sql["copy_actions"].encode()) as copy:
+                copy.write(copy_text([rows[each] for each in fresh]))
+        return set(fresh), {**rows, **standing}
+
+    def _verdict(self, row: ActionRow, fresh: set[str], standing: Mapping[str, ActionRow]) -> Verdict:
+        stored = standing[row.id]
+        if stored is not row and (differing := differences(stored, row)):
+            return Conflict(differing)
+        duplicate = row.id not in fresh
+        fresh.discard(row.id)
+        return Created(self._path(row), duplicate)
+
+
+TABLE = Actions

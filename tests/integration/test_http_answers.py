@@ -222,9 +222,9 @@ def test_bad_paths(shim: Shim) -> None:
     assert len(shim.events("broker_connected")) == 1
 
 
-def test_host_makes_the_urls(shim: Shim, broker: str) -> None:
+def test_host_makes_the_urls(broker: str) -> None:
     """URLs are made of the Host that the client used, never of X-Forwarded fields; an impossible one is 400."""
-    with answering(broker):
+    with serving(broker, insecure_no_auth=True) as shim, answering(broker):
         named = shim.http.post("/messages", headers={"Host": "chef.example.com:80", "X-Forwarded-Host": "evil"})
         assert named.headers["location"] == f"http://chef.example.com:80/actions/{ACTION_ID}"
         assert shim.http.post("/messages", headers={"Host": "a/b"}).status_code == 400

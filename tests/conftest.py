@@ -17,7 +17,7 @@ PREFIX = "chef-ingest-test-"
 SERVERS = pytest.StashKey[Path]()
 """In a session with workers (`-n`): the state folder of the stack that all of them use."""
 UNIT = Path(__file__).with_name("unit")
-FIRST = ("faults", "integration", "unit")
+FIRST = ("faults", "integration", "contract", "unit")
 """Side by side the long files begin first, so that none of them is waited for alone at the end."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from schemas.kinds.kind import Document, Kind
 from schemas.validation.decode import Body
 from schemas.validation.fastpath import compile_fastpath
 from schemas.verdict import Invalid
-from schemas.wording import shorten
+from schemas.wording import first, shorten
 
 _VALUE: Final = msgspec.json.Decoder()
 _OBJECTS: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
@@ -97,11 +98,27 @@ class Validator:
     def _unreadable(self, members: Mapping[str, msgspec.Raw]) -> Invalid:
         details: dict[str, str] = {}
         for name in members.keys() & (self.plain | self.elements.keys()):
+            details |= self._faults(name, members[name])
+        return Invalid("decode", "number_too_large", first(details))
+
+    def _faults(self, name: str, raw: msgspec.Raw) -> dict[str, str]:
+        """Field -> text, of each number in a member that can't be read."""
+        found = {name: raw}
+        if name in self.elements:
+            with contextlib.suppress(msgspec.ValidationError):
+                plain = self.elements[name]
+                found = {
+                    f"{name}.{index}.{each}": members[each]
+                    for index, members in enumerate(_OBJECTS.decode(raw))
+                    for each in members.keys() & plain
+                }
+        details: dict[str, str] = {}
+        for field, text in found.items():
             try:
-                _VALUE.decode(members[name])
+                _bounded(text)
             except msgspec.ValidationError as error:
-                details[name] = shorten(str(error))
-        return Invalid("decode", "number_too_large", details)
+                details[field] = shorten(str(error))
+        return details
 
 
 def compile_validator(kind: Kind, profile: str) -> Validator:
@@ -142,6 +159,7 @@ def _too_many(raw: msgspec.Raw) -> bool:
 
 
 def _bounded(raw: msgspec.Raw) -> Any:
-    if len(raw) > _SMALL and memoryview(raw)[0] != ord('"'):
+    # Only what has members costs more memory than its text. A number is read or refused, never guessed.
+    if len(raw) > _SMALL and memoryview(raw)[0] in b"{[":
         return _empty(raw)
     return _VALUE.decode(raw)

@@ -8,6 +8,7 @@ from judge_samples import (
     CAPTURED,
     EXAMPLE,
     NODE,
+    ORGANIZATION,
     RUN_ID,
     action,
     captured_body,
@@ -310,6 +311,45 @@ def test_unknown_kinds_and_numbers_out_of_range_are_refused_by_name():
     body = EXAMPLE.replace(b'"app1",', b"1e999,").replace(b'"delete"', b"1" * 5000)
     verdict = refused(Message("action", body, "http"))
     assert (verdict.reason, set(verdict.details)) == ("number_too_large", {"entity_name", "task"})
+
+
+HUGE = [b"1" * 5000, b"-" + b"1" * 5000, b"7" * 70_000, b"-" + b"7" * 70_000, b"1e99999999", b"1" * 70_000 + b".5e9"]
+"""No number that can be read: short and long ones, by digits and by exponent."""
+
+
+@pytest.mark.parametrize("padding", [0, 70_000])
+@pytest.mark.parametrize("number", HUGE, ids=lambda number: f"{number[:3]!r} of {len(number)}")
+def test_a_number_that_cannot_be_read_is_refused_wherever_it_stands_and_never_read_as_zero(number, padding):
+    """In a plain member, in a resource, and in place of the resources, however long the message is besides."""
+    space = b" " * padding
+    messages = {
+        "entity_name": Message("action", EXAMPLE.replace(b'"app1",', number + b"," + space), "http"),
+        "total_res_count": run_end_with(b'"total_res_count":"3"', b'"total_res_count":' + number + space),
+        "resources.0.duration": run_end_with(b'"duration":"15"', b'"duration":' + number + space),
+        "resources": run_end_with(b'"resources":[', b'"resources":' + number + space + b',"more":['),
+    }
+    for field, message in messages.items():
+        verdict = refused(message)
+        assert (verdict.stage, verdict.reason, set(verdict.details)) == ("decode", "number_too_large", {field})
+
+
+def test_a_long_number_that_can_be_read_is_what_it_says():
+    """Seventy thousand zeros behind the point change no number: it is judged by its value, not as nothing."""
+    verdict = refused(run_end_with(b'"duration":"15"', b'"duration":-15.' + b"0" * 70_000))
+    assert "-15" in verdict.details["resources.0.duration"]
+
+
+def test_what_is_kept_unread_may_hold_any_number():
+    """A resource's state goes to its row as the sender's text, and is no reason to refuse the message."""
+    accepted(run_end_with(b'"before":{}', b'"before":{"size":' + b"1" * 5000 + b"}"))
+
+
+def run_end_with(old, new):
+    """A run end in which `old`, that must be there, is written as `new`."""
+    sent = run_end()
+    body = gzip.decompress(sent.payload)
+    assert old in body
+    return Message("run_end", body.replace(old, new, 1), "http", ORGANIZATION, NODE, sent.run_id)
 
 
 def run_end_with_body_id(run_id):

@@ -27,7 +27,7 @@ class Posting:
         routing_key = ROUTING_KEYS.get(message.kind)
         if routing_key is None:
             raise NotTaken(
-                f"no kind of message is called {message.kind!r}; `chef-ingest dead edit` can name the right one"
+                f"no kind of message is called {message.kind!r}; keep its bytes by `chef-ingest dead export`"
             )
         ours: dict[str, Any] = {**message.headers(), **extra}
         if (self.exchange, self.routing_key, message.door) != (INGEST_EXCHANGE, routing_key, "http"):

@@ -51,6 +51,11 @@ _TAKES_NO_LESS: Final = {
 }
 
 
+DELIVERY_LIMIT: Final = 1_000_000_000
+"""Never reached. Where none is set RabbitMQ 4 gives a message up at its 20th return, and 3.10 does so at the first
+one where it is -1. What comes again and again is a suspect, and leaves for the quarantine queue, which has a limit."""
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """A durable exchange, never auto-deleted, without arguments."""
@@ -61,10 +66,19 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A durable queue. What operators change over time (length limits) is policy, not here."""
+    """A durable queue. What operators change over time (length limits) is policy, not here.
+
+    `newer`: arguments that an earlier version declared it without. Such a queue will do, and a policy can say the same.
+    """
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    newer: frozenset[str] = frozenset()
+
+    @property
+    def older_arguments(self) -> dict[str, Any]:
+        """What an earlier version declared it with."""
+        return {name: value for name, value in self.arguments.items() if name not in self.newer}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +103,8 @@ _BINDINGS: Final = tuple(
     )
 )
 
+_CROWD: Final = {**_TAKES_NO_LESS, "x-dead-letter-exchange": DEAD_EXCHANGE, "x-delivery-limit": DELIVERY_LIMIT}
+
 TOPOLOGY: Final = Topology(
     exchanges=(
         Exchange(INGEST_EXCHANGE, "topic"),
@@ -97,10 +113,10 @@ TOPOLOGY: Final = Topology(
         Exchange(DELAY_EXCHANGE, "topic"),
     ),
     queues=(
-        *(Queue(name, {**_TAKES_NO_LESS, "x-dead-letter-exchange": DEAD_EXCHANGE}) for name in QUEUES),
+        *(Queue(name, _CROWD, frozenset({"x-delivery-limit"})) for name in QUEUES),
         # What the broker gave up on. A limit that is never reached, because RabbitMQ 4 drops
         # a message at the 20th delivery where none is set, and 3.10 refuses -1.
-        Queue(DEAD, {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000}),
+        Queue(DEAD, {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT}),
         # A suspect is handled alone, by one worker at a time, three times at most.
         Queue(
             QUARANTINE,
@@ -120,7 +136,7 @@ TOPOLOGY: Final = Topology(
                 "x-message-ttl": DELAY_SECONDS * 1000,
             },
         ),
-        Queue(PARKED, {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000}),
+        Queue(PARKED, {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT}),
         # Pings prove the path; an unanswered one is worth nothing after a few seconds. Replicated like the
         # others: a classic queue is gone with its node, and no worker starts where a queue is missing.
         Queue(PINGS, {"x-queue-type": "quorum", "x-message-ttl": 5000, "x-max-length": 100}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import pika.exceptions
@@ -27,6 +27,8 @@ class Thing(NamedTuple):
     name: str
     look: Step
     make: Step
+    older: Step | None = None
+    """Declares it as an earlier version did, where that differs."""
 
     def __str__(self) -> str:
         return f"{self.what} {self.name!r}"
@@ -61,10 +63,13 @@ def things(topology: Topology = TOPOLOGY) -> Iterator[Thing]:
             "queue",
             queue.name,
             lambda channel, q=queue: channel.queue_declare(q.name, passive=True),  # type: ignore[misc]
-            lambda channel, q=queue: channel.queue_declare(  # type: ignore[misc]
-                q.name, durable=True, arguments=dict(q.arguments)
-            ),
+            _queue(queue.name, queue.arguments),
+            _queue(queue.name, queue.older_arguments) if queue.newer else None,
         )
+
+
+def _queue(name: str, arguments: Mapping[str, Any]) -> Step:
+    return lambda channel: channel.queue_declare(name, durable=True, arguments=dict(arguments))
 
 
 def refusal(connection: BlockingConnection, step: Step) -> tuple[int, str] | None:
@@ -83,14 +88,16 @@ def _ensured(connection: BlockingConnection, thing: Thing, *, compare: bool) -> 
     missing = _tried(connection, str(thing), thing.look)
     if missing is None:
         # To declare again what is there with what it has changes nothing; the broker compares for us.
-        return compare and _made(connection, str(thing), thing.make, refusable=True)
+        return compare and _made(connection, str(thing), thing.make, refusable=True, older=thing.older)
     if missing[0] != NOT_FOUND:
         raise _fault(str(thing), *missing)
     return _made(connection, str(thing), thing.make, refusable=False)
 
 
-def _made(connection: BlockingConnection, name: str, make: Step, *, refusable: bool) -> bool:
+def _made(connection: BlockingConnection, name: str, make: Step, *, refusable: bool, older: Step | None = None) -> bool:
     refused = _tried(connection, name, make)
+    if older is not None and refused is not None and refused[0] == DIFFERENT and not _tried(connection, name, older):
+        return True
     if refused is not None and not (refusable and refused[0] == REFUSED):
         raise _fault(name, *refused)
     return refused is None

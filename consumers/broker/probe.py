@@ -57,8 +57,16 @@ class Probe:
         """What is wrong with the arguments of a queue that is there. What is missing is not to be asked about."""
         for thing in things():
             if (thing.what, thing.name) == ("queue", queue.name) and (found := self._refusal(thing.make)):
-                return Refusal(thing.what, thing.name, *found)
+                return None if self.older(queue) else Refusal(thing.what, thing.name, *found)
         return None
+
+    def older(self, queue: Queue) -> bool:
+        """Whether a queue that is there was declared by an earlier version, without what is new."""
+        return any(
+            self._refusal(thing.make) and thing.older is not None and not self._refusal(thing.older)
+            for thing in things()
+            if (thing.what, thing.name) == ("queue", queue.name)
+        )
 
     def counts(self, queue: str) -> tuple[int, int]:
         """Messages ready and consumers."""

@@ -11,7 +11,7 @@ from consumers.broker.probe import Probe, Refusal, confirms, probing
 from consumers.errors import BrokerUnavailable, Misconfigured
 from ingest.diagnostics.finding import Finding
 from schemas.settings import Settings
-from schemas.topology import DEAD, PARKED, QUARANTINE, TOPOLOGY, Queue
+from schemas.topology import DEAD, DELIVERY_LIMIT, PARKED, QUARANTINE, TOPOLOGY, Queue
 
 OLDEST: Final = (3, 10)
 _DECLARE: Final = "chef-ingest topology declare"
@@ -20,6 +20,10 @@ UNCONFIRMED: Final = ("unconfirmed", "the broker did not confirm in time")
 WAL_REMEDY: Final = (
     "after a full disk RabbitMQ's write-ahead log stays dead though there is room again: free disk, then restart the "
     "node (what was confirmed is kept); see docs/runbooks/ChefIngestBrokerAlarm.md"
+)
+_LIMIT: Final = (
+    "rabbitmqctl set_policy -p VHOST --apply-to queues ingest-delivery-limit '^ingest\\.(actions|runs)$' "
+    f"'{{\"delivery-limit\": {DELIVERY_LIMIT}}}'"
 )
 _GRANT: Final = "rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'"
 
@@ -53,6 +57,7 @@ def _findings(probe: Probe) -> Iterator[Finding]:
     absent = {each.name for each in refused if each.what == "queue"}
     present = [queue for queue in TOPOLOGY.queues if queue.name not in absent]
     yield from _arguments(probe, present)
+    yield from _limits(probe, present)
     yield from _queues(probe, present)
     yield from _publishing(probe)
 
@@ -91,6 +96,19 @@ def _arguments(probe: Probe, present: Sequence[Queue]) -> Iterator[Finding]:
         yield Finding("queue arguments", "note", text, f"to let this one: {_GRANT}")
     elif not differing:
         yield Finding("queue arguments", "ok", "as declared")
+
+
+def _limits(probe: Probe, present: Sequence[Queue]) -> Iterator[Finding]:
+    """AMQP tells arguments, not policies: a note, for a policy may have mended it."""
+    without = [queue.name for queue in present if queue.newer and probe.older(queue)]
+    if not without:
+        yield Finding("delivery limit", "ok", "never reached where good messages wait")
+        return
+    _, version = probe.product()
+    when = "gives" if int(version.partition(".")[0] or 0) >= 4 else "from 4 on would give"
+    text = f"{', '.join(without)}: declared without one; RabbitMQ {when} good messages up at their 20th return"
+    remedy = f"unless a policy sets it already (one holds for a queue: add it to yours if it has one): {_LIMIT}"
+    yield Finding("delivery limit", "note", text, remedy)
 
 
 def _queues(probe: Probe, present: Sequence[Queue]) -> Iterator[Finding]:

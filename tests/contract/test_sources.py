@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pika
@@ -209,3 +210,16 @@ def test_once_the_broker_is_gone_every_call_says_so(place: Any, opened: Any) -> 
         until(lambda: source.poll(0.1) is None, "it says so")
     source.close()
     source.close()
+
+
+def test_a_source_that_closes_leaves_no_descriptor(place: Any) -> None:
+    """Session after session: a worker that lives through many outages must not run out of them."""
+
+    def descriptors() -> int:
+        return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+    place.open().close()
+    before = descriptors()
+    for _ in range(3):
+        place.open().close()
+    assert descriptors() <= before

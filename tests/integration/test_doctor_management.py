@@ -81,6 +81,7 @@ def test_a_healthy_broker_is_found_healthy(doctor: Doctor) -> None:
     [
         ("set_policy", "clear_policy", {"max-length": 7}),
         ("set_operator_policy", "clear_operator_policy", {"message-ttl": 60_000}),
+        ("set_policy", "clear_policy", {"delivery-limit": 20}),
     ],
 )
 def test_a_policy_in_force_is_a_warning_with_the_command_that_ends_it(

@@ -328,13 +328,24 @@ def policy(pattern: str, priority: int = 0, kind: str = "all", **definition: obj
     return found | {"definition": {name.replace("_", "-"): value for name, value in definition.items()}}
 
 
+@pytest.mark.parametrize("limit", [-1, 0, 20, 99_999, "many"])
+def test_a_low_delivery_limit_by_policy_is_a_warning(limit: object) -> None:
+    """The lower of a policy and the queue's own argument holds, and good messages come back often in an outage."""
+    (found,) = policies([policy(r"^ingest\.(actions|runs)$", delivery_limit=limit)], [])
+    assert (found.level, f"delivery-limit = {limit} on ingest.actions, ingest.runs" in found.finding) == (
+        "warning",
+        True,
+    )
+
+
 def test_a_policy_that_caps_our_queues_is_a_warning() -> None:
     """Only one that is in force on a queue of ours, and that limits length or time."""
     cap = policy(r"^ingest\.actions$", max_length=5)
     for harmless in (
         [policy("^other", max_length=5), policy("ingest", ha_mode="all")],
         [policy("ingest", kind="exchanges", max_length=5), policy("ingest", kind="classic_queues", expires=5)],
-        [cap, policy("ingest", 1, delivery_limit=99)],
+        [cap, policy("ingest", 1, ha_mode="all")],
+        [policy("ingest", delivery_limit=10**9), policy("^ingest.delay$", delivery_limit=1)],
     ):
         assert [each.level for each in policies(harmless, harmless)] == ["ok"]
     for users, operators in (([cap], []), ([cap, policy("other", 1)], []), ([policy(".*", 1)], [cap])):

@@ -13,8 +13,7 @@ from consumers.worker.committer import Committer
 from consumers.worker.source import AmqpSource
 from ingest.cli import main
 from ingest.http.outcome import QUEUED
-from ingest.publisher import connection
-from ingest.publisher.publisher import publisher
+from ingest.publisher import connection, publisher
 from schemas.settings import Settings
 
 

@@ -62,11 +62,11 @@ def test_every_body_ends_in_exactly_one_place(rig, ledger, count):
     handled = Counter()
     for line in rig.log("consumers"):
         if line["event"] == "batch committed":
-            handled.update({name: line[name] for name in ("created", "duplicate", "invalid", "conflict", "during_run")
+            handled.update({name: line[name] for name in ("stored", "duplicate", "dead", "conflict", "during_run")
                             if name in line})  # fmt: skip
     refused_at_the_door = sum(answers[str(status)] for status in (404, 405, 411, 414)) + _door(seen, letters)
     assert sum(handled.values()) == sum(answers.values()) - refused_at_the_door, (handled, answers)
-    assert len(rows) == handled["created"]
+    assert len(rows) == handled["stored"]
 
 
 def _ended(specimen, status, location, rows, letters) -> bool:

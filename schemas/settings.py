@@ -83,8 +83,17 @@ class Settings:
     max_header_bytes: int = _setting(
         64 * 1024, "largest request line and header fields taken", unit="bytes", minimum=1024
     )
+    max_held_bytes: int = _setting(
+        256 * 1024 * 1024,
+        "headers, bodies and unread answers held for clients at once in one shim, then 503",
+        unit="bytes",
+        minimum=1024 * 1024,
+    )
     slow_client_seconds: float = _setting(
-        30.0, "how long a request's header, and then its body, may take to arrive", unit="s", minimum=0.1
+        30.0,
+        "how long a client may take: for its TLS handshake, its first byte, its header, its body, and reading a MB",
+        unit="s",
+        minimum=0.1,
     )
     redact_members: str = _setting(
         "password,private_key,token",

@@ -33,7 +33,7 @@ def check_program() -> Iterator[Finding]:
     """This interpreter and what makes the shim fast."""
     version = ".".join(str(part) for part in sys.version_info[:3])
     yield Finding("python", "ok", f"Python {version}")
-    lacking = [name for name in ("httptools", "uvloop", "jsonschema_rs") if find_spec(name) is None]
+    lacking = [name for name in ("uvloop", "jsonschema_rs") if find_spec(name) is None]
     if lacking:
         text = f"{', '.join(lacking)} can't be imported: everything works, several times slower"
         yield Finding("python", "warning", text, f"pip install {' '.join(lacking)}")

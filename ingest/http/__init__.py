@@ -1,3 +1,4 @@
-"""HTTP without routes: `limits` bounds connections, `requests` reads, `negotiation` understands fields, `outcome` is
-what became of a message, `answers` says it.
+"""HTTP without routes: `limits` says what strangers may take, `listener` accepts, a `connection` parses, an
+`exchange` is one request and its answer, `requests` reads, `negotiation` understands fields, `outcome` is what became
+of a message, `answers` says it.
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qs, unquote_to_bytes
@@ -86,11 +85,11 @@ class Request:
         if strict:
             raise Declined(fault(404, "the reporting protocol version is missing", details, code="protocol"))
 
-    async def body(self, limit: int, seconds: float) -> bytes:
+    async def body(self, limit: int) -> bytes:
         """The whole body, never parsed nor inflated.
 
-        Raises Declined: 413 for more than `limit` bytes, 408 for one that takes longer than `seconds`
-        (one that came with its header, as nearly all do, is never timed); Disconnected.
+        Raises Declined: 413 for more than `limit` bytes, and what the connection says of one that is slow, broken or
+        too much to hold; Disconnected.
         """
         length = self.fields.get(b"content-length", b"0")
         # httptools lets only digits through, though any number of them.
@@ -99,12 +98,7 @@ class Request:
         message = await self.receive()
         if message["type"] == "http.request" and not message.get("more_body", False):
             return self._bounded(message.get("body", b""), limit)
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._rest(message, limit)
-        except TimeoutError:
-            text = f"the body did not arrive within {seconds:g} s"
-            raise Declined(fault(408, text, code="slow_body", headers=((b"connection", b"close"),))) from None
+        return await self._rest(message, limit)
 
     async def _rest(self, message: Mapping[str, object], limit: int) -> bytes:
         parts = bytearray()

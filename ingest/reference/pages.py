@@ -84,9 +84,7 @@ def errors(meanings: Mapping[str, Any]) -> str:
             "as `verdict`.",
             _table(("status", "code", "means", "what to do"), answers),
             "What is wrong with a message itself is answered 400 (413 for `too_large`, 415 for `content_encoding`) "
-            "with the reason below as its code. A request that can't be read as HTTP, whose header is too large or "
-            "too slow, or that comes when `INGEST_MAX_CONNECTIONS` are open, is answered 400, 431, 408 or 503 "
-            "without a code.",
+            "with the reason below as its code.",
             "## Reasons of dead letters",
             "`chef-ingest dead groups` counts by them, `chef-ingest dead list --reason CODE` selects by them.",
             _table(("stage", "reason", "means", "what to do"), reasons),

@@ -208,7 +208,7 @@ class Shim:
             return refused(refusal)
         message = Message(
             kind,
-            await request.body(settings.max_body_bytes, settings.slow_client_seconds),
+            await request.body(settings.max_body_bytes),
             "http",
             params.get("organization"),
             params.get("node"),

@@ -7,13 +7,12 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
 import structlog
-import uvicorn
 import uvloop
 
 from consumers.errors import Misconfigured
@@ -21,7 +20,10 @@ from consumers.runtime.long_life import collect_rarely
 from consumers.runtime.systemd import Notifier
 from consumers.runtime.urls import Urls
 from ingest.access.gate import Gate
-from ingest.http.limits import bounded
+from ingest.http.answers import Answer
+from ingest.http.connection import Service
+from ingest.http.limits import Bounds
+from ingest.http.listener import Listener, lifespan
 from ingest.publisher.connection import hosts
 from ingest.publisher.publisher import Publisher
 from ingest.shim import app
@@ -34,9 +36,6 @@ from schemas.address import Address, parse
 from schemas.settings import ConfigError, Settings
 
 _BACKLOG = 2048
-_KEEP_ALIVE_SECONDS = 75
-"""Longer than proxies keep theirs, so that they don't write into a connection we are closing."""
-
 _RETRY_SECONDS = 2.0
 """How often the gate's files are tried again while they can't be used."""
 
@@ -94,25 +93,32 @@ async def _serve(
         max_outstanding=settings.max_outstanding,
         observe=published,
     )
-    config = uvicorn.Config(
-        app.build(settings, publisher, Reads(lambda: urls.now("database_url")), gate, metrics, tracing),
-        http=bounded(settings),
-        ws="none",
-        lifespan="on",
-        interface="asgi3",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=max(1, int(settings.drain_seconds)),
-    )
-    config.load()
-    config.ssl = None if gate.tls is None else gate.tls.context
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gate.reload)
+    application = app.build(settings, publisher, Reads(lambda: urls.now("database_url")), gate, metrics, tracing)
+    service = Service(application, Bounds.of(settings), refusals(metrics))
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, gate.reload)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
     collect_rarely()
-    async with acknowledged.kept(), notifying(Notifier(os.environ), gate):
-        await _Server(config).serve(sockets=[listener])
+    tls = None if gate.tls is None else gate.tls.context
+    async with (
+        acknowledged.kept(),
+        notifying(Notifier(os.environ), gate),
+        lifespan(application),
+        Listener(service, listener, tls).open(settings.drain_seconds),
+    ):
+        await stop.wait()
+
+
+def refusals(metrics: ShimMetrics) -> Callable[[Answer], None]:
+    """Who is answered before there is a request is counted and logged all the same."""
+    log = structlog.get_logger("ingest.http")
+
+    def refused(answer: Answer) -> None:
+        metrics.answered("", answer.status, 0.0)
+        log.info("request", method=None, route="", status=answer.status, verdict=answer.code, bytes=0, seconds=0.0)
+
+    return refused
 
 
 @asynccontextmanager
@@ -132,17 +138,6 @@ async def notifying(notifier: Notifier, gate: Gate) -> AsyncIterator[None]:
     finally:
         task.cancel()
         notifier.stopping()
-
-
-class _Server(uvicorn.Server):
-    """Stops on a signal and returns; uvicorn's own would raise the signal once more and so never exit 0."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
 
 
 def _listen(address: str) -> socket.socket:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Final, cast
 
 import msgspec
 import structlog
@@ -15,6 +15,8 @@ from ingest.telemetry.masking import RepeatLimiter, mask_secrets
 from ingest.telemetry.stream import LogStream
 from schemas.printable import printable
 from schemas.settings import Settings
+
+_LEVELS: Final = frozenset({logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL})
 
 
 def configure(settings: Settings) -> None:
@@ -35,9 +37,24 @@ def configure(settings: Settings) -> None:
         logger_factory=structlog.BytesLoggerFactory(file=cast(BinaryIO, LogStream(_descriptor()))),
         cache_logger_on_first_use=True,
     )
+    root = logging.getLogger()
+    root.handlers[:] = [_Bridge()]
+    root.setLevel(logging.WARNING)
     # What these have to say of a lost server we say ourselves, in one line and without a traceback.
     for name in ("pika", "psycopg", "psycopg.pool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+class _Bridge(logging.Handler):
+    """What libraries log (asyncio, uvicorn, warnings) takes the same form as what we do."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            level = record.levelname.lower() if record.levelno in _LEVELS else "warning"
+            log = structlog.get_logger(record.name)
+            getattr(log, level)("library", logger=record.name, text=record.getMessage(), exc_info=record.exc_info)
+        except Exception:
+            self.handleError(record)
 
 
 def _descriptor() -> int:

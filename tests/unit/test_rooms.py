@@ -29,7 +29,7 @@ LIBRARIES = {
     },
     "psycopg_pool": {"ingest/shim/reads.py"},
     "starlette": {"ingest/http", "ingest/shim"},
-    "uvicorn": {"ingest/http", "ingest/shim"},
+    "httptools": {"ingest/http"},
 }
 PRIVATE = "consumers/broker/frames.py"
 """All that leans on pika's inside."""

@@ -1,0 +1,282 @@
+"""Every state of a connection times every bound, and every framing: real sockets, and a clock that is told the time."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from ingest.http.answers import Answer, render
+from ingest.http.connection import Service, State
+from ingest.http.limits import Bounds
+from ingest.http.listener import Listener
+from ingest.http.requests import Declined, Request
+
+BODY_LIMIT = 100_000
+SECONDS = 30.0
+POST = b"POST /a HTTP/1.1\r\nHost: h\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+GET = b"GET /unread HTTP/1.1\r\nHost: h\r\n\r\n"
+UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+LAST = GET.replace(b"Host: h", b"Host: h\r\nConnection: close")
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers /a with how long the body is, /large with a large answer, anything else without looking at its body."""
+    request = Request(scope, receive)
+    try:
+        answer = Answer(200, {"bytes": len(await request.body(BODY_LIMIT))} if scope["path"] == "/a" else {})
+        if scope["path"] == "/large":
+            answer = Answer(200, b"x" * 20_000_000)
+    except Declined as declined:
+        answer = declined.answer
+    headers, body = render(answer)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+class Door:
+    """A listener in this process, and its clock."""
+
+    def __init__(self, **bounds: Any) -> None:
+        usual: dict[str, Any] = {"connections": 8, "header_bytes": 4096, "held_bytes": 2**25, "seconds": SECONDS}
+        self.refused: list[str] = []
+        self.service = Service(echo, Bounds(**usual | bounds), lambda answer: self.refused.append(answer.code))
+        self.time = 0.0
+        self.service.now = lambda: self.time
+        self.port = 0
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Door]:
+        sock = socket.create_server(("127.0.0.1", 0))
+        self.port = sock.getsockname()[1]
+        async with Listener(self.service, sock, None).open(5):
+            yield self
+
+    async def dial(self, sent: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(sent)
+        return reader, writer
+
+    async def state(self, wanted: State) -> None:
+        await eventually(lambda: wanted in [each.state for each in self.service.connections])
+
+    def later(self, seconds: float) -> None:
+        self.time += seconds
+        self.service.tick()
+
+
+async def eventually(true: Callable[[], bool]) -> None:
+    while not true():
+        await asyncio.sleep(0.005)
+
+
+async def all_of(reader: asyncio.StreamReader) -> list[int]:
+    """The statuses of all answers until the other side closes."""
+    came = b""
+    try:
+        while piece := await reader.read(65536):
+            came += piece
+    except ConnectionError:
+        pass
+    return [int(each) for each in re.findall(rb"HTTP/1\.1 ([0-9]{3})", came)]
+
+
+def at(door: Door, scenario: Callable[[Door], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with door.open():
+            await scenario(door)
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+
+
+STUCK: list[tuple[bytes, State, list[int]]] = [
+    (b"", State.SILENT, []),
+    (b"GET /una", State.HEAD, [408]),
+    (POST + b"Content-Length: 5\r\n\r\n12", State.BODY, [408]),
+    (CHUNKED + b"5\r\n12345\r\n0\r\nX: y", State.BODY, [408]),
+    (POST.replace(b"/a", b"/b") + b"Content-Length: 5\r\n\r\n12", State.DRAINING, [200]),
+    (POST + b"Content-Length: 3000000\r\n\r\n12", State.DRAINING, [413]),
+    (POST + b"Expect: 100-continue\r\nContent-Length: 3000000\r\n\r\n", State.LINGERING, [413]),
+    (CHUNKED + b"zz\r\n", State.LINGERING, [400]),
+    (GET, State.KEPT, [200]),
+    (GET + b"GET /una", State.HEAD, [200, 408]),
+]
+
+
+@pytest.mark.parametrize(("sent", "state", "statuses"), STUCK, ids=[f"{n} {s[1].name}" for n, s in enumerate(STUCK)])
+def test_no_state_lasts_for_ever(sent: bytes, state: State, statuses: list[int]) -> None:
+    """Whoever stops in any state has been answered what there was to answer, and is gone when its time is over."""
+
+    async def scenario(door: Door) -> None:
+        reader, writer = await door.dial(sent)
+        await door.state(state)
+        door.later(1000)
+        door.later(1000)
+        assert await all_of(reader) == statuses
+        door.later(1000)
+        await eventually(lambda: not door.service.connections)
+        assert door.service.held.bytes == 0
+        writer.close()
+
+    at(Door(), scenario)
+
+
+def test_a_body_that_dribbles_on_after_its_answer_is_timed() -> None:
+    """Bytes that keep coming give no more time, before the answer or after it."""
+
+    async def scenario(door: Door) -> None:
+        for sent, state in ((POST, State.BODY), (POST.replace(b"/a", b"/b"), State.DRAINING)):
+            reader, writer = await door.dial(sent + b"Content-Length: 99\r\n\r\n")
+            await door.state(state)
+            for _ in range(7):
+                writer.write(b"a")
+                await writer.drain()
+                door.later(SECONDS / 6)
+            door.later(SECONDS)
+            assert len(await all_of(reader)) == 1
+            writer.close()
+
+    at(Door(), scenario)
+
+
+def test_readers_that_do_not_read_are_bounded_in_bytes_and_time() -> None:
+    """Answers that nobody takes are held up to the bound, then others hear 503; in time their connections end."""
+
+    async def scenario(door: Door) -> None:
+        lazy = [await door.dial(GET.replace(b"unread", b"large")) for _ in range(3)]
+        for reader, _ in lazy:
+            reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await eventually(lambda: len([1 for each in door.service.connections if each.state is State.WRITING]) == 1)
+        assert door.service.held.bytes <= door.service.bounds.held_bytes
+        await eventually(lambda: len([1 for each in door.service.connections if each.state is State.KEPT]) == 2)
+        door.later(SECONDS * 25)
+        await eventually(lambda: not door.service.held.bytes)
+        for _, writer in lazy:
+            writer.transport.abort()
+
+    at(Door(), scenario)
+
+
+def test_memory_of_bodies_is_bounded() -> None:
+    """Bodies being read are held up to the bound; who comes then is told to come again, and all is given back."""
+
+    async def scenario(door: Door) -> None:
+        held = [await door.dial(POST + b"Content-Length: 90000\r\n\r\n" + b"a" * 80_000) for _ in range(2)]
+        await eventually(lambda: door.service.held.bytes > 160_000)
+        late, writer = await door.dial(POST + b"Connection: close\r\nContent-Length: 80000\r\n\r\n" + b"a" * 80_000)
+        assert await all_of(late) == [503]
+        for reader, other in held:
+            other.write(b"a" * 10_000)
+            assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
+        await eventually(lambda: not door.service.held.bytes)
+        for each in (writer, *(other for _, other in held)):
+            each.close()
+
+    at(Door(held_bytes=200_000), scenario)
+
+
+FRAMINGS: list[tuple[bytes, list[int]]] = [
+    (POST + UPGRADE + b"Content-Length: 5\r\n\r\n12345" + LAST, [200, 200]),
+    (POST + UPGRADE + b"Content-Length: %d\r\n\r\n" % len(GET) + GET + LAST, [200, 200]),
+    (POST + UPGRADE + b"Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n" + LAST, [200, 200]),
+    (POST + UPGRADE + b"Transfer-Encoding: chunked\r\n\r\nzz", [400]),
+    (GET.replace(b"Host: h\r\n", UPGRADE) * 3 + LAST, [200] * 4),
+    (CHUNKED + b"2\r\n12\r\n0\r\nContent-Encoding: br\r\nX: y\r\n\r\n" + LAST, [200, 200]),
+    (CHUNKED + b"2\r\n12\r\n0\r\n" + b"a:b\r\n" * 5000, [431]),
+    (CHUNKED + b"2\r\n12\r\n0\r\na: " + b"b" * 100_000, [431]),
+    (CHUNKED + b"2;" + b"e" * 100_000, [431]),
+    (CHUNKED + b"1\r\na\r\n" * 20_000 + b"0\r\n\r\n" + LAST, [200, 200]),
+    (CHUNKED + b"3\r\n123456\r\n", [400]),
+    (POST + b"Content-Length: 5, 5\r\n\r\n12345", [400]),
+    (POST + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", [400]),
+    (POST + b"Content-Length: 2\r\n\r\n12" + b"nonsense\r\n\r\n", [200, 400]),
+    (POST + b"Content-Length: 3000000\r\n\r\n" + b"a" * 3_000_000 + LAST, [413, 200]),
+    (CHUNKED + b"ffff\r\n" + b"a" * 65535 + b"\r\nffff\r\n" + b"a" * 65535 + b"\r\n0\r\n\r\n" + LAST, [413, 200]),
+    (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n", [431]),
+    (b"GET / HTTP/1.1\r\n" + b"a:\r\n" * 700 + b"\r\n" + LAST, [200, 200]),
+    (b"CONNECT a:80 HTTP/1.1\r\nHost: h\r\n\r\n", [400]),
+    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", [400]),
+    (bytes(100), [400]),
+    (b"GET /a\r\n\r\n", [400]),
+    (b"GET /a HTTP/3.0\r\n\r\n", [400]),
+    (GET * 300 + LAST, [200] * 301),
+]
+
+
+@pytest.mark.parametrize("pieces", [1, 7])
+@pytest.mark.parametrize("number", range(len(FRAMINGS)))
+def test_framing(number: int, pieces: int) -> None:
+    """What must be ignored is, what follows a body is the next request, what can't be read is 400."""
+    sent, statuses = FRAMINGS[number]
+
+    async def scenario(door: Door) -> None:
+        reader, writer = await door.dial()
+        size = len(sent) // pieces + 1
+        try:
+            for begin in range(0, len(sent), size):
+                writer.write(sent[begin : begin + size])
+                await writer.drain()
+                await asyncio.sleep(0.005 if pieces > 1 else 0)
+        except ConnectionError:
+            pass
+        assert await all_of(reader) == statuses
+        writer.close()
+
+    at(Door(), scenario)
+
+
+@pytest.mark.parametrize(
+    ("sent", "statuses"), [(POST + b"Content-Length: 5\r\n\r\n12", [400]), (GET, [200]), (b"GE", [400])]
+)
+def test_who_has_said_all_still_hears(sent: bytes, statuses: list[int]) -> None:
+    """A client that closes its own half is answered: what it asked, or that it did not ask it to the end."""
+
+    async def scenario(door: Door) -> None:
+        reader, writer = await door.dial(sent)
+        writer.write_eof()
+        assert await all_of(reader) == statuses
+        writer.close()
+
+    at(Door(), scenario)
+
+
+def test_places() -> None:
+    """Silent connections give their places to who comes; those that asked keep them, and who is too many hears 503."""
+
+    async def scenario(door: Door) -> None:
+        silent = [await door.dial() for _ in range(20)]
+        kept = [await door.dial(GET) for _ in range(8)]
+        for reader, _ in kept:
+            assert (await reader.readuntil(b"{}")).startswith(b"HTTP/1.1 200")
+        late, writer = await door.dial(GET)
+        assert await all_of(late) == [503]
+        assert door.refused == ["connections"]
+        for _, each in [*silent, *kept, (late, writer)]:
+            each.close()
+
+    at(Door(), scenario)
+
+
+def test_a_stop_answers_what_is_under_way() -> None:
+    """A listener that closes takes nothing more, and answers to the end what was begun."""
+
+    async def run() -> list[int]:
+        door = Door()
+        async with door.open():
+            reader, writer = await door.dial(POST + b"Content-Length: 5\r\n\r\n12")
+            await door.state(State.BODY)
+            loop = asyncio.get_running_loop()
+            loop.call_later(0.05, writer.write, b"345")
+        found = await all_of(reader)
+        writer.close()
+        return found
+
+    coroutine: Coroutine[Any, Any, list[int]] = run()
+    assert asyncio.run(asyncio.wait_for(coroutine, 20)) == [200]

@@ -16,7 +16,8 @@ from tests.servers import Databases, RunningStack, VhostPool, private_stack
 PREFIX = "chef-ingest-test-"
 SERVERS = pytest.StashKey[Path]()
 """In a session with workers (`-n`): the state folder of the stack that all of them use."""
-UNIT = Path(__file__).with_name("unit")
+HERE = Path(__file__).parent
+UNIT = HERE / "unit"
 FIRST = ("faults", "integration", "contract", "unit")
 """Side by side the long files begin first, so that none of them is waited for alone at the end."""
 
@@ -44,7 +45,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: FIRST.index(item.path.parent.name))
+        items.sort(key=lambda item: FIRST.index(item.path.relative_to(HERE).parts[0]))
 
 
 def _only_unit_tests(config: pytest.Config) -> bool:

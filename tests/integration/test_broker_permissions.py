@@ -12,7 +12,7 @@ from consumers.broker.connection import connect
 from consumers.broker.declare import declare
 from consumers.delivery import Delivery
 from consumers.errors import Misconfigured
-from consumers.worker.outbox import Outbox
+from consumers.worker.outbox import AmqpOutbox
 from ingest.diagnostics.broker import check_broker
 from ingest.local.stack import LocalStack
 from ingest.soak.system import until
@@ -71,7 +71,7 @@ def test_a_worker_that_can_not_reply_says_so(amqp_url: str, granted: Grant) -> N
     declare(owner)
     owner.close()
     url = granted("^$", "^(ingest.*|actions)$", ".*")
-    outbox = Outbox(lambda: connect(url, heartbeat=30, name="test"))
+    outbox = AmqpOutbox(lambda: connect(url, heartbeat=30, name="test"))
     waiting = Delivery(Message("action", b"{}", "http"), 1, 1, ACTIONS, "ingest", "action", "a-shim", "1")
     with structlog.testing.capture_logs() as log:
         until(lambda: outbox.reply([(waiting, Pong())]) or log, "it is said")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rooms import ROOT
 
 from consumers.supervisor.control import ControlSocket
 from consumers.supervisor.pool import Pool
@@ -232,7 +233,7 @@ print(code, left)
 def test_process_1_buries_orphans_and_leaves_its_own_to_who_waits() -> None:
     """In a container nobody else does, and the machine runs out of processes."""
     argv = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", sys.executable, "-c", ORPHANS]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, cwd=Path(__file__).parents[2])
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
     assert done.stdout.split() == ["7", "[]"], done.stderr
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import configparser
 import re
-from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from rooms import ROOT
 
-ROOT = Path(__file__).parents[2]
 LOCKED = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if line and not line.startswith("#")]
 
 

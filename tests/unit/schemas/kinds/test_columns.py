@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import pytest
+from rooms import ROOT
 
 from consumers.database.statements import filled
 from schemas.kinds import KINDS
@@ -30,8 +31,6 @@ from schemas.settings import Settings
 from schemas.validation.conflict import differences
 from schemas.validation.fastpath import compile_fastpath
 from schemas.validation.redaction import Redaction
-
-ROOT = Path(__file__).parents[2]
 
 
 class PartRow(NamedTuple):

@@ -13,7 +13,7 @@ from ingest.http.answers import refused
 from ingest.http.outcome import Refusal
 from schemas.verdict import Conflict, UnknownRun
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 REASON_AT = {"Invalid": 1, "_refuse": 0, "Fault": 0}
 """Calls that name a reason, and at which argument."""
 STAGE_OF = {"_refuse": "decode", "Fault": "meaning"}

@@ -18,6 +18,7 @@ import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
+from rooms import ROOT
 
 from ingest.cli.output import Guarded, OutputFailed, console, print_rows, say
 from ingest.telemetry import logs
@@ -27,7 +28,6 @@ from schemas.settings import Settings
 
 STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202e\u2066\u200f\u2028\ud800\r\nletter 1: resolved\t"
-ROOT = Path(__file__).parents[2]
 
 
 def steers(text: str, allowed: str = "") -> set[str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from rooms import ROOT
 
 COMMAND = """
 import signal, sys, time
@@ -23,8 +24,6 @@ signal.signal(signal.SIGTERM, stop)
 print("up", flush=True)
 time.sleep(600)
 """
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

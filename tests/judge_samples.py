@@ -9,7 +9,7 @@ from schemas.message import Message
 from schemas.settings import Settings
 from schemas.validation.judge import Judge
 
-FIXTURES = Path(__file__).parent.parent / "fixtures"
+FIXTURES = Path(__file__).parent / "fixtures"
 ORGANIZATION, NODE = "ponyville", "web01.ponyville.example"
 RUN_ID = "c45db7fe-c756-4597-ae04-c7631f5b43bd"
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from rooms import ROOT
 
 from ingest.cli import main
 
-EXAMPLE = Path(__file__).parents[1] / "fixtures" / "example_action.json"
+EXAMPLE = ROOT / "tests" / "fixtures" / "example_action.json"
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from codes_in_the_code import answers, reasons
+from rooms import ROOT
 
 from ingest.reference import __main__ as program
 from ingest.reference.tables import tables
 from schemas.verdict import Conflict, UnknownRun
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = ROOT / "docs"
 WRITTEN = {"reference": program.reference(), "man": program.man()}
 PAGES = [(folder, name) for folder, texts in WRITTEN.items() for name in texts]
 MEANINGS = program.meanings()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
-
-Door = Literal["http", "chef"]
 
 PING: Final = "ping"
 
@@ -47,12 +45,12 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 
     `payload` is the bytes as the sender sent them, still encoded by `content_encoding`
     (None, "identity" or "gzip"). `organization`, `node` and `run_id` come from the URL of a
-    run report, unparsed, and are None for actions. `door` says which schema profile holds.
+    run report, unparsed, and are None for actions. `door` is a door's word, and says which schema profile holds.
     """
 
     kind: str
     payload: bytes
-    door: Door
+    door: str
     organization: str | None = None
     node: str | None = None
     run_id: str | None = None
@@ -73,7 +71,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
         payload: bytes,
         *,
         kind: str,
-        door: Door,
+        door: str,
         content_encoding: str | None,
         headers: Mapping[str, object],
     ) -> Message:

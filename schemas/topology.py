@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+from schemas.doors import DOORS
 from schemas.kinds import KINDS
 from schemas.message import PING
 
@@ -14,10 +15,6 @@ VHOST: Final = "/analytics"
 
 INGEST_EXCHANGE: Final = "ingest"
 """The shim publishes here, with the routing keys of `ROUTING_KEYS`."""
-CHEF_EXCHANGE: Final = "actions"
-"""Chef servers publish here, `erchef.<entity>.<task>` [protocol.md 1.2, 1.5]."""
-CHEF_KIND: Final = "action"
-"""And nothing but this."""
 DEAD_EXCHANGE: Final = "ingest.dead"
 DELAY_EXCHANGE: Final = "ingest.delay"
 
@@ -103,12 +100,14 @@ _BINDINGS: Final = tuple(
     )
 )
 
+_INLETS: Final = tuple(door.inlet for door in DOORS if door.inlet is not None)
+
 _CROWD: Final = {**_TAKES_NO_LESS, "x-dead-letter-exchange": DEAD_EXCHANGE, "x-delivery-limit": DELIVERY_LIMIT}
 
 TOPOLOGY: Final = Topology(
     exchanges=(
         Exchange(INGEST_EXCHANGE, "topic"),
-        Exchange(CHEF_EXCHANGE, "topic"),
+        *(Exchange(inlet.exchange, "topic") for inlet in _INLETS),
         Exchange(DEAD_EXCHANGE, "topic"),
         Exchange(DELAY_EXCHANGE, "topic"),
     ),
@@ -144,7 +143,7 @@ TOPOLOGY: Final = Topology(
     bindings=(
         *_BINDINGS,
         Binding(INGEST_EXCHANGE, PINGS, "ping"),
-        Binding(CHEF_EXCHANGE, ACTIONS, "erchef.#"),
+        *(Binding(inlet.exchange, inlet.queue, inlet.pattern) for inlet in _INLETS),
         Binding(DEAD_EXCHANGE, DEAD, "#"),
         Binding(DELAY_EXCHANGE, DELAY, "#"),
     ),

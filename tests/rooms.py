@@ -16,20 +16,22 @@ FILES: Final = tuple(sorted(path for floor in FLOORS for path in (ROOT / floor).
 ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "schemas": frozenset(),
     "schemas/address": frozenset(),
+    "schemas/doors": frozenset({"schemas/kinds", "schemas/message"}),
     "schemas/kinds": frozenset({"schemas/message", "schemas/wording"}),
     "schemas/message": frozenset(),
     "schemas/printable": frozenset(),
     "schemas/run_rule": frozenset({"schemas/kinds", "schemas/verdict"}),
     "schemas/settings": frozenset(),
-    "schemas/topology": frozenset({"schemas/kinds", "schemas/message"}),
+    "schemas/topology": frozenset({"schemas/doors", "schemas/kinds", "schemas/message"}),
     "schemas/validation": frozenset(
-        {"schemas/kinds", "schemas/message", "schemas/settings", "schemas/verdict", "schemas/wording"}
+        {"schemas/doors", "schemas/kinds", "schemas/message", "schemas/settings", "schemas/verdict", "schemas/wording"}
     ),
     "schemas/verdict": frozenset(),
     "schemas/wording": frozenset(),
     "consumers": frozenset(),
     "consumers/broker": frozenset(
         {
+            "schemas/doors",
             "schemas/message",
             "schemas/settings",
             "schemas/topology",
@@ -41,6 +43,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "consumers/database": frozenset({"schemas/kinds", "schemas/settings", "consumers/errors"}),
     "consumers/dead_letters": frozenset(
         {
+            "schemas/doors",
             "schemas/kinds",
             "schemas/message",
             "schemas/settings",
@@ -56,10 +59,13 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "consumers/delivery": frozenset({"schemas/message", "schemas/topology", "schemas/validation", "schemas/verdict"}),
     "consumers/errors": frozenset(),
-    "consumers/ledger": frozenset({"schemas/kinds", "schemas/verdict", "consumers/database", "consumers/delivery"}),
+    "consumers/ledger": frozenset(
+        {"schemas/doors", "schemas/kinds", "schemas/verdict", "consumers/database", "consumers/delivery"}
+    ),
     "consumers/runtime": frozenset({"schemas/settings"}),
     "consumers/store": frozenset(
         {
+            "schemas/doors",
             "schemas/kinds",
             "schemas/message",
             "schemas/run_rule",
@@ -90,6 +96,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "consumers/telemetry": frozenset({"schemas/message", "schemas/verdict", "consumers/delivery"}),
     "consumers/worker": frozenset(
         {
+            "schemas/doors",
             "schemas/kinds",
             "schemas/message",
             "schemas/settings",
@@ -111,6 +118,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "ingest/cli": frozenset(
         {
+            "schemas/doors",
             "schemas/kinds",
             "schemas/message",
             "schemas/printable",
@@ -159,7 +167,15 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
     "ingest/publisher": frozenset(
-        {"schemas/kinds", "schemas/message", "schemas/topology", "schemas/verdict", "consumers/broker", "ingest/http"}
+        {
+            "schemas/doors",
+            "schemas/kinds",
+            "schemas/message",
+            "schemas/topology",
+            "schemas/verdict",
+            "consumers/broker",
+            "ingest/http",
+        }
     ),
     "ingest/reference": frozenset(
         {"schemas/settings", "consumers/supervisor", "ingest/access", "ingest/cli", "ingest/shim"}
@@ -167,6 +183,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "ingest/shim": frozenset(
         {
             "schemas/address",
+            "schemas/doors",
             "schemas/kinds",
             "schemas/message",
             "schemas/settings",
@@ -182,6 +199,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "ingest/soak": frozenset(
         {
+            "schemas/doors",
             "schemas/settings",
             "schemas/topology",
             "consumers/broker",

@@ -7,21 +7,18 @@ exchange `actions`, and to that alone, reaches `ingest.actions`, and by an expir
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast, get_args
+from typing import Any, NamedTuple
 
 from consumers.broker.deaths import newest_death
 from consumers.broker.properties import text
+from schemas.doors import IMPLIED, INLET_QUEUES, INLETS, WORDS
 from schemas.message import (
     HEADER_DOOR,
     HEADER_ORIGIN_EXCHANGE,
     HEADER_ORIGIN_QUEUE,
     HEADER_ORIGIN_ROUTING_KEY,
-    Door,
 )
 from schemas.topology import (
-    ACTIONS,
-    CHEF_EXCHANGE,
-    CHEF_KIND,
     DEAD_EXCHANGE,
     INGEST_EXCHANGE,
     KINDS_BY_ROUTING_KEY,
@@ -41,7 +38,7 @@ class Provenance(NamedTuple):
     exchange: str
     routing_key: str
     kind: str
-    door: Door
+    door: str
     ours: bool
 
     @property
@@ -52,21 +49,21 @@ class Provenance(NamedTuple):
 
 def provenance(queue: str, exchange: str, routing_key: str, properties: Any) -> Provenance:
     """Of a message delivered from `queue`, with the exchange and routing key of its `basic.deliver`."""
-    if exchange == CHEF_EXCHANGE:
-        return Provenance(queue, exchange, routing_key, CHEF_KIND, "chef", False)
+    if (inlet := INLETS.get(exchange)) is not None:
+        return Provenance(queue, exchange, routing_key, inlet.kinds[0], inlet.word, False)
     headers = properties.headers or {}
     if exchange == DEAD_EXCHANGE:
         queue, exchange, routing_key, ours = _died(headers, queue, exchange, routing_key)
     else:
         # Moved there by hand (the default exchange, a shovel, an exchange bound to ours): anybody's message.
-        ours = exchange == INGEST_EXCHANGE or queue != ACTIONS
-    # Who calls himself a Chef server is believed: nobody is believed less.
-    if HEADER_ORIGIN_EXCHANGE in headers and (ours or headers[HEADER_ORIGIN_EXCHANGE] == CHEF_EXCHANGE):
+        ours = exchange == INGEST_EXCHANGE or queue not in INLET_QUEUES
+    # Who says that he came by an inlet is believed: nobody is believed less.
+    if HEADER_ORIGIN_EXCHANGE in headers and (ours or headers[HEADER_ORIGIN_EXCHANGE] in tuple(INLETS)):
         queue = text(headers.get(HEADER_ORIGIN_QUEUE, queue))
         exchange = text(headers[HEADER_ORIGIN_EXCHANGE])
         routing_key = text(headers.get(HEADER_ORIGIN_ROUTING_KEY, ""))
-    if ours and (told := headers.get(HEADER_DOOR)) in get_args(Door):
-        return Provenance(queue, exchange, routing_key, text(properties.type), cast(Door, told), ours)
+    if ours and (told := headers.get(HEADER_DOOR)) in WORDS:
+        return Provenance(queue, exchange, routing_key, text(properties.type), told, ours)
     kind, door = _kind(queue, exchange, routing_key, properties.type, ours)
     return Provenance(queue, exchange, routing_key, kind, door, ours)
 
@@ -83,20 +80,22 @@ def _died(headers: Mapping[Any, Any], queue: str, exchange: str, routing_key: st
     keys = death.get("routing-keys")
     key = keys[0] if isinstance(keys, list) and keys else routing_key
     died_in = text(death.get("queue", queue))
-    return died_in, text(death.get("exchange", exchange)), text(key), died_in != ACTIONS
+    return died_in, text(death.get("exchange", exchange)), text(key), died_in not in INLET_QUEUES
 
 
-def _kind(queue: str, exchange: str, routing_key: str, type_: Any, ours: bool) -> tuple[str, Door]:
-    if exchange == CHEF_EXCHANGE:
-        return CHEF_KIND, "chef"
+def _kind(queue: str, exchange: str, routing_key: str, type_: Any, ours: bool) -> tuple[str, str]:
+    door = INLETS.get(exchange)
+    if door is not None:
+        return door.kinds[0], door.word
     named = text(type_) if type_ else ""
     kind = named if named in QUEUES_BY_KIND else KINDS_BY_ROUTING_KEY.get(routing_key)
-    if queue != ACTIONS:
-        return kind or named or routing_key, "http"
-    if kind is not None and (QUEUES_BY_KIND[kind] == ACTIONS or (ours and exchange == INGEST_EXCHANGE)):
-        return kind, "http"
-    # Who moves messages by hand names no kind; what lies in this queue is a Chef server's then.
-    return CHEF_KIND, "chef"
+    door = INLET_QUEUES.get(queue)
+    if door is None:
+        return kind or named or routing_key, IMPLIED
+    if kind is not None and (QUEUES_BY_KIND[kind] == queue or (ours and exchange == INGEST_EXCHANGE)):
+        return kind, IMPLIED
+    # Who moves messages by hand names no kind; what lies in this queue came by its inlet then.
+    return door.kinds[0], door.word
 
 
 def was_quarantined(headers: Mapping[Any, Any]) -> bool:

@@ -16,8 +16,9 @@ from consumers.dead_letters.errors import NotImportable
 from consumers.dead_letters.posting import Posting
 from consumers.dead_letters.repository import Letter, Repository
 from consumers.dead_letters.selector import RESOLVED, STATES
+from schemas.doors import REPORTS, WORDS
 from schemas.kinds.run_end import KIND as RUN_END
-from schemas.message import Door, Message
+from schemas.message import Message
 from schemas.topology import INGEST_EXCHANGE
 from schemas.verdict import Stage
 
@@ -53,7 +54,7 @@ def from_line(line: bytes, where: str) -> Letter:
 
 def _check(letter: Letter) -> None:
     """Raises an error of some kind for what could not be listed, judged, or sent again; a file can say anything."""
-    known = (letter.state in STATES, letter.stage in get_args(Stage), letter.door in get_args(Door))
+    known = (letter.state in STATES, letter.stage in get_args(Stage), letter.door in WORDS)
     if not all(known):
         raise ValueError("a state, stage or door that there is not")
     if (letter.state == RESOLVED) != (letter.resolution is not None):
@@ -118,6 +119,6 @@ def failed_report(
         raise NotImportable(
             f"{where}: give {', '.join(missing)}: the file does not say it (the client's log does, at level info)"
         )
-    message = Message(RUN_END.name, payload, "http", organization=organization, node=node, run_id=run_id)
+    message = Message(RUN_END.name, payload, REPORTS.word, organization=organization, node=node, run_id=run_id)
     properties = {"content_type": "application/json", "type": RUN_END.name, "headers": message.headers()}
     return Posting(message, INGEST_EXCHANGE, RUN_END.routing_key, properties)

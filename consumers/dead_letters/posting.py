@@ -8,6 +8,7 @@ from typing import Any
 
 from consumers.broker.properties import anew
 from consumers.broker.publisher import ConfirmingPublisher, NotTaken
+from schemas.doors import IMPLIED
 from schemas.message import HEADER_DOOR, HEADER_ORIGIN_EXCHANGE, HEADER_ORIGIN_ROUTING_KEY, Message
 from schemas.topology import INGEST_EXCHANGE, ROUTING_KEYS
 
@@ -30,7 +31,7 @@ class Posting:
                 f"no kind of message is called {message.kind!r}; keep its bytes by `chef-ingest dead export`"
             )
         ours: dict[str, Any] = {**message.headers(), **extra}
-        if (self.exchange, self.routing_key, message.door) != (INGEST_EXCHANGE, routing_key, "http"):
+        if (self.exchange, self.routing_key, message.door) != (INGEST_EXCHANGE, routing_key, IMPLIED):
             ours |= {
                 HEADER_ORIGIN_EXCHANGE: self.exchange,
                 HEADER_ORIGIN_ROUTING_KEY: self.routing_key,

@@ -15,6 +15,7 @@ from consumers.database import statements
 from consumers.database.connection import Connection, Purpose, session
 from consumers.database.migrations import require_current
 from consumers.store.letter import key_of
+from schemas.doors import FOREIGN
 from schemas.message import Message
 
 _PURPOSE: Final = Purpose("chef-ingest dead", statement=300, silence=310, idle=0)
@@ -36,7 +37,7 @@ class Letter:
     sqlstate: str | None
     fingerprint: str
     kind: str
-    door: Any
+    door: str
     organization: str | None
     node: str | None
     run_id: str | None
@@ -64,8 +65,8 @@ class Letter:
         payload, encoding = self.payload, self.content_encoding
         if self.edited_payload is not None:
             payload, encoding = self.edited_payload, self.edited_encoding
-        # A Chef server's message has no headers that are believed.
-        headers = restored(self.properties.get("headers") or {}) if self.door != "chef" else {}
+        # A message that came by an inlet has no headers that are believed.
+        headers = restored(self.properties.get("headers") or {}) if self.door not in FOREIGN else {}
         return Message.from_headers(payload, kind=self.kind, door=self.door, content_encoding=encoding, headers=headers)
 
     def replay_key(self) -> bytes:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from consumers.delivery import Judged
+from schemas.doors import FOREIGN
 from schemas.verdict import Verdict
 
 
@@ -26,13 +27,13 @@ def takings(items: Sequence[Judged], verdicts: Sequence[Verdict]) -> Counter[tup
     for item, verdict in zip(items, verdicts, strict=True):
         delivery = item.delivery
         door = delivery.message.door
-        if door != "chef" and not delivery.deliveries:
+        if door not in FOREIGN and not delivery.deliveries:
             continue
         fate = verdict.fate
         # One that only goes to wait for its run's start will be counted when it comes back.
         if not (fate.counted and fate.ends) or delivery.letter_id is not None:
             continue
-        if door == "chef":
+        if door in FOREIGN:
             counted[door, "taken"] += 1
         if delivery.deliveries and not fate.row:
             counted[door, "redelivered"] += 1

@@ -18,6 +18,7 @@ from consumers.runtime.failpoints import Failpoint
 from consumers.runtime.urls import Urls
 from consumers.store.letters import LetterWriter
 from consumers.store.writer import Writer, in_order
+from schemas.doors import FOREIGN
 from schemas.settings import Settings
 from schemas.validation.judge import Candidate
 from schemas.verdict import Invalid, Pong, UnknownRun, Verdict, WaitsForRun
@@ -151,7 +152,7 @@ class PostgresStore:
         if len(items) != 1 or items[0].delivery.letter_id is not None:
             return None
         delivery = items[0].delivery
-        if delivery.message.door == "chef" or delivery.deliveries:
+        if delivery.message.door in FOREIGN or delivery.deliveries:
             return None  # It is to be counted as well, and nobody waits.
         judgement = items[0].judgement
         if not isinstance(judgement, Candidate):

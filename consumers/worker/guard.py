@@ -12,8 +12,7 @@ from consumers.broker.properties import Undecodable
 from consumers.delivery import Judged
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from consumers.worker.intake import FAULT, fault_of
-from schemas.message import Message
-from schemas.topology import CHEF_KIND
+from schemas.doors import nameless
 from schemas.verdict import Invalid, Unkept, Verdict
 
 EXPECTED = (BrokerUnavailable, StoreUnavailable, Misconfigured)
@@ -100,7 +99,7 @@ def _as_letter(store: Commits, item: Judged, error: Exception, guard: Guard) -> 
 
 def _bare(item: Judged) -> Judged:
     """The same bytes, and of the envelope only what no fault can hide in."""
-    message = Message(CHEF_KIND, item.delivery.message.payload, "chef")
+    message = nameless(item.delivery.message.payload)
     delivery = msgspec.structs.replace(
         item.delivery, message=message, headers={}, exchange="", routing_key="",
         properties=Undecodable(b"", "left out: no letter could be made with it"),

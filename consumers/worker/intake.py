@@ -12,8 +12,8 @@ from consumers.broker.frames import Address
 from consumers.broker.properties import Undecodable, text
 from consumers.broker.provenance import provenance
 from consumers.delivery import Delivery
+from schemas.doors import FOREIGN, nameless
 from schemas.message import Message
-from schemas.topology import CHEF_KIND
 from schemas.verdict import Invalid
 
 _REPLY_TO: Final = "amq.rabbitmq.reply-to."
@@ -33,7 +33,7 @@ def taken_in(
     except Exception as error:
         structlog.get_logger().exception("delivery not understood", queue=queue)
         return Delivery(
-            Message(CHEF_KIND, body, "chef"), tag, generation, queue, address.exchange, address.routing_key,
+            nameless(body), tag, generation, queue, address.exchange, address.routing_key,
             properties=properties, origin_queue=queue, problem=fault_of(error),
         )  # fmt: skip
 
@@ -57,7 +57,7 @@ def _taken_in(
             kind=came.kind,
             door=came.door,
             content_encoding=None if encoding is None else text(encoding),
-            headers={} if came.door == "chef" else headers,
+            headers={} if came.door in FOREIGN else headers,
         ),
         tag,
         generation,

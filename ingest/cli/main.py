@@ -6,7 +6,6 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -27,6 +26,7 @@ from ingest.cli.options import (
 from ingest.cli.output import print_rows
 from ingest.cli.soak import soak
 from ingest.cli.token import token
+from schemas.doors import IMPLIED, PROFILES, WORDS
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
@@ -171,18 +171,18 @@ def config(output: str) -> None:
 
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--door", type=click.Choice(["http", "chef"]), default="http", show_default=True,
+@click.option("--door", type=click.Choice(WORDS), default=IMPLIED, show_default=True,
               help="Judge as a POST, or as a Chef server's own message.")  # fmt: skip
 @output_option
 @says_what_is_wrong
-def validate(files: tuple[Path, ...], door: Any, output: str) -> None:
+def validate(files: tuple[Path, ...], door: str, output: str) -> None:
     """Judge FILES offline: would each be stored? Exit 1 if one would not."""
     from ingest.cli.validate import validate_file
     from schemas.validation.judge import Judge
 
     settings = settings_from()
     judge = Judge.from_settings(settings)
-    profile = settings.chef_profile if door == "chef" else settings.http_profile
+    profile = getattr(settings, PROFILES[door])
     rows = [validate_file(judge, path, door) | {"profile": profile} for path in files]
     print_rows(rows, output, sys.stdout)
     sys.exit(EXIT_FAILED if any(row["verdict"] == "invalid" for row in rows) else 0)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from schemas.kinds import KINDS
-from schemas.message import Door, Message
+from schemas.message import Message
 from schemas.validation.decode import inflate
 from schemas.validation.judge import Candidate, Judge
 
 
-def validate_file(judge: Judge, path: Path, door: Door) -> dict[str, Any]:
+def validate_file(judge: Judge, path: Path, door: str) -> dict[str, Any]:
     """One row: file, kind, verdict (`valid` or `invalid`), reason and details. Raises OSError."""
     payload = path.read_bytes()
     message = guess(payload, door)
@@ -23,7 +23,7 @@ def validate_file(judge: Judge, path: Path, door: Door) -> dict[str, Any]:
     return row | {"verdict": "invalid", "reason": judgement.reason, "details": dict(judgement.details)}
 
 
-def guess(payload: bytes, door: Door, max_bytes: int = 16 * 1024 * 1024) -> Message:
+def guess(payload: bytes, door: str, max_bytes: int = 16 * 1024 * 1024) -> Message:
     """The message a body is likely to be, by the members that kinds are known by; a URL is taken to fit the body."""
     encoding = "gzip" if payload[:2] == b"\x1f\x8b" else None
     inflated = inflate(payload, encoding, max_bytes)

@@ -21,8 +21,9 @@ from pika.spec import BasicProperties
 from ingest.http.outcome import QUEUED, Outcome, Refusal, Refused
 from ingest.publisher.connection import REPLY_TO, BrokerConnection, Owner
 from ingest.publisher.nacks import Nacks
+from schemas.doors import IMPLIED
 from schemas.kinds import WAITING
-from schemas.message import HEADER_ANSWER_BY, Message
+from schemas.message import HEADER_ANSWER_BY, HEADER_DOOR, Message
 from schemas.topology import ROUTING_KEYS
 from schemas.verdict import from_wire
 
@@ -47,6 +48,7 @@ class _Pending:
     confirmed: bool = False
     ephemeral: bool = False
     kind: str = ""
+    door: str = ""
     timer: asyncio.TimerHandle | None = None
 
 
@@ -55,7 +57,7 @@ class Publisher:
 
     `confirm_seconds` bounds how long the broker may take to confirm, `max_outstanding` how many
     messages are under way at once; beyond either, publishing is refused. `observe` is told what became of
-    each publish, pings left out: `confirmed`, `refused` or a Refusal's value, and the seconds it took.
+    each publish, pings left out: its door's word, `confirmed`, `refused` or a Refusal's value, the seconds it took.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class Publisher:
         max_outstanding: int,
         now: Callable[[], float] = time.time,
         connect: Callable[[list[pika.URLParameters], Owner], BrokerConnection] = BrokerConnection,
-        observe: Callable[[str, float], None] = lambda *_: None,
+        observe: Callable[[str, str, float], None] = lambda *_: None,
     ) -> None:
         self._hosts = hosts
         self._confirm_seconds = confirm_seconds
@@ -147,11 +149,12 @@ class Publisher:
             refusal = Refusal.NOT_CONNECTED
         if refusal is not None:
             if not ephemeral:
-                self._observe("refused", 0.0)
+                self._observe(message.door, "refused", 0.0)
             outcome.set_result(Refused(refusal))
             return correlation_id, outcome
         now = self._loop.time()
-        pending = _Pending(outcome, now + self._confirm_seconds, now + wait, ephemeral=ephemeral, kind=message.kind)
+        by, until = now + self._confirm_seconds, now + wait
+        pending = _Pending(outcome, by, until, ephemeral=ephemeral, kind=message.kind, door=message.door)
         self._pending[correlation_id] = pending
         self._set_timer(correlation_id, pending)
         return correlation_id, outcome
@@ -165,6 +168,8 @@ class Publisher:
         self, correlation_id: str, message: Message, wait: float, ephemeral: bool, traceparent: str | None
     ) -> bool:
         headers: dict[str, str | int] = {**message.headers()}
+        if message.door != IMPLIED:
+            headers[HEADER_DOOR] = message.door
         if wait and message.kind in WAITING:
             headers[HEADER_ANSWER_BY] = math.ceil(self._now() + wait)
         if traceparent is not None:
@@ -220,7 +225,7 @@ class Publisher:
 
     def _seen(self, pending: _Pending, result: str) -> None:
         if not pending.ephemeral:
-            self._observe(result, self._loop.time() - (pending.confirm_by - self._confirm_seconds))
+            self._observe(pending.door, result, self._loop.time() - (pending.confirm_by - self._confirm_seconds))
 
     def _drop_all(self) -> None:
         """Nothing more will be heard of what is outstanding: the confirmed is queued, the rest is refused."""

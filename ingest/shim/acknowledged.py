@@ -24,21 +24,21 @@ _MAYBE: Final = frozenset({"unconfirmed", "connection_lost", "blocked"})
 
 
 class Acknowledged:
-    """Counts by minute. A database that can't be reached delays the writing, never an answer; a shim that is
+    """Counts by minute and door. A database that can't be reached delays the writing, never an answer; a shim that is
     killed takes the last seconds' counts with it, so that the ledger shows a surplus, not a loss."""
 
     def __init__(self, database_url: Callable[[], str]) -> None:
         self._database_url = database_url
         self._insert = statements.load("ingest.shim", "acknowledged.sql")["insert"].encode()
-        self._counted: Counter[tuple[datetime, str]] = Counter()
+        self._counted: Counter[tuple[datetime, str, str]] = Counter()
         self._fault = ""
         self._log = structlog.get_logger("ingest.shim.acknowledged")
 
-    def count(self, result: str) -> None:
-        """Count a publish by what became of it."""
+    def count(self, door: str, result: str) -> None:
+        """Count a publish by its door's word and what became of it."""
         if result == "confirmed" or result in _MAYBE:
             minute = datetime.now(UTC).replace(second=0, microsecond=0)
-            self._counted[minute, "confirmed" if result == "confirmed" else "unconfirmed"] += 1
+            self._counted[minute, door, "confirmed" if result == "confirmed" else "unconfirmed"] += 1
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
@@ -62,7 +62,10 @@ class Acknowledged:
         if not self._counted:
             return
         counted, self._counted = self._counted, Counter()
-        rows = [{"at": at, "outcome": outcome, "count": count} for (at, outcome), count in counted.items()]
+        rows = [
+            {"at": at, "door": door, "outcome": outcome, "count": count}
+            for (at, door, outcome), count in counted.items()
+        ]
         url = self._database_url()
         try:
             connecting = connect_async(url, _PURPOSE)

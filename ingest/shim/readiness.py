@@ -7,6 +7,7 @@ from typing import Final
 
 from ingest.http.outcome import Queued, Refused
 from ingest.publisher.publisher import Publisher
+from schemas.doors import IMPLIED
 from schemas.message import PING, Message
 from schemas.verdict import Pong
 
@@ -35,7 +36,7 @@ class Readiness:
 
     async def _ask(self) -> str | None:
         try:
-            message = Message(PING, b"{}", "http")
+            message = Message(PING, b"{}", IMPLIED)
             _, future = self._publisher.publish(message, wait=_PATIENCE_SECONDS, ephemeral=True)
             match await asyncio.wait_for(future, _PATIENCE_SECONDS + 0.1):
                 case Pong():

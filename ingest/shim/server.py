@@ -83,9 +83,9 @@ async def _serve(
     tracing = None if provider is None else ShimTracing(provider)
     acknowledged = Acknowledged(lambda: urls.now("database_url"))
 
-    def published(result: str, seconds: float) -> None:
+    def published(door: str, result: str, seconds: float) -> None:
         metrics.published(result, seconds)
-        acknowledged.count(result)
+        acknowledged.count(door, result)
 
     publisher = Publisher(
         brokers,

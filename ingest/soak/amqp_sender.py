@@ -11,7 +11,7 @@ import pika
 from ingest.publisher.connection import BrokerConnection, hosts
 from ingest.publisher.nacks import Nacks
 from ingest.soak.workload import Specimen
-from schemas.topology import CHEF_EXCHANGE
+from schemas.doors import CHEF_EXCHANGE
 
 HEARTBEAT_SECONDS: Final = 10
 CONFIRM_SECONDS: Final = 20.0

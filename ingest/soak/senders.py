@@ -21,18 +21,18 @@ AMQP_WINDOW: Final = 100
 
 Said = Literal["promised", "refused", "again"]
 """What a sender makes of an answer: done; done, and what follows is off; worth another try."""
-Door = Literal["201", "202", "amqp"]
+Way = Literal["201", "202", "amqp"]
 """Over HTTP waiting for the verdict, over HTTP with `Prefer: respond-async`, or to the Chef servers' exchange."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Sends the scripts of `source` through a door, `rate` scripts a second at most (0: as fast as it goes).
+    """Sends the scripts of `source` one way, `rate` scripts a second at most (0: as fast as it goes).
 
     `tries`: how often a message is sent that is answered 5xx or not at all; `pause` seconds lie between.
     """
 
-    door: Door
+    way: Way
     url: str
     source: Iterator[Script]
     rate: float = 0.0
@@ -88,7 +88,7 @@ class Load:
         try:
             async with asyncio.TaskGroup() as group:
                 for sender in self._senders:
-                    group.create_task(self._amqp(sender) if sender.door == "amqp" else self._http(sender))
+                    group.create_task(self._amqp(sender) if sender.way == "amqp" else self._http(sender))
         finally:
             self._ledger.end(time.monotonic())
 
@@ -154,7 +154,7 @@ class Load:
 
     async def _post(self, client: HttpClient, sender: Sender, specimen: Specimen) -> Said:
         headers = dict(specimen.headers)
-        if sender.door == "202":
+        if sender.way == "202":
             headers["Prefer"] = "respond-async"
         self._ledger.sent(specimen.key, specimen.body, fate=specimen.fate, mark=specimen.mark)
         try:

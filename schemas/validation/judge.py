@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
+from schemas.doors import PROFILES
 from schemas.kinds import KINDS
 from schemas.kinds.columns import Row
 from schemas.kinds.formats import Fault
@@ -22,8 +23,6 @@ from schemas.verdict import Invalid
 from schemas.wording import faults as schema_faults
 from schemas.wording import first, shorten
 
-_DOORS: Final = {"http": "http_profile", "chef": "chef_profile"}
-
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
     """A message that can be stored, as far as the message alone can tell: its kind's name and its row."""
@@ -36,7 +35,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
 class Judge:
     """Judges any message by its kind's schema, in the profile of the door it came through.
 
-    `validators` is (kind, door) -> compiled schema; limits are bytes once inflated, and levels of nesting.
+    `validators` is (kind, door's word) -> compiled schema; limits are bytes once inflated, and levels of nesting.
     `redaction` cuts out of a row what must not be stored.
     """
 
@@ -51,7 +50,7 @@ class Judge:
         validators = {
             (name, door): compile_validator(kind, getattr(settings, profile))
             for name, kind in KINDS.items()
-            for door, profile in _DOORS.items()
+            for door, profile in PROFILES.items()
         }
         return cls(
             MappingProxyType(validators),

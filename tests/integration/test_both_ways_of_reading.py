@@ -22,8 +22,9 @@ from ingest.http.outcome import QUEUED, Outcome
 from ingest.publisher.connection import hosts
 from ingest.publisher.publisher import Publisher
 from ingest.soak.system import until
+from schemas.doors import CHEF_EXCHANGE
 from schemas.message import Message
-from schemas.topology import ACTIONS, CHEF_EXCHANGE, PINGS, RUNS
+from schemas.topology import ACTIONS, PINGS, RUNS
 from schemas.verdict import Created
 
 MB = 1024 * 1024

@@ -15,7 +15,7 @@ import click
 
 from consumers.dead_letters.selector import STATES, Selector, moment
 from ingest.cli.options import as_text
-from schemas.message import Door
+from schemas.doors import WORDS
 from schemas.verdict import Stage
 
 yes_option = click.option("--yes", is_flag=True, help="Do it; without this, only say what would be done.")
@@ -29,7 +29,7 @@ _MEMBERS = {
     "kinds": ("--kind", str, "Of this kind of message."),
     "organizations": ("--organization", str, "Of this organization (run reports have it in their URL)."),
     "nodes": ("--node", str, "Of this node."),
-    "doors": ("--door", click.Choice(get_args(Door)), "That came in by this door."),
+    "doors": ("--door", click.Choice(WORDS), "That came in by this door."),
 }
 _TIMES = {"since": "Last seen then or later: 2h, 3d, 2026-11-22T05:00Z.", "until": "Last seen before then."}
 

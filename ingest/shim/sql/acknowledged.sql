@@ -1,4 +1,4 @@
 -- The shim's half of the ledger; loaded by consumers/database/statements.py.
 
 -- name: insert
-INSERT INTO acknowledgements (counted_at, door, outcome, count) VALUES (%(at)s, 'http', %(outcome)s, %(count)s);
+INSERT INTO acknowledgements (counted_at, door, outcome, count) VALUES (%(at)s, %(door)s, %(outcome)s, %(count)s);

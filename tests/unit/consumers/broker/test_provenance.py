@@ -13,8 +13,9 @@ from consumers.broker.frames import Address
 from consumers.broker.provenance import provenance
 from consumers.delivery import Delivery
 from consumers.worker.intake import taken_in
+from schemas.doors import CHEF_EXCHANGE
 from schemas.message import OUR_HEADERS
-from schemas.topology import ACTIONS, CHEF_EXCHANGE, DEAD, DEAD_EXCHANGE, INGEST_EXCHANGE, QUARANTINE, RUNS
+from schemas.topology import ACTIONS, DEAD, DEAD_EXCHANGE, INGEST_EXCHANGE, QUARANTINE, RUNS
 
 SHIM = "amq.rabbitmq.reply-to.g2dkAA1ub25vZGVAbm9ob3N0AAAAAAAAAAAA.a2V5"
 FORGED = {

@@ -351,3 +351,20 @@ def test_what_is_published() -> None:
         assert (properties.correlation_id, properties.expiration) == (correlation_id, None)
 
     run(scenario)
+
+
+def test_a_door_that_is_not_implied_says_so() -> None:
+    """A worker judges by the door that the header names; what became of a publish is told by door."""
+
+    async def scenario() -> None:
+        told: list[tuple[str, str]] = []
+        desk = Desk(observe=lambda door, result, _: told.append((door, result)))
+        wire = desk.up()
+        correlation_id, _ = desk.publisher.publish(Message(ACTION, b"{}", "side"), wait=1)
+        desk.publisher.settled(correlation_id, confirmed=True)
+        assert wire.sent[0][3].headers == {"x-door": "side"}
+        desk.publisher.link_down(wire, "over")
+        desk.publisher.publish(ACTION_MESSAGE, wait=1)
+        assert told == [("side", "confirmed"), ("http", "refused")]
+
+    run(scenario)

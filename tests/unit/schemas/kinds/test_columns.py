@@ -184,9 +184,9 @@ DOORS = {
     "ingest/shim/app.py",
     "ingest/shim/reads.py",
     "consumers/dead_letters/export.py",
-    "schemas/topology.py",
+    "schemas/doors.py",
 }
-"""The doors that carry kinds by name: routes, reads, a chef-client's file of a report, a Chef server's exchange."""
+"""What carries kinds by name: the doors, routes, reads, a chef-client's file of a report."""
 SOAK = "ingest/soak/"
 """It plays Chef servers and clients, and says what they say."""
 

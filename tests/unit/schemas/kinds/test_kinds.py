@@ -11,6 +11,7 @@ from jsonschema import Draft4Validator
 from judge_samples import EXAMPLE, FIXTURES
 
 from consumers.store.tables import writers
+from schemas.doors import PROFILES
 from schemas.kinds import KINDS, by_name
 from schemas.kinds.columns import columns, members
 from schemas.kinds.kind import location
@@ -43,7 +44,7 @@ def test_folders_and_schema_files_are_one_to_one():
 
 def test_every_profile_that_can_be_set_has_a_schema():
     """Whatever profile the settings offer, each kind has a schema for it."""
-    for field in ("http_profile", "chef_profile"):
+    for field in PROFILES.values():
         choices = Settings.__dataclass_fields__[field].metadata["choices"]
         for kind in KINDS.values():
             assert set(kind.schemas) == set(choices)

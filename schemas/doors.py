@@ -1,0 +1,108 @@
+"""The doors by which messages come in, as data: where each is, what it carries, its bounds, how it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, Literal
+
+from schemas.kinds.action import KIND as ACTION
+from schemas.kinds.run_end import KIND as RUN_END
+from schemas.kinds.run_start import KIND as RUN_START
+from schemas.message import Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inlet:
+    """A topic exchange to which others publish by themselves, with nothing of ours in the envelope.
+
+    `pattern` binds it to `queue`, from which workers take them. Who reaches that queue is believed no more than they.
+    """
+
+    exchange: str
+    pattern: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """One door: either `posts`, routes of the shim, or an `inlet`.
+
+    `word` is what is stored and shown of it; doors of one word are one to a worker. `profile`, `limit`, `wait` and
+    `waits` are names of settings.
+    """
+
+    name: str
+    """Of a door of the shim, also that of its module in `ingest/shim/doors`."""
+    word: str
+    kinds: tuple[str, ...]
+    profile: str
+    """By which schemas its messages are judged."""
+    posts: Mapping[str, str | None] = field(default_factory=dict)
+    """Path -> the kind of what is posted there; None: the body tells."""
+    scope: Literal["actions", "runs"] = "actions"
+    """What a token must be good for to post here."""
+    limit: str = "max_body_bytes"
+    """The largest body, in bytes as they come."""
+    wait: str = "wait_seconds"
+    """How long a POST waits for its verdict."""
+    waits: Mapping[str, str] = field(default_factory=dict)
+    """The same, by kind, where it is another."""
+    inlet: Inlet | None = None
+    """All that comes this way is of the door's one kind."""
+
+    def wait_of(self, kind: str) -> str:
+        """The setting that says how long a message of this kind waits for its verdict."""
+        return self.waits.get(kind, self.wait)
+
+
+CHEF_EXCHANGE: Final = "actions"
+"""Chef servers publish here, `erchef.<entity>.<task>` [protocol.md 1.2, 1.5]."""
+
+RUNS_PATH: Final = "/organizations/{organization}/reports/nodes/{node}/runs"
+RUN_PATH: Final = RUNS_PATH + "/{run_id}"
+
+MESSAGES: Final = Door(
+    name="messages",
+    word="http",
+    kinds=(ACTION.name,),
+    profile="http_profile",
+    posts={"/messages": ACTION.name},
+)
+REPORTS: Final = Door(
+    name="reports",
+    word="http",
+    kinds=(RUN_START.name, RUN_END.name),
+    profile="http_profile",
+    posts={RUNS_PATH: RUN_START.name, RUN_PATH: RUN_END.name},
+    scope="runs",
+)
+EXCHANGE: Final = Door(
+    name="exchange",
+    word="chef",
+    kinds=(ACTION.name,),
+    profile="chef_profile",
+    inlet=Inlet(exchange=CHEF_EXCHANGE, pattern="erchef.#", queue=ACTION.queue),
+)
+
+DOORS: Final = (MESSAGES, REPORTS, EXCHANGE)
+
+PROFILES: Final[Mapping[str, str]] = MappingProxyType({door.word: door.profile for door in DOORS})
+"""Word -> the setting with the schema profile."""
+WORDS: Final = tuple(PROFILES)
+"""What the column `door`, the header `x-door` and the option `--door` may say."""
+IMPLIED: Final = MESSAGES.word
+"""The word of what a shim publishes without saying another."""
+
+INLETS: Final[Mapping[str, Door]] = MappingProxyType({door.inlet.exchange: door for door in DOORS if door.inlet})
+"""Exchange -> the door whose inlet it is."""
+INLET_QUEUES: Final[Mapping[str, Door]] = MappingProxyType({door.inlet.queue: door for door in DOORS if door.inlet})
+"""Queue -> the door whose inlet leads there."""
+FOREIGN: Final = frozenset(door.word for door in INLETS.values())
+"""Words of doors that no shim stands at: of the envelope nothing is believed, nobody waits, and workers count them."""
+
+
+def nameless(payload: bytes) -> Message:
+    """A message of which no more is known, or may be believed, than its bytes."""
+    return Message(ACTION.name, payload, EXCHANGE.word)

@@ -57,6 +57,8 @@ CREATE TABLE runs (
     end_start_time    timestamptz,
     stored_at         timestamptz NOT NULL DEFAULT now(),
     ended_at          timestamptz,
+    -- The exception of a client that ended the run in order to reboot; a success before it still holds.
+    reboot            json,
     CHECK ((status = 'started') = (end_time IS NULL))
 );
 CREATE INDEX runs_start_time ON runs (start_time);

@@ -50,7 +50,8 @@ OUTCOMES: Final = tuple(fate.outcome for fate in FATES if fate.counted)
 class Created(msgspec.Struct, frozen=True, gc=False):
     """The message is committed. `path` is the resource's path, e.g. `/actions/<id>`.
 
-    `duplicate` says that the same message had been committed before; the answer is the same.
+    `duplicate` says that the row is an earlier message's: the same one, committed before, or one that tells of the
+    same run; the answer is the same.
     """
 
     code: ClassVar[str] = "created"

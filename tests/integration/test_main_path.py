@@ -149,11 +149,37 @@ def test_an_end_is_201_once_and_again_and_409_with_other_content(system: System)
     sent = run_end(resources=[resource], total_res_count="1")
     answers = [system.http.post(url, json=sent) for _ in range(2)]
     assert [(each.status_code, each.json()) for each in answers] == [(201, {})] * 2
-    assert system.http.post(url, json=run_end(status="failure")).status_code == 409
+    assert system.http.post(url, json=run_end(total_res_count="2")).status_code == 409
     run = system.http.get(url).json()
     assert (run["status"], run["updated_res_count"]) == ("success", 1)
     assert run["resources"][0]["before"] == {"x": None}
     assert system.rows("SELECT count(*) FROM run_resources WHERE run_id = %s", run_id) == [(1,)]
+
+
+REBOOT = {"exception": {"class": "#<Chef::Exceptions::Reboot: new kernel>", "message": "new kernel"}}
+FAILED = {"exception": {"class": "#<RuntimeError: no>", "message": "no"}}
+
+
+@pytest.mark.parametrize(
+    ("data", "kept", "rows"), [(REBOOT, ("success", {}, REBOOT), 2), (FAILED, ("failure", FAILED, None), 1)]
+)
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_run_that_finished_and_then_failed_has_one_end_and_no_letter(
+    system: System, data: Any, kept: Any, rows: int, swapped: bool
+) -> None:
+    """A reboot leaves the success as it is and is noted, another failure holds; in any order, and told again."""
+    run_id = start_run(system)
+    url = f"{PONYVILLE}/web01/runs/{run_id}"
+    resource = {"type": "file", "name": "/a", "id": "/a", "duration": "1", "before": {}, "after": {}, "delta": "",
+                "result": "create"}  # fmt: skip
+    success = run_end(resources=[resource, resource | {"name": "/b"}], total_res_count="2")
+    ends = [success, run_end(status="failure", data=data, resources=[resource], total_res_count="2")]
+    ends = ends[::-1] if swapped else ends
+    answers = [system.http.post(url, json=end).status_code for end in (*ends, *ends)]
+    assert answers == [201] * 4
+    assert system.rows("SELECT status, data, reboot FROM runs WHERE run_id = %s", run_id) == [kept]
+    assert system.rows("SELECT count(*) FROM run_resources WHERE run_id = %s", run_id) == [(rows,)]
+    assert system.rows("SELECT reason FROM dead_letters WHERE run_id = %s", run_id) == []
 
 
 def test_an_end_without_a_start_is_404_and_leaves_a_letter(system: System) -> None:

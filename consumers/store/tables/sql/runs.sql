@@ -19,16 +19,23 @@ SELECT run_id::text, organization, node_name, status,
 FROM runs WHERE run_id = ANY (%(run_ids)s::uuid[]) ORDER BY run_id FOR UPDATE;
 
 -- name: end_run
+-- The row is locked. The time of the first end stays, since that is the message which the ledger finds here.
 UPDATE runs
 SET {changes RunEndRow but run_id organization node_name},
-    updated_res_count = %(updated_res_count)s, ended_at = now()
-WHERE run_id = %(run_id)s::uuid AND status = 'started';
+    updated_res_count = %(updated_res_count)s, reboot = %(reboot)s::json, ended_at = coalesce(ended_at, now())
+WHERE run_id = %(run_id)s::uuid;
 
 -- name: copy_resources
 COPY run_resources (run_id, start_time, {columns ResourceRow}) FROM STDIN;
 
+-- name: delete_resources
+-- Those of ends that no longer hold.
+DELETE FROM run_resources USING runs
+WHERE runs.run_id = ANY (%(run_ids)s::uuid[])
+  AND run_resources.start_time = runs.start_time AND run_resources.run_id = runs.run_id;
+
 -- name: stored_end
-SELECT {texts RunEndRow r} FROM runs r WHERE r.run_id = %(run_id)s::uuid;
+SELECT {texts RunEndRow r}, r.reboot::text FROM runs r WHERE r.run_id = %(run_id)s::uuid;
 
 -- name: stored_resources
 SELECT {texts ResourceRow r}

@@ -129,6 +129,9 @@ CREATE TABLE dead_letters (
     claimed_from     text,
     replayed_at      timestamptz,
 
+    -- An operator's correction of the envelope: kind, door, organization, node, run_id; those that it names.
+    edited_envelope  json,
+
     CHECK ((state = 'resolved') = (resolution IS NOT NULL)),
     CHECK (state <> 'replaying' OR (replay_run IS NOT NULL AND claimed_at IS NOT NULL AND claimed_from IS NOT NULL)),
     CHECK (settled_replay <= replays)

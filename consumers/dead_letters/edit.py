@@ -5,20 +5,36 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import jsonpatch
 import jsonpointer
-import msgspec
 
 from consumers.dead_letters.errors import NotEditable
 from consumers.dead_letters.repository import LARGEST_BYTES, Letter, Repository
-from consumers.store.letter import key_of
-from schemas.message import Message
+from schemas.doors import WORDS
+from schemas.kinds import KINDS
 from schemas.validation.decode import inflate
 from schemas.verdict import Invalid
 
 LONGEST_RECORD = 10_000
+
+ENVELOPE: Final[Mapping[str, tuple[str, ...]]] = {
+    "kind": tuple(KINDS), "door": WORDS, "organization": (), "node": (), "run_id": (),
+}  # fmt: skip
+"""The facts of an envelope that can be corrected, and what they can be where that is not free."""
+
+
+def check_envelope(facts: Mapping[str, str]) -> None:
+    """Raises ValueError, in words, for a fact that there is not or that can't be so."""
+    for name, value in facts.items():
+        if name not in ENVELOPE:
+            raise ValueError(f"{name!r} is no fact of an envelope: there are {', '.join(ENVELOPE)}")
+        if ENVELOPE[name] and value not in ENVELOPE[name]:
+            raise ValueError(f"{value!r} is no {name}: there are {', '.join(ENVELOPE[name])}")
+        if not value or not value.isprintable():
+            raise ValueError(f"{name} must be text that can be printed")
 
 
 def editable(letter: Letter) -> bytes:
@@ -42,31 +58,47 @@ def patched(letter: Letter, operations: list[dict[str, Any]]) -> bytes:
         raise NotEditable(f"letter {letter.id}: its payload is no JSON to patch: {error}") from None
 
 
-def edited_message(letter: Letter, payload: bytes) -> Message:
-    """What a replay would send with this payload: plain, whatever encoding it came in."""
-    return msgspec.structs.replace(letter.message(), payload=payload, content_encoding=None)
+def corrected(letter: Letter, payload: bytes | None, envelope: Mapping[str, str]) -> Letter:
+    """The letter with this payload, plain whatever encoding it came in (None: as it is), and these facts."""
+    changes: dict[str, Any] = {"edited_envelope": {**(letter.edited_envelope or {}), **envelope} or None}
+    if payload is not None:
+        changes |= {"edited_payload": payload, "edited_encoding": None}
+    return dataclasses.replace(letter, **changes)
 
 
-def save(repository: Repository, letter: Letter, payload: bytes, operations: list[dict[str, Any]] | None) -> bool:
-    """Send this, without content encoding, from now on; False when the letter is no longer open or parked.
+def save(repository: Repository, letter: Letter, edited: Letter, operations: list[dict[str, Any]] | None) -> bool:
+    """Send what `edited` says from now on; False when the letter is no longer open or parked.
 
-    The event records the patch, or else the difference in lines.
+    The event records the facts of the envelope, and the patch, or else the difference in lines.
     """
-    change = {"patch": operations} if operations is not None else {"diff": _difference(editable(letter), payload)}
+    change: dict[str, Any] = {}
+    if edited.edited_envelope != letter.edited_envelope:
+        change["envelope"] = edited.edited_envelope
+    if operations is not None:
+        change["patch"] = operations
+    elif edited.edited_payload != letter.edited_payload:
+        change["diff"] = _difference(editable(letter), edited.message().payload)
     details = json.dumps(change)
     if len(details) > LONGEST_RECORD:
-        details = json.dumps({"bytes": len(payload), "too_long_to_record": len(details)})
-    key = key_of(edited_message(letter, payload), letter.exchange, letter.routing_key)
-    facts: dict[str, Any] = {"id": letter.id, "payload": payload, "encoding": None, "key": key, "details": details}
-    return repository.execute("edit", **facts) > 0
+        details = json.dumps({"bytes": len(edited.message().payload), "too_long_to_record": len(details)})
+    return _save(repository, edited, details)
 
 
 def revert(repository: Repository, letter: Letter) -> bool:
     """Send what was received, from now on; False when the letter is no longer open or parked."""
-    received = dataclasses.replace(letter, edited_payload=None, edited_encoding=None)
-    key = received.replay_key()
-    details = json.dumps({"reverted": True})
-    return repository.execute("edit", id=letter.id, payload=None, encoding=None, key=key, details=details) > 0
+    return _save(repository, received(letter), json.dumps({"reverted": True}))
+
+
+def received(letter: Letter) -> Letter:
+    """The letter as it was before anybody edited it."""
+    return dataclasses.replace(letter, edited_payload=None, edited_encoding=None, edited_envelope=None)
+
+
+def _save(repository: Repository, letter: Letter, details: str) -> bool:
+    envelope = None if letter.edited_envelope is None else json.dumps(letter.edited_envelope)
+    facts: dict[str, Any] = {"payload": letter.edited_payload, "encoding": letter.edited_encoding}
+    facts |= {"envelope": envelope, "key": letter.replay_key(), "details": details}
+    return repository.execute("edit", id=letter.id, **facts) > 0
 
 
 def _difference(old: bytes, new: bytes) -> str:

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final, get_args
 import msgspec
 
 from consumers.broker.properties import anew
+from consumers.dead_letters.edit import check_envelope, received
 from consumers.dead_letters.errors import NotImportable
 from consumers.dead_letters.posting import Posting
 from consumers.dead_letters.repository import Letter, Repository
@@ -26,6 +27,7 @@ MARK: Final = "chef_ingest_letter"
 VERSION: Final = 1
 
 _BYTES = ("payload", "edited_payload")
+_JSON_OR_NULL = ("resolution", "edited_envelope")
 
 
 def to_line(letter: Letter) -> str:
@@ -69,6 +71,7 @@ def _check(letter: Letter) -> None:
             json.dumps(value, ensure_ascii=False).encode()
     if not all(when.tzinfo for when in (letter.first_seen, letter.last_seen)):
         raise ValueError("a time without its zone")
+    check_envelope(letter.edited_envelope or {})
     letter.replay_key()
     anew(letter.properties, letter.content_encoding, {}).encode()
 
@@ -82,13 +85,12 @@ def read_letters(file: BinaryIO, name: str) -> Iterator[Letter]:
 
 def import_letter(repository: Repository, letter: Letter, file: str) -> bool:
     """Keep a letter from elsewhere, as new here; False when the same message is a letter already."""
-    received = dataclasses.replace(letter, edited_payload=None, edited_encoding=None)
     facts = {name: getattr(letter, name) for name in Letter.__dataclass_fields__ if name not in ("id", "replays")}
     facts |= {name: json.dumps(facts[name]) for name in ("details", "properties")}
-    facts["resolution"] = None if letter.resolution is None else json.dumps(letter.resolution)
+    facts |= {name: None if facts[name] is None else json.dumps(facts[name]) for name in _JSON_OR_NULL}
     # A replay that was under way there is none here.
     facts["state"] = "open" if letter.state == "replaying" else letter.state
-    keys: dict[str, Any] = {"message_key": received.replay_key(), "replay_key": letter.replay_key()}
+    keys: dict[str, Any] = {"message_key": received(letter).replay_key(), "replay_key": letter.replay_key()}
     return repository.execute("import_letter", file=file, **keys, **facts) > 0
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
 from psycopg.rows import class_row, dict_row
 
 from consumers.broker.properties import restored
@@ -55,19 +56,28 @@ class Letter:
     last_seen: datetime
     worker_version: str
     resolution: dict[str, Any] | None
+    edited_envelope: dict[str, str] | None = None
 
     @property
     def edited(self) -> bool:
-        return self.edited_payload is not None
+        return self.edited_payload is not None or self.edited_envelope is not None
 
     def message(self) -> Message:
         """What a replay sends, as a worker will judge it."""
         payload, encoding = self.payload, self.content_encoding
         if self.edited_payload is not None:
             payload, encoding = self.edited_payload, self.edited_encoding
-        # A message that came by an inlet has no headers that are believed.
+        # A message that comes by an inlet has no headers that are believed.
         headers = restored(self.properties.get("headers") or {}) if self.door not in FOREIGN else {}
-        return Message.from_headers(payload, kind=self.kind, door=self.door, content_encoding=encoding, headers=headers)
+        received = Message.from_headers(
+            payload, kind=self.kind, door=self.door, content_encoding=encoding, headers=headers
+        )
+        if self.edited_envelope is None:
+            return received
+        edited = msgspec.structs.replace(received, **self.edited_envelope)
+        if edited.door not in FOREIGN:
+            return edited
+        return msgspec.structs.replace(edited, organization=None, node=None, run_id=None)
 
     def replay_key(self) -> bytes:
         """The message_key of what a replay sends."""

@@ -88,6 +88,40 @@ def test_an_edit_in_the_editor_that_would_still_be_refused_is_not_saved(place: P
         del os.environ["EDITOR"], os.environ["WORD"]
 
 
+def test_what_came_as_the_wrong_kind_or_by_the_wrong_door_is_sent_as_the_right_one(place: Place) -> None:
+    """Each is judged as what it is set to before it is saved; what was received is kept, and the history tells."""
+    run_id = str(uuid.uuid4())
+    start = json.dumps({"action": "start", "run_id": run_id, "start_time": "2026-11-22T05:00:00Z"}).encode()
+    letters(place, start, action(entity_type="key"))
+    with place.consuming():
+        place.publish([action()], routing_key="run.start", type="run_start")
+        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 3, "letters", 60)
+    for wrong, told in (("kind=zebra", "no kind"), ("door=cellar", "no door"), ("age=7", "no fact"), ("node=", "text")):
+        refused = place.repository("dead", "edit", "1", "--set", wrong, check=False)
+        assert (refused.returncode, told in refused.stderr) == (2, True), refused.stderr
+    of_a_run = ("--set", "kind=run_start", "--set", "organization=ponyville", "--set", "node=web01")
+    edits = {"1": of_a_run, "2": ("--set", "door=chef"), "3": ("--set", "kind=action")}
+    before = place.rows("SELECT kind, door, payload FROM dead_letters ORDER BY id")
+    for number, words in edits.items():
+        assert "would now be stored" in place.repository("dead", "edit", number, *words).stdout
+        place.repository("dead", "edit", number, *words, "--yes", "--as", "kim", "--why", "a shovel")
+    what, who, why, details = last_event(place)
+    assert (what, who, why, details) == ("edited", "kim", "a shovel", {"envelope": {"kind": "action"}})
+    shown = place.repository("dead", "show", "1").stdout
+    assert "now: would now be stored" in shown
+    assert "kind run_start, organization ponyville, node web01" in shown
+    assert all(row["edited"] for row in place.json("dead", "list"))
+    place.repository("dead", "edit", "2", "--revert", "--yes")
+    assert "still refused" in place.repository("dead", "show", "2").stdout
+    place.repository("dead", "edit", "2", *edits["2"], "--yes")
+    with place.consuming():
+        place.repository("dead", "replay", "--yes", "--wait")
+    assert states(place) == ["resolved"] * 3
+    assert place.rows("SELECT kind, door, payload FROM dead_letters ORDER BY id") == before
+    assert place.rows("SELECT run_id::text, organization, node_name FROM runs") == [(run_id, "ponyville", "web01")]
+    assert place.one("SELECT count(*) FROM actions") == 2
+
+
 def test_a_decision_needs_yes_and_is_recorded_with_who_and_why(place: Place) -> None:
     """Discard, park and unpark only say what they would do; done, the history knows who did it."""
     letters(place, action(task="x"), action(task="y"))

@@ -3,13 +3,13 @@
 -- name: letters
 SELECT id, state, stage, reason, details, sqlstate, fingerprint, kind, door, organization, node, run_id, exchange,
        routing_key, content_encoding, properties, payload, edited_payload, edited_encoding, attempts, replays,
-       failed_replays, first_seen, last_seen, worker_version, resolution
+       failed_replays, first_seen, last_seen, worker_version, resolution, edited_envelope
 FROM dead_letters WHERE {where} ORDER BY id LIMIT %(limit)s;
 
 -- name: listed
 -- Letters without their payloads.
 SELECT id, state, stage, reason, kind, door, organization, node, run_id, fingerprint, attempts, failed_replays,
-       first_seen, last_seen, octet_length(payload) AS bytes, edited_payload IS NOT NULL AS edited, sqlstate, details
+       first_seen, last_seen, octet_length(payload) AS bytes, edited_payload IS NOT NULL OR edited_envelope IS NOT NULL AS edited, sqlstate, details
 FROM dead_letters WHERE {where} ORDER BY id LIMIT %(limit)s;
 
 -- name: counted
@@ -53,9 +53,10 @@ INSERT INTO dead_letter_events (letter_id, what, who, why, details)
 SELECT id, %(what)s, %(who)s, %(why)s, json_build_object('was', was) FROM changed;
 
 -- name: edit
--- What replays send from now on; the payload stays as it was received.
+-- What replays send from now on; what was received stays as it is.
 WITH changed AS (
-    UPDATE dead_letters SET edited_payload = %(payload)s, edited_encoding = %(encoding)s, replay_key = %(key)s
+    UPDATE dead_letters SET edited_payload = %(payload)s, edited_encoding = %(encoding)s,
+        edited_envelope = %(envelope)s::json, replay_key = %(key)s
     WHERE id = %(id)s AND state IN ('open', 'parked') RETURNING id
 )
 INSERT INTO dead_letter_events (letter_id, what, who, why, details)
@@ -95,13 +96,14 @@ WITH letter AS (
     INSERT INTO dead_letters (
         message_key, replay_key, state, stage, reason, details, sqlstate, fingerprint, kind, door, organization,
         node, run_id, exchange, routing_key, content_encoding, properties, payload, edited_payload,
-        edited_encoding, attempts, failed_replays, first_seen, last_seen, worker_version, resolution)
+        edited_encoding, attempts, failed_replays, first_seen, last_seen, worker_version, resolution,
+        edited_envelope)
     VALUES (
         %(message_key)s, %(replay_key)s, %(state)s, %(stage)s, %(reason)s, %(details)s::json, %(sqlstate)s,
         %(fingerprint)s, %(kind)s, %(door)s, %(organization)s, %(node)s, %(run_id)s, %(exchange)s,
         %(routing_key)s, %(content_encoding)s, %(properties)s::json, %(payload)s, %(edited_payload)s,
         %(edited_encoding)s, %(attempts)s, %(failed_replays)s, %(first_seen)s, %(last_seen)s,
-        %(worker_version)s, %(resolution)s::json)
+        %(worker_version)s, %(resolution)s::json, %(edited_envelope)s::json)
     ON CONFLICT (message_key) DO NOTHING RETURNING id
 )
 INSERT INTO dead_letter_events (letter_id, what, who, why, details)

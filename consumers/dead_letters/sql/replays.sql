@@ -31,7 +31,7 @@ SELECT count(*) AS sent FROM dead_letters WHERE replay_run = %(run)s AND replaye
 -- that is `replaying` has been sent and waits for its outcome (again only on demand), or was claimed and not sent.
 SELECT id, state, stage, reason, details, sqlstate, fingerprint, kind, door, organization, node, run_id, exchange,
        routing_key, content_encoding, properties, payload, edited_payload, edited_encoding, attempts, replays,
-       failed_replays, first_seen, last_seen, worker_version, resolution
+       failed_replays, first_seen, last_seen, worker_version, resolution, edited_envelope
 FROM dead_letters
 WHERE {where} AND id > %(after)s AND id <= %(newest)s AND (replayed_at IS NULL OR replayed_at < %(started)s)
   AND (state = ANY (%(states)s::text[])

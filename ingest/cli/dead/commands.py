@@ -93,6 +93,9 @@ def replay(selector: Selector, who: str, why: str | None, output: str, **options
 @selected
 @click.option("--patch", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
               help="Apply a JSON Patch (RFC 6902) instead of opening $EDITOR; for many letters too.")  # fmt: skip
+@click.option("--set", "envelope", metavar="NAME=VALUE", multiple=True,
+              help="Send it as another kind, by another door, or of another organization, node or run_id; for many "
+                   "letters too. Repeatable.")  # fmt: skip
 @click.option("--revert", is_flag=True, help="Send again what was received.")
 @click.option("--anyway", is_flag=True, help="Save it even if it would still be refused.")
 @click.argument("letter_id", metavar="[ID]", type=click.IntRange(1), required=False)

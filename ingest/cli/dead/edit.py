@@ -17,19 +17,21 @@ from consumers.dead_letters.dry_run import DryRun
 from consumers.dead_letters.errors import NotEditable
 from consumers.dead_letters.repository import Letter, Repository, repository_at
 from consumers.dead_letters.selector import OPEN, PARKED, Selector
-from ingest.cli.options import version
+from ingest.cli.options import as_text, version
 from ingest.cli.output import print_rows, say
 from schemas.settings import Settings
 
 
 def edit(
-    settings: Settings, selector: Selector, letter_id: int | None, *, patch: Path | None, revert: bool, anyway: bool,
-    yes: bool, who: str, why: str | None, output: str,
+    settings: Settings, selector: Selector, letter_id: int | None, *, patch: Path | None, envelope: tuple[str, ...],
+    revert: bool, anyway: bool, yes: bool, who: str, why: str | None, output: str,
 ) -> int:  # fmt: skip
     """Exit code: 0 when every letter is, or would be, saved; else 1."""
     chosen = Selector(ids=(letter_id,)) if letter_id else selector
-    if not patch and not revert and len(chosen.ids) != 1:
-        raise click.UsageError("name one letter to edit, or give --patch FILE for many")
+    facts = _facts(envelope)
+    by_hand = not patch and not facts
+    if by_hand and not revert and len(chosen.ids) != 1:
+        raise click.UsageError("name one letter to edit, or give --patch FILE or --set NAME=VALUE for many")
     operations = _operations(patch) if patch else None
     dry_run = DryRun(settings, version())
     try:
@@ -38,7 +40,7 @@ def edit(
             if revert:
                 step: Callable[[Letter], dict[str, Any]] = lambda letter: _revert(repository, letter, yes)  # noqa: E731
             else:
-                editor = _Editor(repository, dry_run, operations, anyway, yes or operations is None)
+                editor = _Editor(repository, dry_run, operations, facts, anyway, yes or by_hand)
                 step = editor.edit
             rows = [step(letter) for letter in letters]
     finally:
@@ -46,7 +48,7 @@ def edit(
     print_rows(rows, output, sys.stdout)
     if not rows:
         say("no open or parked letter is meant")
-    elif not yes and (operations is not None or revert):
+    elif not yes and (revert or not by_hand):
         say("nothing is saved yet; --yes does it")
     return 0 if rows and all(row["saved"] in ("yes", "would be") for row in rows) else 1
 
@@ -55,34 +57,49 @@ class _Editor:
     """Edits letters one by one; what would still be refused is saved only `anyway`."""
 
     def __init__(
-        self, repository: Repository, dry_run: DryRun, operations: list[dict[str, Any]] | None, anyway: bool, save: bool
-    ) -> None:
+        self, repository: Repository, dry_run: DryRun, operations: list[dict[str, Any]] | None,
+        envelope: dict[str, str], anyway: bool, save: bool,
+    ) -> None:  # fmt: skip
         self._repository = repository
         self._dry_run = dry_run
         self._operations = operations
+        self._envelope = envelope
         self._anyway = anyway
         self._save = save
 
     def edit(self, letter: Letter) -> dict[str, Any]:
         """One row: letter, whether it is saved, and what would become of it."""
         try:
-            payload: bytes | None
-            if self._operations is not None:
-                payload = editing.patched(letter, self._operations)
-            else:
-                payload = _in_editor(editing.editable(letter))
+            payload = self._payload(letter)
         except NotEditable as error:
             return {"letter": letter.id, "saved": "no", "now": str(error)}
-        if payload is None:
+        edited = editing.corrected(letter, payload, self._envelope)
+        if edited == letter:
             return {"letter": letter.id, "saved": "no", "now": "not changed"}
-        forecast = self._dry_run.message(letter, editing.edited_message(letter, payload))
+        forecast = self._dry_run.message(letter, edited.message())
         if forecast.passes is not True and not self._anyway:
             return {"letter": letter.id, "saved": "no", "now": f"{forecast.text}; --anyway saves it"}
         if not self._save:
             return {"letter": letter.id, "saved": "would be", "now": forecast.text}
-        saved = editing.save(self._repository, letter, payload, self._operations)
-        plain = " (sent plain, without gzip)" if letter.message().content_encoding else ""
-        return {"letter": letter.id, "saved": "yes" if saved else "no", "now": forecast.text + plain}
+        saved = editing.save(self._repository, letter, edited, self._operations)
+        plain = payload is not None and letter.message().content_encoding
+        now = forecast.text + (" (sent plain, without gzip)" if plain else "")
+        return {"letter": letter.id, "saved": "yes" if saved else "no", "now": now}
+
+    def _payload(self, letter: Letter) -> bytes | None:
+        """None: it stays as it is."""
+        if self._operations is not None:
+            return editing.patched(letter, self._operations)
+        return None if self._envelope else _in_editor(editing.editable(letter))
+
+
+def _facts(pairs: tuple[str, ...]) -> dict[str, str]:
+    facts = {name: value for name, _, value in (pair.partition("=") for pair in as_text(pairs))}
+    try:
+        editing.check_envelope(facts)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--set") from None
+    return facts
 
 
 def _revert(repository: Repository, letter: Letter, yes: bool) -> dict[str, Any]:

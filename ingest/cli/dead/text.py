@@ -40,13 +40,19 @@ def letter_text(letter: Letter, forecast: Forecast, history: Sequence[Mapping[st
     # A line is a line, whatever is in it; the body has its own.
     lines = [printable(line) for line in lines]
     message = letter.message()
-    told = "as edited; the original is kept" if letter.edited else f"{len(letter.payload)} bytes as received"
+    told = (
+        "as edited; the original is kept"
+        if letter.edited_payload is not None
+        else f"{len(letter.payload)} bytes as received"
+    )
     lines += ["", f"body ({told}):", printable(pretty(message.payload, message.content_encoding), lines=True), ""]
     return "\n".join(lines)
 
 
 def _facts(letter: Letter) -> list[tuple[str, Any]]:
     facts: list[tuple[str, Any]] = [(name.replace("_", " "), getattr(letter, name)) for name in _ENVELOPE]
+    if letter.edited_envelope is not None:
+        facts.append(("sent as", ", ".join(f"{name} {value}" for name, value in letter.edited_envelope.items())))
     facts.append(("properties", json.dumps(letter.properties)))
     facts.append(("fingerprint", letter.fingerprint))
     facts.append(("attempts", f"{letter.attempts} ({letter.failed_replays} failed replays)"))

@@ -8,10 +8,15 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from ingest.local.stack import LocalStack
 from tests.servers import Databases, RunningStack, VhostPool, private_stack
+
+# No test asserts a time: how long an example takes is the machine's.
+hypothesis.settings.register_profile("timeless", deadline=None)
+hypothesis.settings.load_profile("timeless")
 
 PREFIX = "chef-ingest-test-"
 SERVERS = pytest.StashKey[Path]()

@@ -11,7 +11,7 @@ import pika
 from pika.spec import BasicProperties
 
 from bench.corpus import Corpus
-from schemas.topology import CHEF_EXCHANGE
+from schemas.doors import CHEF_EXCHANGE
 
 WINDOW = 1000
 """Publishes that wait for their confirm at once."""

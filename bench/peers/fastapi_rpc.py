@@ -1,4 +1,4 @@
-"""Peer: a FastAPI shim doing RPC with aio-pika (confirmed publish, reply queue, futures) to our own consumers."""
+"""Peer: a FastAPI shim doing RPC with aio-pika (confirmed publish, direct reply-to, futures) to our own consumers."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
 WAIT_SECONDS = 2.0
+REPLY_TO = "amq.rabbitmq.reply-to"
 
 
 class Rpc:
-    """The usual pattern: an exclusive reply queue, a future for each correlation id."""
+    """The usual pattern: RabbitMQ's direct reply-to (our workers answer nowhere else), a future for each correlation
+    id."""
 
     async def connect(self, url: str) -> None:
         self._waiting: dict[str, asyncio.Future] = {}
         self._connection = await aio_pika.connect_robust(url)
         channel = await self._connection.channel(publisher_confirms=True)
         self._exchange = await channel.get_exchange("ingest")
-        self._replies = await channel.declare_queue(exclusive=True)
-        await self._replies.consume(self._on_reply, no_ack=True)
+        replies = await channel.get_queue(REPLY_TO)
+        await replies.consume(self._on_reply, no_ack=True)
 
     async def _on_reply(self, message: aio_pika.abc.AbstractIncomingMessage) -> None:
         # Our consumers send the verdicts of a batch together: [[correlation id, verdict], ...].
@@ -42,7 +44,7 @@ class Rpc:
         message = aio_pika.Message(
             body,
             correlation_id=correlation_id,
-            reply_to=self._replies.name,
+            reply_to=REPLY_TO,
             type="action",
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         )

@@ -12,8 +12,7 @@ from consumers.supervisor.meter import Meter
 from consumers.supervisor.monitor import LOOK_SECONDS, Monitor
 from consumers.supervisor.pool import Pool
 
-CONNECT_SECONDS: Final = 3.0
-"""How long a worker may take from its start to its connection."""
+NOT_YET: Final = float("inf")
 
 
 @dataclass(slots=True)
@@ -24,7 +23,7 @@ class Autoscaler:
     engaged: bool
     _memory: Memory = field(default_factory=Memory)
     _looked_at: float = float("-inf")
-    _grew_at: float = float("-inf")
+    _whole_since: float = NOT_YET
     _short: bool = False
 
     def steer(self, pool: Pool, meter: Meter, monitor: Monitor, now: float) -> None:
@@ -34,8 +33,10 @@ class Autoscaler:
         self._looked_at = now
         if monitor.broker_fault or now - monitor.seen_at > 3 * LOOK_SECONDS:
             return
-        if self._grew_at == float("-inf"):
-            self._grew_at = now
+        if pool.consuming() < pool.wanted:
+            self._whole_since = NOT_YET
+        elif self._whole_since == NOT_YET:
+            self._whole_since = now
         held_up = any(row["state"] in ("paused", "waiting") for row in pool.described())
         sight = Sight(now, monitor.backlog, meter.rate(now), pool.consuming(), held_up)
         wanted, self._memory = decide(self.band, sight, pool.wanted, self._memory)
@@ -50,14 +51,13 @@ class Autoscaler:
                 target_seconds=self.band.target_seconds,
             )
             pool.wanted = wanted
-            self._grew_at = now
 
     def _allowed(self, wanted: int, current: int, monitor: Monitor) -> int:
         """No more than the database has connections for; said once, until all that is wanted is allowed again."""
         if wanted <= current:
             return wanted
-        if monitor.room is not None and monitor.room_seen_at < self._grew_at + CONNECT_SECONDS:
-            # The workers added last may not have been connected yet when the database was looked at.
+        if monitor.room is not None and monitor.room_seen_at < self._whole_since:
+            # Workers added last were not connected yet when the database was looked at: they have yet to take room.
             return current
         allowed = within_room(wanted, current, monitor.room)
         if allowed < wanted and not self._short:

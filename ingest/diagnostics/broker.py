@@ -11,7 +11,7 @@ from consumers.broker.probe import Probe, Refusal, confirms, probing
 from consumers.errors import BrokerUnavailable, Misconfigured
 from ingest.diagnostics.finding import Finding
 from schemas.settings import Settings
-from schemas.topology import DEAD, DELIVERY_LIMIT, PARKED, QUARANTINE, TOPOLOGY, Queue
+from schemas.topology import DEAD, DELIVERY_LIMIT, PARKED, PINGS, QUARANTINE, TOPOLOGY, Queue
 
 OLDEST: Final = (3, 10)
 _DECLARE: Final = "chef-ingest topology declare"
@@ -123,7 +123,7 @@ def _queues(probe: Probe, present: Sequence[Queue]) -> Iterator[Finding]:
         elif queue.name == PARKED and ready:
             text = f"{ready} messages in {PARKED}: not even a dead letter could be made of them"
             yield Finding("parked", "warning", text, "their header x-parked-reason says why; report it, keep them")
-        elif ready and not consumers and queue.name not in (DEAD, QUARANTINE) and "delay" not in queue.name:
+        elif ready and not consumers and queue.name not in (DEAD, QUARANTINE, PINGS) and "delay" not in queue.name:
             text = f"{queue.name}: {ready} messages and no consumer"
             yield Finding("consumers", "warning", text, "start `chef-ingest consume`")
 

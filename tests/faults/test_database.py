@@ -33,6 +33,7 @@ def workers_memory(supervisor) -> int:
 def test_a_stopped_database_is_waited_for_with_the_batch_in_hand(rig, harmed, ledger, specimens, holds):
     """S6: through an outage nothing is lost, dead-lettered or redelivered, and rows come again by themselves."""
     supervisor = rig.started()
+    rig.consuming(ACTIONS, 2)
     senders = [
         Sender("amqp", rig.amqp_url, specimens.actions(), rate=600),
         Sender("201", rig.url(), specimens.actions(), rate=20),
@@ -53,7 +54,8 @@ def test_a_stopped_database_is_waited_for_with_the_batch_in_hand(rig, harmed, le
     assert account.refused == 0, "the broker took what the database could not"
     assert "commits paused" in events
     assert "commits resumed" in events
-    assert events.count("consuming") == 3, "deliveries were held, not given back and taken again"
+    began = [each for each in rig.log("consumers") if each["event"] == "consuming" and ACTIONS in each["queues"]]
+    assert len(began) == 2, "deliveries were held, not given back and taken again"
     assert peak < 250 * 1024 * 1024
 
 

@@ -52,10 +52,6 @@ class Door:
     inlet: Inlet | None = None
     """All that comes this way is of the door's one kind."""
 
-    def wait_of(self, kind: str) -> str:
-        """The setting that says how long a message of this kind waits for its verdict."""
-        return self.waits.get(kind, self.wait)
-
 
 CHEF_EXCHANGE: Final = "actions"
 """Chef servers publish here, `erchef.<entity>.<task>` [protocol.md 1.2, 1.5]."""

@@ -16,20 +16,15 @@ from ingest.access.tls import Faults
 from ingest.http.answers import Answer, Asked, fault, of_outcome
 from ingest.http.negotiation import content_coding
 from ingest.http.requests import Declined, Request
+from ingest.http.routes import Handler, Route
 from schemas.settings import ConfigError, Settings
 from schemas.validation.decode import decode
 from schemas.verdict import Invalid
 
-Handler = Callable[[Request], Awaitable[Answer]]
 Event = MutableMapping[str, Any]
 """ASGI's: a part of a body, or the news that the client is gone."""
 Receive = Callable[[], Awaitable[Event]]
 
-PUBLIC: Final = frozenset({"/healthz", "/readyz", "/openapi.json"})
-"""Routes that tell nothing of anybody, for probes and for who writes a client."""
-
-_ACTION: Final = "/actions/{id}"
-_MESSAGES: Final = "/messages"
 _ORGANIZATION: Final = msgspec.json.Decoder(str | None)
 
 
@@ -41,13 +36,6 @@ class Principal:
     scopes: frozenset[str]
     organizations: frozenset[str] = frozenset()
     node: str | None = None
-
-
-def scope_of(template: str, method: str) -> str:
-    """The scope that a route demands: GET reads, POST writes runs or actions."""
-    if method in ("GET", "HEAD"):
-        return "read"
-    return "runs" if "/runs" in template else "actions"
 
 
 class Guard:
@@ -90,18 +78,18 @@ class Guard:
         """Tokens are asked for, and none is good."""
         return self._takes_tokens and self._tokens == ()
 
-    def wrap(self, template: str, method: str, handler: Handler) -> Handler:
-        """The handler as it is reached through the guard; a public one is itself."""
-        if template in PUBLIC:
+    def wrap(self, route: Route) -> Handler:
+        """The route's handler as it is reached through the guard; where anybody may ask, itself."""
+        handler = route.handler
+        if route.scope is None:
             return handler
-        scope = scope_of(template, method)
 
         async def guarded(request: Request) -> Answer:
             principal = self._authenticate(request)
             request.facts["who"] = principal.name
-            self._authorize(principal, scope, template, request)
+            self._authorize(principal, route, request)
             answer = await handler(request)
-            if principal.organizations and template == _ACTION and answer.status == 200:
+            if principal.organizations and route.owner == "answer" and answer.status == 200:
                 return _own(answer, principal)
             return answer
 
@@ -154,9 +142,9 @@ class Guard:
             )
         return Principal(f"user {claim.user}", frozenset({"actions", "read"}))
 
-    def _authorize(self, principal: Principal, scope: str, template: str, request: Request) -> None:
-        if scope not in principal.scopes:
-            raise _forbidden(request, f"not for {scope}")
+    def _authorize(self, principal: Principal, route: Route, request: Request) -> None:
+        if route.scope not in principal.scopes:
+            raise _forbidden(request, f"not for {route.scope}")
         if principal.node is not None and request.params.get("node") != principal.node:
             raise _forbidden(request, "another node's")
         if not principal.organizations:
@@ -165,13 +153,13 @@ class Guard:
         if organization is not None:
             if organization not in principal.organizations:
                 raise _forbidden(request, "another organization's")
-        elif template == _MESSAGES:
-            request.receive = _checked(request.receive, lambda body: self._check_action(body, principal, request))
-        elif template != _ACTION:
+        elif route.owner == "body":
+            request.receive = _checked(request.receive, lambda body: self._check_owner(body, principal, request))
+        elif route.owner is None:
             raise _forbidden(request, "not for one organization")
 
-    def _check_action(self, body: bytes, principal: Principal, request: Request) -> None:
-        """An action of the token's own organizations goes on; its organization is in the body, so that is read."""
+    def _check_owner(self, body: bytes, principal: Principal, request: Request) -> None:
+        """A message of the token's own organizations goes on; its organization is in the body, so that is read."""
         settings = self._settings
         encoding = content_coding(request.fields.get(b"content-encoding"))
         read = decode(body, encoding, max_bytes=settings.max_inflated_bytes, max_depth=settings.max_depth)

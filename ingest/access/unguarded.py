@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
-from ingest.access.guard import PUBLIC
 from ingest.http.answers import Answer, fault
 from ingest.http.negotiation import Fields
 from ingest.http.requests import Declined, Request
+from ingest.http.routes import Handler, Route
 from schemas.address import parse
 from schemas.settings import Settings
-
-Handler = Callable[[Request], Awaitable[Answer]]
 
 _SCHEMES_ONLY: Final = frozenset({b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port"})
 """These say how URLs look outside, and nothing of where a request came from."""
@@ -29,9 +26,10 @@ class Unguarded:
         self._anybody = settings.insecure_no_auth or bool(settings.tls_client_ca)
         self._own = {_name(settings.public_url), parse(settings.listen).host.lower()}
 
-    def wrap(self, template: str, handler: Handler) -> Handler:
-        """The handler as it is reached through these checks."""
-        if template in PUBLIC:
+    def wrap(self, route: Route) -> Handler:
+        """The route's handler as it is reached through these checks."""
+        handler = route.handler
+        if route.scope is None:
             return handler
 
         async def checked(request: Request) -> Answer:

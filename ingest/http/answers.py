@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote
 
 from ingest.http.negotiation import CODINGS
 from ingest.http.outcome import Outcome, Queued, Refusal, Refused
 from schemas.kinds import KINDS
-from schemas.verdict import Conflict, Created, DuringRun, Invalid, Pong, UnknownRun
+from schemas.verdict import Conflict, Created, DuringRun, Invalid, UnknownRun
 
 RETRY_AFTER_SECONDS: Final = 2
 
@@ -60,33 +61,6 @@ class Asked:
     applied: str | None = None
 
 
-def of_outcome(outcome: Outcome, asked: Asked) -> Answer:
-    """The answer that tells the truth about an outcome."""
-    match outcome:
-        case Created():
-            return _created(outcome, asked)
-        case DuringRun():
-            content = {"stored": False, "rule": outcome.rule, "run_id": outcome.run_id}
-            rule = quote(outcome.rule, safe="").encode()
-            return Answer(200, content, ((b"x-ingest-rule", rule),), outcome.code)
-        case Invalid():
-            status = _UNSTORABLE.get(outcome.reason, 400)
-            content = {"error": "Validation failed", "details": dict(outcome.details)}
-            headers = ((b"accept-encoding", CODINGS),) if status == 415 else ()
-            return Answer(status, content, headers, outcome.reason)
-        case UnknownRun():
-            return fault(404, outcome.text, {"run_id": outcome.run_id}, code=outcome.code)
-        case Conflict():
-            text = "this id is taken by another content, which stays"
-            return fault(409, text, outcome.details, code=outcome.code)
-        case Queued():
-            return _queued(asked)
-        case Refused():
-            return refused(outcome.refusal)
-        case Pong():
-            raise ValueError("a pong answers a ping, never a POST")
-
-
 def _created(verdict: Created, asked: Asked) -> Answer:
     # The judge quotes what it puts into a path; quoting here keeps any other text out of the header.
     uri = asked.base + quote(verdict.path, safe="/%:@!$&'()*+,;=~")
@@ -94,7 +68,29 @@ def _created(verdict: Created, asked: Asked) -> Answer:
     return Answer(201, content, ((b"location", uri.encode()),), verdict.code)
 
 
-def _queued(asked: Asked) -> Answer:
+def _during_run(verdict: DuringRun, _asked: Asked) -> Answer:
+    content = {"stored": False, "rule": verdict.rule, "run_id": verdict.run_id}
+    rule = quote(verdict.rule, safe="").encode()
+    return Answer(200, content, ((b"x-ingest-rule", rule),), verdict.code)
+
+
+def _invalid(verdict: Invalid, _asked: Asked) -> Answer:
+    status = _UNSTORABLE.get(verdict.reason, 400)
+    content = {"error": "Validation failed", "details": dict(verdict.details)}
+    headers = ((b"accept-encoding", CODINGS),) if status == 415 else ()
+    return Answer(status, content, headers, verdict.reason)
+
+
+def _unknown_run(verdict: UnknownRun, _asked: Asked) -> Answer:
+    return fault(404, verdict.text, {"run_id": verdict.run_id}, code=verdict.code)
+
+
+def _conflict(verdict: Conflict, _asked: Asked) -> Answer:
+    text = "this id is taken by another content, which stays"
+    return fault(409, text, verdict.details, code=verdict.code)
+
+
+def _queued(_outcome: Queued, asked: Asked) -> Answer:
     """202: the body has not been parsed, so where the id is inside it the place is named by a template."""
     content = {"status": "queued", "detail": "the broker has it; it will be judged and, if valid, stored"}
     place, known = _place(KINDS[asked.kind].path, asked.path)
@@ -117,6 +113,28 @@ def refused(refusal: Refusal) -> Answer:
         return fault(400, _REFUSALS[refusal], {"reason": refusal.value}, code=refusal.value)
     headers = ((b"retry-after", str(RETRY_AFTER_SECONDS).encode()),)
     return fault(503, _REFUSALS[refusal], {"reason": refusal.value}, code=refusal.value, headers=headers)
+
+
+Answers = Mapping[type[Outcome], Callable[[Any, Asked], Answer]]
+"""What is answered to an outcome of each class."""
+
+ANSWERS: Final[Answers] = MappingProxyType(
+    {
+        Created: _created,
+        DuringRun: _during_run,
+        Invalid: _invalid,
+        UnknownRun: _unknown_run,
+        Conflict: _conflict,
+        Queued: _queued,
+        Refused: lambda outcome, _asked: refused(outcome.refusal),
+    }
+)
+"""What is answered where a door has no answer of its own."""
+
+
+def of_outcome(outcome: Outcome, asked: Asked, answers: Answers = ANSWERS) -> Answer:
+    """The answer that tells the truth about an outcome. Raises KeyError for a Pong, which answers no POST."""
+    return answers[type(outcome)](outcome, asked)
 
 
 def fault(

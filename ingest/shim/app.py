@@ -9,34 +9,29 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import structlog
-from starlette.routing import Route, Router
+from starlette import routing
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ingest.access.gate import Gate
 from ingest.access.unguarded import Unguarded
-from ingest.http.answers import Answer, Asked, fault, of_outcome, refused, render
-from ingest.http.negotiation import CODINGS, content_coding, preference, wants_problem
+from ingest.http.answers import Answer, fault, render
+from ingest.http.negotiation import wants_problem
 from ingest.http.requests import Declined, Disconnected, Request
+from ingest.http.routes import Handler, Route
 from ingest.publisher.publisher import Publisher
-from ingest.shim import openapi
+from ingest.shim import doors, openapi
+from ingest.shim.doors.entry import Entry
 from ingest.shim.metrics import ShimMetrics
 from ingest.shim.readiness import Readiness
 from ingest.shim.reads import Reads, ReadsUnavailable
 from ingest.telemetry.tracing import ShimTracing
-from schemas.kinds.action import KIND as ACTION
-from schemas.kinds.run_end import KIND as RUN_END
-from schemas.kinds.run_start import KIND as RUN_START
-from schemas.message import Message
+from schemas.doors import RUN_PATH
 from schemas.settings import Settings
-
-Handler = Callable[[Request], Awaitable[Answer]]
 
 _LONGEST_PATH: Final = 8192
 """A path's parts travel in one AMQP frame, which the broker bounds: more would cost everybody the channel."""
 
 _SLASHES: Final = re.compile("//+")
-
-_RUNS: Final = "/organizations/{organization}/reports/nodes/{node}/runs"
 
 
 def build(
@@ -51,15 +46,10 @@ def build(
     metrics = metrics or ShimMetrics("unknown")
     gate = gate or Gate(None, None)
     metrics.watch(publisher, gate)
-    table = routes(Shim(settings, publisher, reads, metrics, tracing, gate))
-    guard, unguarded = gate.guard, Unguarded(settings)
-    table = {
-        template: {
-            method: unguarded.wrap(template, handler) if guard is None else guard.wrap(template, method, handler)
-            for method, handler in methods.items()
-        }
-        for template, methods in table.items()
-    }
+    wrap = Unguarded(settings).wrap if gate.guard is None else gate.guard.wrap
+    table: dict[str, dict[str, Handler]] = {}
+    for route in routes(Shim(settings, publisher, reads, metrics, gate), Entry(settings, publisher, tracing)):
+        table.setdefault(route.path, {})[route.method] = wrap(route)
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
@@ -68,8 +58,8 @@ def build(
         await publisher.close()
         await reads.close()
 
-    router = Router(
-        [Route(template, Resource(template, methods, metrics.answered)) for template, methods in table.items()],
+    router = routing.Router(
+        [routing.Route(template, Resource(template, methods, metrics.answered)) for template, methods in table.items()],
         redirect_slashes=False,
         default=Resource("", {}, metrics.answered),
         lifespan=lifespan,
@@ -85,18 +75,17 @@ def build(
     return application
 
 
-def routes(shim: Shim) -> dict[str, dict[str, Handler]]:
-    """Every route: path template -> method -> handler. HEAD is GET's."""
-    return {
-        "/messages": {"POST": shim.post_action},
-        _RUNS: {"POST": shim.post_run_start},
-        _RUNS + "/{run_id}": {"POST": shim.post_run_end, "GET": shim.get_run},
-        "/actions/{id}": {"GET": shim.get_action},
-        "/healthz": {"GET": shim.healthz},
-        "/readyz": {"GET": shim.readyz},
-        "/metrics": {"GET": shim.metrics.scrape},
-        "/openapi.json": {"GET": openapi.handler()},
-    }
+def routes(shim: Shim, entry: Entry) -> list[Route]:
+    """Every route: those of the doors, and what can be read."""
+    return [
+        *doors.routes(entry),
+        Route(path=RUN_PATH, method="GET", handler=shim.get_run, scope="read"),
+        Route(path="/actions/{id}", method="GET", handler=shim.get_action, scope="read", owner="answer"),
+        Route(path="/healthz", method="GET", handler=shim.healthz, scope=None),
+        Route(path="/readyz", method="GET", handler=shim.readyz, scope=None),
+        Route(path="/metrics", method="GET", handler=shim.metrics.scrape, scope="read"),
+        Route(path="/openapi.json", method="GET", handler=openapi.handler(), scope=None),
+    ]
 
 
 class Resource:
@@ -173,58 +162,13 @@ class Shim:
         publisher: Publisher,
         reads: Reads,
         metrics: ShimMetrics,
-        tracing: ShimTracing | None = None,
         gate: Gate | None = None,
     ) -> None:
         self.metrics = metrics
         self._gate = gate or Gate(None, None)
-        self._tracing = tracing
         self._settings = settings
-        self._publisher = publisher
         self._reads = reads
         self._readiness = Readiness(publisher)
-
-    async def post_action(self, request: Request) -> Answer:
-        return await self._post(request, ACTION.name)
-
-    async def post_run_start(self, request: Request) -> Answer:
-        request.check_protocol(strict=self._settings.strict_protocol)
-        return await self._post(request, RUN_START.name)
-
-    async def post_run_end(self, request: Request) -> Answer:
-        request.check_protocol(strict=self._settings.strict_protocol)
-        return await self._post(request, RUN_END.name)
-
-    async def _post(self, request: Request, kind: str) -> Answer:
-        settings, params = self._settings, request.params
-        asked_for = preference(
-            request.fields.get(b"prefer"), default=settings.wait_seconds, longest=settings.max_wait_seconds
-        )
-        asked = Asked(kind, request.base(settings.public_url), request.path, asked_for.applied)
-        coding = _coding(request)
-        # Before the body is read: who can't be served needn't send it all.
-        refusal = self._publisher.refusal()
-        if refusal is not None:
-            return refused(refusal)
-        message = Message(
-            kind,
-            await request.body(settings.max_body_bytes),
-            "http",
-            params.get("organization"),
-            params.get("node"),
-            params.get("run_id"),
-            coding,
-        )
-        if self._tracing is None:
-            request.correlation_id, outcome = self._publisher.publish(message, wait=asked_for.wait)
-            return of_outcome(await outcome, asked)
-        with self._tracing.post(message, request.fields) as trace:
-            request.correlation_id, outcome = self._publisher.publish(
-                message, wait=asked_for.wait, traceparent=trace.traceparent
-            )
-            answer = of_outcome(await outcome, asked)
-            trace.verdict(answer.code)
-            return answer
 
     async def get_action(self, request: Request) -> Answer:
         return await self._read(self._reads.action(request.params["id"]), "no such action")
@@ -256,12 +200,3 @@ class Shim:
         if why is None:
             return Answer(200, {"ready": True, **reload}, (), "ready")
         return Answer(503, {"ready": False, "why": why, **reload}, ((b"retry-after", b"2"),), "not_ready")
-
-
-def _coding(request: Request) -> str | None:
-    try:
-        return content_coding(request.fields.get(b"content-encoding"))
-    except ValueError as error:
-        details = {"Content-Encoding": f"{str(error)!r} is none of gzip, identity"}
-        content = {"error": "Validation failed", "details": details}
-        raise Declined(Answer(415, content, ((b"accept-encoding", CODINGS),), "content_encoding")) from None

@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the shim does: its routes are the document's, and its answers conform."""
+"""The OpenAPI document says what the shim does: its answers conform."""
 
 from __future__ import annotations
 
@@ -23,10 +23,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from stack_support import running
 
-from ingest.shim import app
-from ingest.shim.metrics import ShimMetrics
 from ingest.shim.openapi import document
-from schemas.settings import Settings
 
 # Left out: `positive_data_acceptance`. A message may be right by its schema and wrong in its meaning.
 CHECKS = [
@@ -56,25 +53,6 @@ def shim(vhost_pool: Any, databases: Any) -> Iterator[Shim]:
 @pytest.fixture(scope="module")
 def api(shim: Shim) -> Any:
     return schemathesis.openapi.from_url(f"{shim.url}/openapi.json")
-
-
-def test_the_document_has_the_routes_of_the_shim() -> None:
-    """No route is missing from the document and none is made up; each operation has a name of its own."""
-    none: Any = None
-    routes = app.routes(app.Shim(Settings(), none, none, ShimMetrics("test")))
-    served = {
-        template: {method.lower() for method in methods} | ({"head"} if "GET" in methods else set())
-        for template, methods in routes.items()
-    }
-    documented = {
-        template: {method for method in item if method != "parameters"}
-        for template, item in document()["paths"].items()
-    }
-    assert documented == served
-    names = [
-        item[method]["operationId"] for template, item in document()["paths"].items() for method in served[template]
-    ]
-    assert len(set(names)) == len(names)
 
 
 def test_the_document_is_served(shim: Shim) -> None:

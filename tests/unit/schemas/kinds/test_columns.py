@@ -181,12 +181,11 @@ def test_the_schema_has_the_columns_that_a_row_says(kind: Any) -> None:
 
 NAMES = set(KINDS)
 DOORS = {
-    "ingest/shim/app.py",
     "ingest/shim/reads.py",
     "consumers/dead_letters/export.py",
     "schemas/doors.py",
 }
-"""What carries kinds by name: the doors, routes, reads, a chef-client's file of a report."""
+"""What carries kinds by name: the doors, reads, a chef-client's file of a report."""
 SOAK = "ingest/soak/"
 """It plays Chef servers and clients, and says what they say."""
 

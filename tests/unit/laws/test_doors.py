@@ -12,7 +12,7 @@ from rooms import FILES, FLOORS, ROOT
 
 from schemas.doors import DOORS, IMPLIED, INLETS, WORDS, Door
 from schemas.kinds import KINDS
-from schemas.settings import Settings
+from schemas.settings import Settings, variable
 from schemas.topology import TOPOLOGY
 
 SCHEMES = {
@@ -82,3 +82,33 @@ def test_an_inlet_is_declared_and_its_kind_is_known() -> None:
         assert (door.inlet.exchange, "topic") in {(each.name, each.type) for each in TOPOLOGY.exchanges}
         bound = {(each.exchange, each.queue, each.routing_key) for each in TOPOLOGY.bindings}
         assert (door.inlet.exchange, door.inlet.queue, door.inlet.pattern) in bound
+
+
+def told(door: Door) -> str:
+    """A door's row in the documentation."""
+    ways = [f"`POST {path}`" for path in door.posts]
+    bounds = [
+        f"`{variable(door.limit)}`",
+        ", ".join(f"`{variable(each)}`" for each in (door.wait, *door.waits.values())),
+    ]
+    if door.inlet is not None:
+        ways, bounds = [f"exchange `{door.inlet.exchange}`, keys `{door.inlet.pattern}`"], ["the broker's", "nobody"]
+    kinds = ", ".join(f"`{kind}`" for kind in door.kinds)
+    cells = [f"`{door.name}`", "<br>".join(ways), kinds, f"`{door.word}`", f"`{variable(door.profile)}`", *bounds]
+    return f"| {' | '.join(cells)} |"
+
+
+def test_the_documentation_has_every_door_and_no_other() -> None:
+    """docs/architecture.md tells where each door is, what it carries and within which bounds."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    _, _, section = text.partition("\n## Doors\n")
+    rows = [line for line in section.partition("\n## ")[0].splitlines() if line.startswith("| `")]
+    assert rows == [told(door) for door in DOORS]
+
+
+def test_a_door_of_the_shim_is_a_module_and_a_part_of_the_document() -> None:
+    """The room holds what schemas/doors.py says, and beside it only the way through any door."""
+    room = ROOT / "ingest" / "shim" / "doors"
+    doors = {door.name for door in DOORS if door.posts}
+    assert {each.stem for each in room.glob("*.py")} - {"__init__", "entry"} == doors
+    assert {each.stem for each in room.glob("*.json")} == doors

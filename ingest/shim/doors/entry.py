@@ -1,0 +1,106 @@
+"""A POST's way in, through whichever door: its body within bounds, published unparsed, its outcome answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from ingest.http.answers import ANSWERS, Answer, Answers, Asked, of_outcome
+from ingest.http.negotiation import CODINGS, content_coding, preference
+from ingest.http.outcome import Refused
+from ingest.http.requests import Declined, Request
+from ingest.http.routes import Route
+from ingest.publisher.publisher import Publisher
+from ingest.telemetry.tracing import ShimTracing
+from schemas.doors import Door
+from schemas.message import Message
+from schemas.settings import Settings
+
+Admit = Callable[[Request, Settings], None]
+"""Raises Declined for a request that is none of the door's protocol; before its body is read."""
+KindOf = Callable[[bytes, str | None], str]
+"""The kind of a body in a coding, as far as it can be told without parsing it."""
+
+
+def _everybody(request: Request, settings: Settings) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A door with its settings read: the word, bytes, seconds by kind."""
+
+    word: str
+    limit: int
+    waits: Mapping[str, float]
+    wait: float
+    admit: Admit
+    kind_of: KindOf | None
+    answers: Answers
+
+
+class Entry:
+    """Makes the POST routes of doors."""
+
+    def __init__(self, settings: Settings, publisher: Publisher, tracing: ShimTracing | None = None) -> None:
+        self._settings = settings
+        self._publisher = publisher
+        self._tracing = tracing
+
+    def posts(
+        self,
+        door: Door,
+        *,
+        admit: Admit = _everybody,
+        kind_of: KindOf | None = None,
+        answers: Answers = ANSWERS,
+    ) -> Iterator[Route]:
+        """A route for each of the door's paths. `kind_of` is asked where the path does not say the kind."""
+        settings = self._settings
+        waits = {kind: getattr(settings, name) for kind, name in door.waits.items()}
+        limit, wait = getattr(settings, door.limit), getattr(settings, door.wait)
+        way = _Way(door.word, limit, waits, wait, admit, kind_of, answers)
+        for path, kind in door.posts.items():
+            yield Route(
+                path=path, method="POST", handler=partial(self._post, way, kind), scope=door.scope, owner="body"
+            )
+
+    async def _post(self, way: _Way, kind: str | None, request: Request) -> Answer:
+        settings = self._settings
+        way.admit(request, settings)
+        base, coding = request.base(settings.public_url), _coding(request)
+        # Before the body is read: who can't be served needn't send it all.
+        refusal = self._publisher.refusal()
+        if refusal is not None:
+            return of_outcome(Refused(refusal), Asked(kind or "", base, request.path), way.answers)
+        body = await request.body(way.limit)
+        if kind is None:
+            assert way.kind_of is not None
+            kind = way.kind_of(body, coding)
+        default, longest = way.waits.get(kind, way.wait), settings.max_wait_seconds
+        wanted = preference(request.fields.get(b"prefer"), default=default, longest=longest)
+        params = request.params
+        message = Message(
+            kind, body, way.word, params.get("organization"), params.get("node"), params.get("run_id"), coding
+        )
+        asked = Asked(kind, base, request.path, wanted.applied)
+        if self._tracing is None:
+            request.correlation_id, outcome = self._publisher.publish(message, wait=wanted.wait)
+            return of_outcome(await outcome, asked, way.answers)
+        with self._tracing.post(message, request.fields) as trace:
+            request.correlation_id, outcome = self._publisher.publish(
+                message, wait=wanted.wait, traceparent=trace.traceparent
+            )
+            answer = of_outcome(await outcome, asked, way.answers)
+            trace.verdict(answer.code)
+            return answer
+
+
+def _coding(request: Request) -> str | None:
+    try:
+        return content_coding(request.fields.get(b"content-encoding"))
+    except ValueError as error:
+        details = {"Content-Encoding": f"{str(error)!r} is none of gzip, identity"}
+        content = {"error": "Validation failed", "details": details}
+        raise Declined(Answer(415, content, ((b"accept-encoding", CODINGS),), "content_encoding")) from None

@@ -1,0 +1,131 @@
+"""What a door says of itself is what its POSTs get: its kinds, bounds, waits, answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from ingest.http.answers import ANSWERS, Answer, Asked
+from ingest.http.outcome import QUEUED, Outcome, Refusal, Refused
+from ingest.http.requests import Declined, Request
+from ingest.http.routes import Route
+from ingest.shim.doors.entry import Entry
+from schemas.doors import Door
+from schemas.kinds.action import KIND as ACTION
+from schemas.kinds.run_start import KIND as RUN_START
+from schemas.message import Message
+from schemas.settings import Settings
+from schemas.verdict import Invalid
+
+SETTINGS = Settings(max_header_bytes=1024, wait_seconds=0.25, confirm_timeout_seconds=2.5, max_wait_seconds=9.0)
+DOOR = Door(
+    name="side",
+    word="side",
+    kinds=(ACTION.name, RUN_START.name),
+    profile="chef_profile",
+    posts={"/side/{organization}": None, "/side": ACTION.name},
+    scope="runs",
+    limit="max_header_bytes",
+    waits={RUN_START.name: "confirm_timeout_seconds"},
+)
+REFUSED = Invalid("schema", "schema", {"start_time": "is missing"})
+
+
+class Broker:
+    """A publisher that keeps what it gets, and says what it was told to say."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.taken: list[tuple[Message, float]] = []
+        self.refuses: Refusal | None = None
+
+    def refusal(self) -> Refusal | None:
+        return self.refuses
+
+    def publish(self, message: Message, *, wait: float) -> tuple[str, asyncio.Future[Outcome]]:
+        self.taken.append((message, wait))
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        future.set_result(self.outcome)
+        return "1", future
+
+
+def kept(verdict: Invalid, asked: Asked) -> Answer:
+    return Answer(202 if asked.kind == RUN_START.name else 400, {"stored": False, "details": dict(verdict.details)})
+
+
+def kind_of(body: bytes, _coding: str | None) -> str:
+    return RUN_START.name if b"run" in body else ACTION.name
+
+
+def side(broker: Broker) -> Iterator[Route]:
+    publisher: Any = broker
+    answers = MappingProxyType({**ANSWERS, Invalid: kept})
+    return Entry(SETTINGS, publisher).posts(DOOR, kind_of=kind_of, answers=answers)
+
+
+def post(broker: Broker, body: bytes, fields: dict[bytes, bytes] | None = None, route: int = 0) -> Answer:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    headers = [(b"host", b"ingest"), *(fields or {}).items()]
+    scope = {"method": "POST", "headers": headers, "path": "/side/acme", "query_string": b"", "scheme": "http"}
+    request = Request(scope, receive)  # type: ignore[arg-type]
+    request.params = {"organization": "acme"} if route == 0 else {}
+    chosen = list(side(broker))[route]
+    assert (chosen.method, chosen.scope, chosen.owner) == ("POST", "runs", "body")
+
+    async def answer() -> Answer:
+        return await chosen.handler(request)
+
+    return asyncio.run(answer())
+
+
+def test_the_body_tells_the_kind_where_the_path_does_not() -> None:
+    """What is published has the kind of its body or its path, the path's organization, and the door's word."""
+    broker = Broker(QUEUED)
+    for body, route in ((b"{run}", 0), (b"{}", 0), (b"{run}", 1)):
+        post(broker, body, {b"content-encoding": b"gzip"}, route)
+    assert [message for message, _ in broker.taken] == [
+        Message(RUN_START.name, b"{run}", "side", "acme", content_encoding="gzip"),
+        Message(ACTION.name, b"{}", "side", "acme", content_encoding="gzip"),
+        Message(ACTION.name, b"{run}", "side", content_encoding="gzip"),
+    ]
+
+
+def test_each_kind_waits_as_its_door_says() -> None:
+    """A kind with a wait of its own has that, the others the door's; who asks for another gets it, within the bound."""
+    broker = Broker(QUEUED)
+    for body, prefer in ((b"run", b""), (b"{}", b""), (b"{}", b"wait=3"), (b"run", b"wait=99")):
+        post(broker, body, {b"prefer": prefer})
+    assert [wait for _, wait in broker.taken] == [2.5, 0.25, 3.0, 9.0]
+
+
+def test_a_body_is_bounded_by_its_doors_limit() -> None:
+    """One byte more than the door takes is a 413 and nowhere published."""
+    broker = Broker(QUEUED)
+    assert post(broker, b" " * 1024).status == 202
+    with pytest.raises(Declined) as declined:
+        post(broker, b" " * 1025)
+    assert declined.value.answer.status == 413
+    assert len(broker.taken) == 1
+
+
+def test_a_verdict_is_answered_as_the_door_does() -> None:
+    """The same verdict is another answer at a door that says so, by kind; what it does not say is answered as ever."""
+    assert post(Broker(REFUSED), b"run").status == 202
+    assert post(Broker(REFUSED), b"{}").status == 400
+    assert post(Broker(Refused(Refusal.NACKED)), b"{}").status == 503
+
+
+def test_who_cannot_be_served_is_told_before_the_body() -> None:
+    """A shim without its broker reads no body, and the answer is the door's."""
+    broker = Broker(QUEUED)
+    broker.refuses = Refusal.BLOCKED
+    answer = post(broker, b" " * 5000)
+    assert (answer.status, answer.code, broker.taken) == (503, "blocked", [])
+    assert json.loads(json.dumps(answer.content))["details"] == {"reason": "blocked"}

@@ -1,0 +1,59 @@
+"""The shim's routes: those of the doors as the doors say them, all of them documented, few of them for anybody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ingest.http.routes import Route
+from ingest.shim import app
+from ingest.shim.doors.entry import Entry
+from ingest.shim.metrics import ShimMetrics
+from ingest.shim.openapi import document
+from schemas.doors import DOORS
+from schemas.settings import Settings
+
+
+def routes() -> list[Route]:
+    none: Any = None
+    return app.routes(app.Shim(Settings(), none, none, ShimMetrics("test")), Entry(Settings(), none))
+
+
+def test_the_document_has_the_routes_of_the_shim() -> None:
+    """No route is missing from the document and none is made up; each operation has a name of its own."""
+    served: dict[str, set[str]] = {}
+    for route in routes():
+        served.setdefault(route.path, set()).update(
+            {"get", "head"} if route.method == "GET" else {route.method.lower()}
+        )
+    documented = {
+        template: {method for method in item if method != "parameters"}
+        for template, item in document()["paths"].items()
+    }
+    assert documented == served
+    names = [
+        item[method]["operationId"] for template, item in document()["paths"].items() for method in served[template]
+    ]
+    assert len(set(names)) == len(names)
+
+
+def test_every_path_of_a_door_is_served() -> None:
+    """What schemas/doors.py says is posted to the shim is, by a token of the scope it says, and no more is."""
+    said = {(path, door.scope) for door in DOORS for path in door.posts}
+    assert {(route.path, route.scope) for route in routes() if route.method == "POST"} == said
+
+
+def test_no_path_and_method_has_two_routes() -> None:
+    """One door never stands in another's place."""
+    found = [(route.path, route.method) for route in routes()]
+    assert len(set(found)) == len(found)
+
+
+def test_anybody_may_ask_only_what_tells_nothing_of_anybody() -> None:
+    """Probes and the document are public; whatever else is not of one organization is for tokens of all of them."""
+    assert {route.path for route in routes() if route.scope is None} == {"/healthz", "/readyz", "/openapi.json"}
+    unowned = {
+        route.path
+        for route in routes()
+        if route.scope is not None and route.owner is None and "{organization}" not in route.path
+    }
+    assert unowned == {"/metrics"}

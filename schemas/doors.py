@@ -91,11 +91,16 @@ WORDS: Final = tuple(PROFILES)
 IMPLIED: Final = MESSAGES.word
 """The word of what a shim publishes without saying another."""
 
-INLETS: Final[Mapping[str, Door]] = MappingProxyType({door.inlet.exchange: door for door in DOORS if door.inlet})
-"""Exchange -> the door whose inlet it is."""
-INLET_QUEUES: Final[Mapping[str, Door]] = MappingProxyType({door.inlet.queue: door for door in DOORS if door.inlet})
-"""Queue -> the door whose inlet leads there."""
-FOREIGN: Final = frozenset(door.word for door in INLETS.values())
+# Plain dicts: they are asked for every message.
+INLETS: Final[Mapping[str, tuple[str, str]]] = {
+    door.inlet.exchange: (door.kinds[0], door.word) for door in DOORS if door.inlet
+}
+"""Exchange -> kind and word of what comes by that inlet."""
+INLET_QUEUES: Final[Mapping[str, tuple[str, str]]] = {
+    door.inlet.queue: INLETS[door.inlet.exchange] for door in DOORS if door.inlet
+}
+"""Queue -> kind and word of what comes by the inlet that leads there."""
+FOREIGN: Final = frozenset(word for _, word in INLETS.values())
 """Words of doors that no shim stands at: of the envelope nothing is believed, nobody waits, and workers count them."""
 
 

@@ -49,8 +49,9 @@ class Provenance(NamedTuple):
 
 def provenance(queue: str, exchange: str, routing_key: str, properties: Any) -> Provenance:
     """Of a message delivered from `queue`, with the exchange and routing key of its `basic.deliver`."""
-    if (inlet := INLETS.get(exchange)) is not None:
-        return Provenance(queue, exchange, routing_key, inlet.kinds[0], inlet.word, False)
+    if exchange in INLETS:
+        kind, door = INLETS[exchange]
+        return Provenance(queue, exchange, routing_key, kind, door, False)
     headers = properties.headers or {}
     if exchange == DEAD_EXCHANGE:
         queue, exchange, routing_key, ours = _died(headers, queue, exchange, routing_key)
@@ -84,18 +85,16 @@ def _died(headers: Mapping[Any, Any], queue: str, exchange: str, routing_key: st
 
 
 def _kind(queue: str, exchange: str, routing_key: str, type_: Any, ours: bool) -> tuple[str, str]:
-    door = INLETS.get(exchange)
-    if door is not None:
-        return door.kinds[0], door.word
+    if exchange in INLETS:
+        return INLETS[exchange]
     named = text(type_) if type_ else ""
     kind = named if named in QUEUES_BY_KIND else KINDS_BY_ROUTING_KEY.get(routing_key)
-    door = INLET_QUEUES.get(queue)
-    if door is None:
+    if queue not in INLET_QUEUES:
         return kind or named or routing_key, IMPLIED
     if kind is not None and (QUEUES_BY_KIND[kind] == queue or (ours and exchange == INGEST_EXCHANGE)):
         return kind, IMPLIED
     # Who moves messages by hand names no kind; what lies in this queue came by its inlet then.
-    return door.kinds[0], door.word
+    return INLET_QUEUES[queue]
 
 
 def was_quarantined(headers: Mapping[Any, Any]) -> bool:

@@ -8,7 +8,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from schemas.message import HEADER_ANSWER_BY, HEADER_LETTER, HEADER_REPLAY, HEADER_RETRIES, Message
+from schemas.doors import IMPLIED
+from schemas.message import ANSWER_SECONDS, HEADER_ANSWER_BY, HEADER_LETTER, HEADER_REPLAY, HEADER_RETRIES, Message
 from schemas.topology import DELAY_SECONDS
 from schemas.validation.judge import Candidate
 from schemas.verdict import Invalid, Pong, Verdict
@@ -86,6 +87,24 @@ def is_patient(delivery: Delivery, now: float, patience_seconds: int) -> bool:
     and it has not been there for `patience_seconds`."""
     late = delivery.answer_by is not None and now > delivery.answer_by
     return (late or not delivery.reply_to) and delivery.retries * DELAY_SECONDS < patience_seconds
+
+
+def hears(delivery: Delivery, now: float, spare: float) -> bool:
+    """Whether its sender surely still waits at `now` of UNIX time, and will for `spare` seconds: at the first try only,
+    not where the clocks of shim and worker disagree, nor at a door that may answer a refusal with 202."""
+    if (
+        delivery.message.door != IMPLIED
+        or not (delivery.reply_to and delivery.correlation_id)
+        or delivery.deliveries
+        or delivery.retries
+    ):
+        return False
+    published = _count(getattr(delivery.properties, "timestamp", None), 2**63)
+    if published is None or published > now + 1:
+        return False
+    # Both are whole seconds: the earlier end of what they may mean.
+    until = published + ANSWER_SECONDS if delivery.answer_by is None else delivery.answer_by - 1
+    return now + spare < until
 
 
 T = TypeVar("T")

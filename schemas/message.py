@@ -23,7 +23,10 @@ HEADER_GIVEN_UP: Final = "x-given-up"
 HEADER_PARKED: Final = "x-parked-reason"
 """Set on what is parked because not even a letter could be made of it."""
 HEADER_ANSWER_BY: Final = "x-answer-by"
-"""Set on a run end: the UNIX time, in whole seconds, after which nobody waits for the answer."""
+"""Set on a run end, and where an answer is waited for less than ANSWER_SECONDS: the UNIX time, in whole seconds, after
+which nobody waits for it."""
+ANSWER_SECONDS: Final = 2.0
+"""How long an answer is waited for at least, from the message's timestamp on, where that header is not set."""
 HEADER_RETRIES: Final = "x-retries"
 HEADER_LETTER: Final = "x-letter-id"
 """Set on a replay: the dead letter that the message came from."""

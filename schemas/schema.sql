@@ -169,7 +169,17 @@ CREATE TABLE dead_letter_replays (
 );
 CREATE INDEX dead_letter_replays_unfinished ON dead_letter_replays (request) WHERE finished_at IS NULL;
 
--- What leaves no row of its own: actions not stored because a rule said so, repeated messages.
+-- Counts new dead letters by the hour and organization, so that they are bounded: a line a batch that has some, never
+-- changed, so that workers don't wait for each other. An organization without a name, or with a long one, is ''.
+CREATE TABLE letter_counts (
+    hour         timestamptz NOT NULL DEFAULT date_trunc('hour', now()),
+    organization text        NOT NULL CHECK (length(organization) <= 255),
+    letters      integer     NOT NULL CHECK (letters > 0)
+);
+CREATE INDEX letter_counts_hour ON letter_counts (hour, organization) INCLUDE (letters);
+
+-- What leaves no row of its own: actions not stored because a rule said so, repeated messages, what only its sender was
+-- told. And letters that were pruned, in the hours in which they came.
 CREATE TABLE tallies (
     counted_at timestamptz NOT NULL DEFAULT now(),
     outcome    text        NOT NULL,

@@ -140,10 +140,21 @@ class Settings:
     partitions_ahead: int = _setting(3, "monthly partitions made ahead", unit="months", minimum=1)
     max_replays: int = _setting(5, "failed replays of a dead letter before it is parked", unit="replays", minimum=1)
     letters_keep_days: int = _setting(
-        90, "age at which `dead prune` takes settled letters; 0: never", unit="days", minimum=0
+        90, "age at which workers, hourly, and `dead prune` delete settled letters; 0: never", unit="days", minimum=0
     )
     letters_max: int = _setting(
-        100_000, "letters that `dead prune` leaves at most; 0: no limit", unit="letters", minimum=0
+        100_000,
+        "letters that are left when settled ones are deleted, and beyond which none is kept of what its sender is told;"
+        " 0: no limit",
+        unit="letters",
+        minimum=0,
+    )
+    letters_per_hour: int = _setting(
+        1000,
+        "new letters of an organization in an hour, and a tenth of all together, beyond which none is kept of what its"
+        " sender is told; 0: no limit",
+        unit="letters",
+        minimum=0,
     )
     consumers: int = _setting(2, "consumer processes that `up` and `consume` start", minimum=1)
     scale_auto: str = _setting(

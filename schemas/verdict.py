@@ -15,7 +15,7 @@ Stage = Literal["decode", "schema", "meaning", "database", "crash", "broker"]
 class Fate(NamedTuple):
     """What a verdict means for its message. Logs, metrics, spans, the ledger, letters and settlement read it here."""
 
-    name: Literal["stored", "duplicate", "skipped", "letter", "parked", "delayed", "pong"]
+    name: Literal["stored", "duplicate", "skipped", "letter", "told", "parked", "delayed", "pong"]
     outcome: str
     """The word for it in log lines, spans, tallies and the metrics' label."""
     counted: bool
@@ -38,11 +38,12 @@ DUPLICATE: Final = Fate("duplicate", "duplicate", True, True, False, True, False
 SKIPPED: Final = Fate("skipped", "during_run", True, True, False, True, False, True)
 CONFLICTING: Final = Fate("letter", "conflict", True, True, False, False, True, False)
 DEAD: Final = Fate("letter", "dead", True, True, False, False, True, False)
+TOLD: Final = Fate("told", "told", True, True, False, True, False, False)
 PARKED: Final = Fate("parked", "parked", True, True, False, False, False, False)
 DELAYED: Final = Fate("delayed", "delayed", True, False, False, False, False, False)
 PONG: Final = Fate("pong", "ping", False, True, False, False, False, False)
 
-FATES: Final = (STORED, DUPLICATE, SKIPPED, CONFLICTING, DEAD, PARKED, DELAYED, PONG)
+FATES: Final = (STORED, DUPLICATE, SKIPPED, CONFLICTING, DEAD, TOLD, PARKED, DELAYED, PONG)
 OUTCOMES: Final = tuple(fate.outcome for fate in FATES if fate.counted)
 """Every value of the metrics' label `outcome`."""
 
@@ -79,27 +80,35 @@ class Invalid(msgspec.Struct, frozen=True):
     """The message can't be stored as it is. `details` is field -> text, every fault at once.
 
     `reason` is a stable code for grouping (`not_json`, `schema`, `too_large`, `content_encoding`, ...);
-    `sqlstate` is set where the database refused the row.
+    `sqlstate` is set where the database refused the row. `told`: why no letter is kept, see `without_letter`.
     """
 
     code: ClassVar[str] = "invalid"
-    fate: ClassVar[Fate] = DEAD
     stage: Stage
     reason: str
     details: Mapping[str, str] = {}
     sqlstate: str | None = None
+    told: str = ""
+
+    @property
+    def fate(self) -> Fate:
+        return TOLD if self.told else DEAD
 
 
 class UnknownRun(msgspec.Struct, frozen=True):
     """A run end for a run that nobody started at that organization and node (404)."""
 
     code: ClassVar[str] = "unknown_run"
-    fate: ClassVar[Fate] = DEAD
     stage: ClassVar[Stage] = "meaning"
     reason: ClassVar[str] = code
     sqlstate: ClassVar[None] = None
     run_id: str
     text: str
+    told: str = ""
+
+    @property
+    def fate(self) -> Fate:
+        return TOLD if self.told else DEAD
 
     @property
     def details(self) -> Mapping[str, str]:
@@ -116,11 +125,15 @@ class Conflict(msgspec.Struct, frozen=True):
     """The same id with other content; the first one stays (409). `details` names what differs."""
 
     code: ClassVar[str] = "conflict"
-    fate: ClassVar[Fate] = CONFLICTING
     stage: ClassVar[Stage] = "meaning"
     reason: ClassVar[str] = code
     sqlstate: ClassVar[None] = None
     details: Mapping[str, str]
+    told: str = ""
+
+    @property
+    def fate(self) -> Fate:
+        return TOLD if self.told else CONFLICTING
 
 
 class Pong(msgspec.Struct, frozen=True):
@@ -150,6 +163,16 @@ def becomes_letter(verdict: Verdict) -> TypeGuard[Unstorable]:
     return verdict.fate.letter
 
 
+def without_letter(verdict: Unstorable, why: str) -> Unstorable:
+    """The same refusal, of which no letter is kept: its sender waits and is told, that and `why`."""
+    return msgspec.structs.replace(verdict, told=why)
+
+
+def is_told(verdict: Verdict) -> TypeGuard[Unstorable]:
+    """Whether the answer to whoever waits is all that is left of a message with this verdict."""
+    return verdict.fate is TOLD
+
+
 def is_parked(verdict: Verdict) -> TypeGuard[Unkept]:
     """Whether not even a letter could be made of a message with this verdict."""
     return verdict.fate is PARKED
@@ -157,7 +180,9 @@ def is_parked(verdict: Verdict) -> TypeGuard[Unkept]:
 
 def to_wire(verdict: Verdict) -> dict[str, Any]:
     """A JSON-able dict, the form in which a worker tells a shim; inverse of `from_wire`."""
-    return {"code": verdict.code} | msgspec.structs.asdict(verdict)
+    fields = {"code": verdict.code} | msgspec.structs.asdict(verdict)
+    # A shim of the release before knows no such field.
+    return fields if fields.get("told") else {name: each for name, each in fields.items() if name != "told"}
 
 
 def from_wire(wire: Mapping[str, Any]) -> Verdict:

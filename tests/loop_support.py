@@ -24,11 +24,11 @@ def new_id():
     return "0" + str(uuid.uuid4())[1:]  # One id in four thousand would begin with bad.
 
 
-def delivery(payload=None, queue=ACTIONS, kind="action", waits=False):
+def delivery(payload=None, queue=ACTIONS, kind="action", waits=False, properties=None):
     """A message in a queue; its payload is its id."""
     reply_to, correlation_id = ("shim", payload) if waits else (None, None)
     message = Message(kind, (payload or new_id()).encode(), "http")
-    return Delivery(message, 0, 0, queue, "ingest", kind, reply_to, correlation_id)
+    return Delivery(message, 0, 0, queue, "ingest", kind, reply_to, correlation_id, properties=properties)
 
 
 def judge(message):
@@ -126,6 +126,7 @@ class World:
             outbox=MemoryOutbox(self.broker),
             failpoint=Failpoint(),
             clock=lambda: self.now,
+            wall=lambda: self.now,
             max_bytes=self.max_bytes,
             heartbeat=self.heartbeat,
             drain_seconds=self.drain_seconds,

@@ -58,7 +58,9 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/store",
         }
     ),
-    "consumers/delivery": frozenset({"schemas/message", "schemas/topology", "schemas/validation", "schemas/verdict"}),
+    "consumers/delivery": frozenset(
+        {"schemas/doors", "schemas/message", "schemas/topology", "schemas/validation", "schemas/verdict"}
+    ),
     "consumers/errors": frozenset(),
     "consumers/ledger": frozenset(
         {"schemas/doors", "schemas/kinds", "schemas/verdict", "consumers/database", "consumers/delivery"}

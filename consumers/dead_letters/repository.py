@@ -97,6 +97,7 @@ class Repository:
         self.sql = {
             **statements.load("consumers.dead_letters", "dead_letters.sql"),
             **statements.load("consumers.dead_letters", "replays.sql"),
+            "prune": statements.load("consumers.store", "letters.sql")["prune"],
         }
 
     def rows(self, name: str, where: str = "true", /, **parameters: Any) -> list[dict[str, Any]]:

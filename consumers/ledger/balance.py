@@ -1,4 +1,4 @@
-"""The ledger of a running system: acknowledged = stored + skipped + duplicates + letters + in flight, by hour."""
+"""The ledger of a running system: acknowledged = stored, skipped, duplicates, letters, told and in flight, by hour."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from schemas.kinds import KINDS
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """One hour's line. `acknowledged` is what shims had confirmed and what workers took from Chef servers."""
+    """One hour's line. `acknowledged` is what shims had confirmed and what workers took from Chef servers; `letters`
+    has those pruned since; of what is `told` its sender knows, and no letter was kept."""
 
     hour: datetime
     acknowledged: int = 0
@@ -24,12 +25,13 @@ class Hour:
     during_run: int = 0
     duplicates: int = 0
     letters: int = 0
+    told: int = 0
     unconfirmed: int = 0
     redelivered: int = 0
 
     @property
     def accounted(self) -> int:
-        return self.stored + self.during_run + self.duplicates + self.letters
+        return self.stored + self.during_run + self.duplicates + self.letters + self.told
 
     def row(self, carried: int) -> dict[str, Any]:
         """To print; `carried` is what has been acknowledged since the beginning and is not accounted for yet."""
@@ -40,6 +42,7 @@ class Hour:
             "during_run": self.during_run,
             "duplicates": self.duplicates,
             "letters": self.letters,
+            "told": self.told,
             "difference": self.acknowledged - self.accounted,
             "carried": carried,
         }
@@ -102,7 +105,7 @@ class Books:
         return {row[0]: row[1:] for row in self._rows(["acknowledged"], since)[0]}
 
     def accounted(self, since: datetime) -> Sequence[Mapping[datetime, tuple[int, ...]]]:
-        """Hour -> rows stored; hour -> during a run, duplicates; hour -> letters."""
+        """Hour -> rows stored; hour -> during a run, duplicates, told, pruned letters; hour -> letters."""
         found = self._rows(["stored", "skipped", "letters"], since)
         return [{row[0]: row[1:] for row in rows} for rows in found]
 
@@ -123,7 +126,7 @@ def balance(
     hours = []
     for hour in sorted({*acknowledged, *stored, *skipped, *letters}):
         confirmed, taken, unconfirmed, redelivered = acknowledged.get(hour, (0, 0, 0, 0))
-        during_run, duplicates = skipped.get(hour, (0, 0))
+        during_run, duplicates, told, pruned = skipped.get(hour, (0, 0, 0, 0))
         hours.append(
             Hour(
                 hour=hour,
@@ -131,7 +134,8 @@ def balance(
                 stored=stored.get(hour, (0,))[0],
                 during_run=during_run,
                 duplicates=duplicates,
-                letters=letters.get(hour, (0,))[0],
+                letters=letters.get(hour, (0,))[0] + pruned,
+                told=told,
                 unconfirmed=unconfirmed,
                 redelivered=redelivered,
             )

@@ -20,14 +20,14 @@ def tallies(verdicts: Iterable[Verdict]) -> Counter[tuple[str, str]]:
 def takings(items: Sequence[Judged], verdicts: Sequence[Verdict]) -> Counter[tuple[str, str]]:
     """(door, outcome) -> how many.
 
-    `taken`: a Chef server published it, and no shim counts that. `redelivered`: it has been delivered before and
-    has left no row now, so that it may have been counted before.
+    `taken`: a Chef server published it, and no shim counts that. `redelivered`: it has been delivered, or
+    delayed, before and has left no row now, so that it may have been counted before.
     """
     counted: Counter[tuple[str, str]] = Counter()
     for item, verdict in zip(items, verdicts, strict=True):
         delivery = item.delivery
         door = delivery.message.door
-        if door not in FOREIGN and not delivery.deliveries:
+        if door not in FOREIGN and not (delivery.deliveries or delivery.retries):
             continue
         fate = verdict.fate
         # One that only goes to wait for its run's start will be counted when it comes back.
@@ -35,6 +35,6 @@ def takings(items: Sequence[Judged], verdicts: Sequence[Verdict]) -> Counter[tup
             continue
         if door in FOREIGN:
             counted[door, "taken"] += 1
-        if delivery.deliveries and not fate.row:
+        if (delivery.deliveries or delivery.retries) and not fate.row:
             counted[door, "redelivered"] += 1
     return counted

@@ -10,8 +10,9 @@ from typing import Any
 import psycopg
 
 from consumers.delivery import Delivery, Judged
+from consumers.store.bound import Bound
 from consumers.store.letter import Reason, letter, message_key
-from schemas.verdict import Unstorable, Verdict, becomes_letter, to_wire
+from schemas.verdict import Unstorable, Verdict, becomes_letter, to_wire, without_letter
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -34,20 +35,23 @@ class LetterWriter:
     sql: Mapping[str, str]
     version: str
     max_replays: int
+    bound: Bound
 
-    def write(self, connection: Connection, items: Sequence[Judged], verdicts: Sequence[Verdict]) -> None:
+    def write(self, connection: Connection, items: Sequence[Judged], verdicts: Sequence[Verdict]) -> list[Verdict]:
         """Inside the batch's transaction, so that a letter is resolved exactly when its row is stored.
 
         A letter id in a header proves nothing by itself: the message must be the one that the letter sends.
+        The verdicts as they are told: some are without a letter.
         """
-        pairs = list(zip(items, verdicts, strict=True))
+        said = list(verdicts)
         replayed = self._lock(connection, items)
-        fresh, failed, resolved = [], [], []
-        for item, verdict in pairs:
+        new: list[tuple[int, dict[str, Any]]] = []
+        failed, resolved = [], []
+        for at, (item, verdict) in enumerate(zip(items, verdicts, strict=True)):
             known = _named(replayed, item.delivery) if replayed else None
             if becomes_letter(verdict):
                 if known is None:
-                    fresh.append(self._letter(item.delivery, verdict))
+                    new.append((at, self._letter(item.delivery, verdict)))
                 elif (number := item.delivery.replay or 0) > known.settled:
                     known.settled = number
                     facts = {"id": item.delivery.letter_id, "replay": number, "max_replays": self.max_replays}
@@ -55,11 +59,46 @@ class LetterWriter:
             elif known is not None and verdict.fate.resolves:
                 resolution = json.dumps(to_wire(verdict) | {"replay": item.delivery.replay})
                 resolved.append({"id": item.delivery.letter_id, "resolution": resolution, "who": WHO})
+        fresh = self._kept(connection, items, said, new) if new else []
         # One order for everybody, so that two workers with the same letters never deadlock.
         fresh.sort(key=lambda each: each["message_key"])
         for name, parameters in (("insert_letter", fresh), ("fail_replay", failed), ("resolve_letter", resolved)):
             if parameters:
                 connection.cursor().executemany(self.sql[name], parameters)
+        return said
+
+    def _kept(
+        self,
+        connection: Connection,
+        items: Sequence[Judged],
+        said: list[Verdict],
+        new: Sequence[tuple[int, dict[str, Any]]],
+    ) -> list[dict[str, Any]]:
+        """Of new letters those that are kept; what is said of the others tells that they are not."""
+        beyond = self.bound.beyond(connection, [(items[at].delivery, letter) for at, letter in new])
+        for place, why in beyond.items():
+            at = new[place][0]
+            verdict = said[at]
+            assert becomes_letter(verdict)
+            said[at] = without_letter(verdict, why)
+        return [letter for place, (_, letter) in enumerate(new) if place not in beyond]
+
+    def prune(self, connection: Connection, keep_days: int, at_once: int) -> dict[str, int]:
+        """Delete settled letters, `at_once` at most: those older than `keep_days` (0: none), then the oldest beyond the
+        bound; how many by state. None that nobody has settled."""
+        [(self.bound.kept,)] = connection.execute(self.sql["how_many"]).fetchall()
+        excess = self.bound.kept - self.bound.most if self.bound.most else 0
+        for days, most, why in (
+            (keep_days, at_once if keep_days else 0, "INGEST_LETTERS_KEEP_DAYS"),
+            (0, min(at_once, excess), "INGEST_LETTERS_MAX"),
+        ):
+            if most > 0:
+                picked = connection.execute(self.sql["settled_letters"], {"keep_days": days, "most": most}).fetchall()
+                values = {"ids": [row[0] for row in picked], "who": WHO, "why": why}
+                if told := connection.execute(self.sql["prune"], values).fetchone() if picked else None:
+                    self.bound.kept -= sum(told[0].values())
+                    return dict(told[0])
+        return {}
 
     def _letter(self, delivery: Delivery, verdict: Unstorable) -> dict[str, Any]:
         return letter(delivery, Reason.of(verdict), self.version) | {"who": WHO}

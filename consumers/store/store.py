@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Final
 
 import psycopg
 
@@ -16,12 +17,15 @@ from consumers.errors import Misconfigured, StoreUnavailable
 from consumers.ledger.counts import takings, tallies
 from consumers.runtime.failpoints import Failpoint
 from consumers.runtime.urls import Urls
+from consumers.store.bound import Bound
 from consumers.store.letters import LetterWriter
 from consumers.store.writer import Writer, in_order
 from schemas.doors import FOREIGN
 from schemas.settings import Settings
 from schemas.validation.judge import Candidate
 from schemas.verdict import Invalid, Pong, UnknownRun, Verdict, WaitsForRun
+
+PRUNED_AT_ONCE: Final = 500
 
 
 class PostgresStore:
@@ -35,9 +39,9 @@ class PostgresStore:
         self._failpoint = failpoint
         self._sql = statements.load("consumers.store", "store.sql")
         self._writer = Writer(settings)
-        self._letters = LetterWriter(
-            statements.load("consumers.store", "letters.sql"), worker_version, settings.max_replays
-        )
+        letters = statements.load("consumers.store", "letters.sql")
+        bound = Bound(letters, settings.letters_per_hour, settings.letters_max)
+        self._letters = LetterWriter(letters, worker_version, settings.max_replays, bound)
         self._purpose = Purpose(
             "chef-ingest worker",
             statement=settings.statement_timeout_seconds,
@@ -112,6 +116,16 @@ class PostgresStore:
         except psycopg.Error as error:
             raise self._translated(error) from error
 
+    def prune_letters(self) -> dict[str, int]:
+        """Delete some of the letters that have been kept for long enough; how many by state, none: that was all."""
+        connection = self._open()
+        try:
+            with connection.transaction():
+                connection.execute(self._sql["forget_counts"].encode())
+                return self._letters.prune(connection, self._settings.letters_keep_days, PRUNED_AT_ONCE)
+        except psycopg.Error as error:
+            raise self._translated(error) from error
+
     def close(self) -> None:
         """Leave the database."""
         if self._connection is not None:
@@ -135,7 +149,7 @@ class PostgresStore:
         assert connection is not None
         with connection.transaction():
             verdicts = self._verdicts(connection, items, isolate)
-            self._letters.write(connection, items, verdicts)
+            verdicts = self._letters.write(connection, items, verdicts)
             for (outcome, rule), count in tallies(verdicts).items():
                 values = {"outcome": outcome, "rule": rule, "count": count}
                 connection.execute(self._sql["insert_tally"].encode(), values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 from wsgiref.simple_server import WSGIServer
 
@@ -110,8 +110,15 @@ class Metrics:
 class Surroundings(Collector):
     """Gauges read at each scrape: the pool as it is, and the latest look around."""
 
-    def __init__(self, pool: Pool, monitor: Callable[[], Monitor], reloaded: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        monitor: Callable[[], Monitor],
+        reloaded: Callable[[], bool],
+        limits: Mapping[str, int],
+    ) -> None:
         self._pool = pool
+        self._limits = limits
         self._monitor = monitor
         self._reloaded = reloaded
 
@@ -157,6 +164,14 @@ class Surroundings(Collector):
             for state in LETTER_STATES:
                 letters.add_metric([state], monitor.letters.get(state, 0))
         yield letters
+        help = "New letters in this hour of the organization that has most."
+        yield _gauge("chef_ingest_letters_of_hour", help, monitor.fullest)
+        limits = GaugeMetricFamily(
+            "chef_ingest_letters_limit", "Letters that may be kept, in an hour or at all; 0: no limit.", labels=["of"]
+        )
+        for of, limit in self._limits.items():
+            limits.add_metric([of], limit)
+        yield limits
         yield _gauge("chef_ingest_broker_up", "1 if the supervisor can see the broker.", not monitor.broker_fault)
         yield _gauge("chef_ingest_database_up", "1 if the supervisor can see the database.", not monitor.database_fault)
 

@@ -35,6 +35,8 @@ class Monitor:
 
     queues: Mapping[str, tuple[int, int]] = field(default_factory=lambda: MappingProxyType({}))
     letters: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    fullest: int = 0
+    """New letters in this hour of the organization that has most."""
     broker_fault: str = ""
     database_fault: str = ""
     seen_at: float = 0.0
@@ -55,15 +57,17 @@ def look_at_letters(database_url: str) -> dict[str, int]:
         return _letters(connection)
 
 
-def look_at_database(database_url: str) -> tuple[dict[str, int], int]:
-    """Letters as above, and how many more connections the database takes from our user before a limit is reached.
+def look_at_database(database_url: str) -> tuple[dict[str, int], int, int]:
+    """Letters as above, this hour's of the organization that has most, and how many more connections the database
+    takes from our user before a limit is reached.
 
     Raises StoreUnavailable or Misconfigured.
     """
     with session(database_url, _PURPOSE) as connection:
         letters = _letters(connection)
+        [(fullest,)] = connection.execute(_named("fullest")).fetchall()
         row = connection.execute(_named("room")).fetchone()
-    return letters, max(0, int(row[0])) if row else 0
+    return letters, int(fullest), max(0, int(row[0])) if row else 0
 
 
 def _letters(connection: Connection) -> dict[str, int]:
@@ -125,7 +129,7 @@ class Lookout:
             return before
         self._database_at = now = time.monotonic()
         try:
-            letters, room = self._urls.dial("database_url", look_at_database)
-            return replace(before, letters=letters, room=room, room_seen_at=now, database_fault="")
+            letters, fullest, room = self._urls.dial("database_url", look_at_database)
+            return replace(before, letters=letters, fullest=fullest, room=room, room_seen_at=now, database_fault="")
         except (StoreUnavailable, Misconfigured) as error:
             return replace(before, letters={}, database_fault=str(error), room=0)

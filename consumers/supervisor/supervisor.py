@@ -76,7 +76,12 @@ class Supervisor:
         )
         self._lookout = Lookout(settings, reload)
         self._metrics.registry.register(
-            Surroundings(self._pool, lambda: self._lookout.latest, lambda: not self.not_reloaded)
+            Surroundings(
+                self._pool,
+                lambda: self._lookout.latest,
+                lambda: not self.not_reloaded,
+                {"hour": settings.letters_per_hour, "all": settings.letters_max},
+            )
         )
         self._state = state
         self._control: ControlSocket | None = None

@@ -11,9 +11,10 @@ import msgspec
 
 from consumers.delivery import Delivery, Judged
 from consumers.errors import BrokerUnavailable, StoreUnavailable
+from schemas.kinds import KINDS
 from schemas.kinds.columns import Row
 from schemas.message import HEADER_RETRIES
-from schemas.topology import PARKED, QUARANTINE, RUNS
+from schemas.topology import PARKED, QUARANTINE
 from schemas.validation.judge import Candidate
 from schemas.verdict import Conflict, Created, Invalid, Verdict, becomes_letter
 
@@ -31,6 +32,8 @@ class MemoryBroker:
     replies: list[tuple[str, Verdict]] = field(default_factory=list)
     """Correlation ids and what their shims were told."""
     down: bool = False
+    strangers: set[str] = field(default_factory=set)
+    """Where replies lead nowhere any more: shims that have gone."""
     blocked: bool = False
     """An alarm: it gives, and takes nothing."""
 
@@ -135,12 +138,17 @@ class MemoryOutbox:
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
 
-    def reply(self, verdicts: Iterable[tuple[Delivery, Verdict]]) -> None:
+    def reply(self, verdicts: Iterable[tuple[Delivery, Verdict]]) -> bool:
         """Note what is told to whom."""
-        if not (self._broker.down or self._broker.blocked):
-            self._broker.replies += [
-                (each.correlation_id, verdict) for each, verdict in verdicts if each.reply_to and each.correlation_id
-            ]
+        told = [(each.correlation_id, verdict) for each, verdict in verdicts if each.reply_to and each.correlation_id]
+        if self._broker.down or self._broker.blocked:
+            return not told
+        self._broker.replies += told
+        return True
+
+    def listening(self, reply_to: str) -> bool:
+        """Whoever waits is there as long as the broker is."""
+        return not self._broker.down and reply_to not in self._broker.strangers
 
     def quarantine(self, delivery: Delivery) -> None:
         """A new message in the quarantine queue."""
@@ -156,7 +164,9 @@ class MemoryOutbox:
         """A new message, which `end_delay` brings back."""
         self._broker.take()
         headers = {**delivery.headers, HEADER_RETRIES: delivery.retries + 1}
-        self._broker.delayed.append(msgspec.structs.replace(delivery, queue=RUNS, headers=headers))
+        self._broker.delayed.append(
+            msgspec.structs.replace(delivery, queue=KINDS[delivery.message.kind].queue, headers=headers)
+        )
 
     def tick(self) -> None:
         """No heart beats here."""
@@ -214,6 +224,11 @@ class MemoryStore:
         """There are none."""
         self.connect()
         return []
+
+    def prune_letters(self) -> Mapping[str, int]:
+        """None is ever settled here."""
+        self.connect()
+        return {}
 
     def close(self) -> None:
         """Nothing is open."""

@@ -49,8 +49,8 @@ class AmqpOutbox:
         self._heard = 0.0
         self._refusal_said = False
 
-    def reply(self, verdicts: Iterable[tuple[Delivery, Verdict]]) -> None:
-        """One message per waiting shim: `[[correlation id, verdict], ...]`.
+    def reply(self, verdicts: Iterable[tuple[Delivery, Verdict]]) -> bool:
+        """One message per waiting shim: `[[correlation id, verdict], ...]`; whether all of them went out.
 
         Best effort: a shim that hears nothing answers 202, which is true. Raises nothing.
         """
@@ -59,15 +59,34 @@ class AmqpOutbox:
             if delivery.reply_to and delivery.correlation_id:
                 waiting[delivery.reply_to].append((delivery.correlation_id, to_wire(verdict)))
         if not waiting:
-            return
+            return True
         try:
             self._ready()
             if self._blocked or self._replies is None:
-                return
+                return False
             for reply_to, answers in waiting.items():
                 self._replies.basic_publish("", reply_to, json.dumps(answers).encode())
         except (pika.exceptions.AMQPError, OSError, BrokerUnavailable, Misconfigured):
             self._lost()
+            return False
+        return True
+
+    def listening(self, reply_to: str) -> bool:
+        """Whether the shim that waits there is connected: the broker knows its pseudo-queue. Raises nothing."""
+        try:
+            self._ready()
+            if self._connection is None or self._blocked:
+                return False
+            # A channel of its own: a queue that is not there costs it.
+            channel = self._connection.channel()
+            channel.queue_declare(reply_to, passive=True)
+            channel.close()
+        except pika.exceptions.ChannelClosedByBroker:
+            return False
+        except (pika.exceptions.AMQPError, OSError, BrokerUnavailable, Misconfigured):
+            self._lost()
+            return False
+        return True
 
     def move(self, delivery: Delivery, exchange: str, routing_key: str, headers: dict[str, Any]) -> None:
         """Publish a delivery elsewhere, bytes unchanged; returns once the broker has confirmed it.

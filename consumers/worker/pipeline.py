@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
 from consumers.broker.deaths import broker_death
-from consumers.delivery import Committed, Delivery, Judged
+from consumers.delivery import Committed, Delivery, Judged, hears
 from consumers.runtime.failpoints import Failpoint
 from consumers.worker.batcher import Batcher
 from consumers.worker.committer import Committer
@@ -21,7 +22,7 @@ from consumers.worker.seams import Outbox, Source
 from schemas.message import PING, Message
 from schemas.topology import DEAD, QUEUES
 from schemas.validation.judge import Candidate
-from schemas.verdict import Invalid, Pong, is_parked
+from schemas.verdict import Invalid, Pong, Verdict, is_parked, is_told
 
 Judge = Callable[[Message], Candidate | Invalid]
 
@@ -33,6 +34,9 @@ CANCEL_SECONDS = 0.05
 
 SUSPECT_AT = 2
 """Earlier deliveries that make a message a suspect: seen for the third time, it leaves the crowd."""
+
+LATEST_SECONDS = 0.2
+"""How long before its shim gives up an answer must leave that nothing else is left of."""
 
 HURRY_SECONDS = 3.0
 """How long a hurried end waits for the commit that is under way."""
@@ -54,6 +58,8 @@ class Pipeline:
     heartbeat: float
     drain_seconds: float
     guard: Guard = field(default_factory=Guard)
+    wall: Callable[[], float] = time.time
+    """UNIX time, in which deadlines travel."""
     observe: Callable[[Committed], None] = lambda _: None
     """Told of each batch once it is settled."""
     tick: Callable[[int, str], None] = lambda *_: None
@@ -163,19 +169,48 @@ class Pipeline:
         return self.judge(message)
 
     def _settle(self, committed: Committed) -> None:
-        pairs = list(zip(committed.batch.items, committed.verdicts, strict=True))
-        done = [(item.delivery, verdict) for item, verdict in pairs if verdict.fate.ends]
-        told = [each for each in done if not is_parked(each[1])]
-        self.guard.tried("replying", lambda: self.outbox.reply(told))
-        for item, verdict in pairs:
+        pairs = [
+            (item.delivery, verdict) for item, verdict in zip(committed.batch.items, committed.verdicts, strict=True)
+        ]
+        unheard = self._answer(pairs)
+        done = [each for each in pairs if each[1].fate.ends and id(each[0]) not in unheard]
+        for delivery, verdict in pairs:
             if is_parked(verdict):
-                self.outbox.park(item.delivery, str(dict(verdict.details)))
-            elif not verdict.fate.ends:
-                self.hand.delay(item.delivery)
+                self.outbox.park(delivery, str(dict(verdict.details)))
+            elif not verdict.fate.ends or id(delivery) in unheard:
+                self.hand.delay(delivery)
         self.source.acknowledge([delivery for delivery, _ in done], whole_prefix=not self.hand)
         self.failpoint.reach("after_ack")
         self.guard.tried("logging", lambda: structlog.get_logger().info("batch committed", **_line(committed)))
         self.guard.tried("measuring", lambda: self.observe(committed))
+
+    def _answer(self, pairs: Sequence[tuple[Delivery, Verdict]]) -> set[int]:
+        """Answer whoever waits; the ids of deliveries of which neither a letter is kept nor the sender sure to be told.
+
+        Those come again after the delay, and are letters then: nobody waits for them any more.
+        """
+        told = [(delivery, verdict) for delivery, verdict in pairs if is_told(verdict)]
+        gone = unheard([delivery for delivery, _ in told], self.outbox.listening, self.wall())
+        answered = [each for each in pairs if each[1].fate.ends and not is_parked(each[1]) and id(each[0]) not in gone]
+        sent = False
+
+        def reply() -> None:
+            nonlocal sent
+            sent = self.outbox.reply(answered)
+
+        self.guard.tried("replying", reply)
+        if not sent:
+            gone = {id(delivery) for delivery, _ in told}
+        if told:
+            whys = sorted({verdict.told for _, verdict in told})[:10]
+            structlog.get_logger().warning("letters not kept", messages=len(told) - len(gone), why=whys)
+        return gone
+
+
+def unheard(told: Sequence[Delivery], listening: Callable[[str], bool], now: float) -> set[int]:
+    """The ids of those whose sender waits no more, or whose shim has gone."""
+    there = {reply_to: listening(reply_to) for reply_to in sorted({str(each.reply_to) for each in told})}
+    return {id(each) for each in told if not (there[str(each.reply_to)] and hears(each, now, LATEST_SECONDS))}
 
 
 def _line(committed: Committed) -> Mapping[str, Any]:

@@ -23,6 +23,7 @@ from consumers.runtime.failpoints import Failpoint
 from consumers.runtime.long_life import collect_rarely
 from consumers.runtime.signals import SignalInbox
 from consumers.runtime.urls import Urls
+from consumers.store.maintenance import Maintenance
 from consumers.store.store import PostgresStore
 from consumers.telemetry.reporter import Reporter
 from consumers.telemetry.reports import Line
@@ -36,7 +37,6 @@ from consumers.worker.source import AmqpSource
 from schemas.settings import Settings
 from schemas.validation.judge import Judge
 
-MAINTENANCE_SECONDS = 3600.0
 MAX_INFLIGHT_BYTES = 16 * 1024 * 1024
 
 
@@ -74,9 +74,9 @@ class Worker:
         self._store = PostgresStore(settings, version, failpoint, self._urls)
         self._judge = Judge.from_settings(settings)
         self._generation = 0
-        self._maintained = float("-inf")
         self._guard = Guard(self._reporter.fault)
         self._log = structlog.get_logger().bind(worker=os.getpid(), lane=lane.name)
+        self._maintenance = Maintenance(self._store, self._log)
 
     def _stopping(self) -> bool:
         # A worker whose supervisor was killed must not work on, unseen.
@@ -145,7 +145,7 @@ class Worker:
         try:
             self._reporter.state("consuming")
             pipeline = self._pipeline(source, outbox, committer)
-            pipeline.run(self._stopping, maintain=self._maintain, hurrying=self._hurry.is_set)
+            pipeline.run(self._stopping, maintain=self._maintenance.step, hurrying=self._hurry.is_set)
         finally:
             committer.close()
             outbox.close()
@@ -199,20 +199,6 @@ class Worker:
     def _connect(self) -> Any:
         heartbeat = self._settings.heartbeat_seconds
         return self._urls.dial("amqp_url", lambda url: connect(url, heartbeat=heartbeat, name=self._name))
-
-    def _maintain(self) -> None:
-        """Now and then, between batches: partitions ahead."""
-        if time.monotonic() - self._maintained < MAINTENANCE_SECONDS:
-            return
-        self._maintained = time.monotonic()
-        try:
-            made = self._store.make_partitions()
-        except (StoreUnavailable, Misconfigured) as error:
-            # The default partition takes what has none; a role that may not create tables can still store.
-            self._log.warning("partitions not made", why=str(error), remedy="chef-ingest migrate, as the owner")
-        else:
-            if made:
-                self._log.info("partitions made", partitions=made)
 
 
 def run_worker(

@@ -6,7 +6,7 @@ The tests in tests/contract hold both to every sentence here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from consumers.delivery import Delivery, Judged
@@ -71,7 +71,8 @@ class Store(Protocol):
         """All in one transaction, rows and letters, a verdict each, in order; returns only once it is committed.
 
         The same message again is the same row, `Created(duplicate=True)`; the same id with other content is a
-        Conflict and a letter. An Invalid is a letter. One row's refusal is its own Invalid, and spares its batch.
+        Conflict and a letter. An Invalid is a letter, unless there are too many and its sender waits: then it is
+        `told`. One row's refusal is its own Invalid, and spares its batch.
         Raises StoreUnavailable: nothing was committed, or it is not known; the same items may be committed again.
         Raises Misconfigured: a person has to change something.
         """
@@ -79,6 +80,11 @@ class Store(Protocol):
 
     def make_partitions(self) -> list[str]:
         """Prepare the months to come; what was made. Raises as `commit`."""
+        ...
+
+    def prune_letters(self) -> Mapping[str, int]:
+        """Delete some of what was settled long ago; how many letters by state, none: that was all. Raises as
+        `commit`."""
         ...
 
     def close(self) -> None:
@@ -89,8 +95,15 @@ class Store(Protocol):
 class Outbox(Protocol):
     """What leaves the worker: answers, which may be lost, and moves, which may not."""
 
-    def reply(self, verdicts: Iterable[tuple[Delivery, Verdict]]) -> None:
-        """Tell whoever waits for these; best effort, raises nothing: who hears nothing answers 202, which is true."""
+    def reply(self, verdicts: Iterable[tuple[Delivery, Verdict]]) -> bool:
+        """Tell whoever waits for these; best effort, raises nothing: who hears nothing answers 202, which is true.
+
+        Whether the broker was given all of it.
+        """
+        ...
+
+    def listening(self, reply_to: str) -> bool:
+        """Whether the shim behind a `reply_to` is still there. Raises nothing."""
         ...
 
     def quarantine(self, delivery: Delivery) -> None:

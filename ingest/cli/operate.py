@@ -174,7 +174,8 @@ def doctor(management: str | None, output: str) -> None:
 def audit(hours: int, state: Path | None, output: str) -> None:
     """Balance the ledger of the running system, by hour, and name the gap.
 
-    Acknowledged = stored + during a run + duplicates + letters + in flight. What shims acknowledged is what they
+    Acknowledged = stored + during a run + duplicates + letters + told + in flight; of what is told no letter was kept
+    beyond a bound, and its sender knows. What shims acknowledged is what they
     wrote down (every few seconds); what Chef servers published is counted when a worker takes it. Exit 1 if
     acknowledged messages are missing.
     """

@@ -19,8 +19,11 @@ _PURPOSE: Final = Purpose("chef-ingest doctor", statement=10, silence=12)
 OLDEST: Final = 140000
 SKEW_SECONDS: Final = 5.0
 MOST_STRAYS: Final = 100_000
+NEAR: Final = 0.8
+"""Part of a bound from which on it is told, as by the alert."""
 _RIGHTS: Final = {table.name: table.rights for table in tables().values()} | {
-    "dead_letters": "SELECT, INSERT, UPDATE",
+    "dead_letters": "SELECT, INSERT, UPDATE, DELETE",
+    "letter_counts": "SELECT, INSERT, DELETE",
     "tallies": "SELECT, INSERT",
     "acknowledgements": "SELECT, INSERT",
 }
@@ -42,15 +45,19 @@ def check_database(settings: Settings) -> Iterator[Finding]:
             if schema.level == "ok":
                 yield _rights(connection)
                 yield from _partitions(connection)
-                yield from _letters(connection)
+                yield from _letters(connection, settings)
     except (StoreUnavailable, Misconfigured) as error:
         yield Finding("database", "broken", str(error), "start PostgreSQL, or correct DATABASE_URL")
 
 
 def _one(connection: Connection, statement: str, /, **values: object) -> Any:
+    rows = _rows(connection, statement, **values)
+    return rows[0][0] if rows else None
+
+
+def _rows(connection: Connection, statement: str, /, **values: object) -> list[Any]:
     text = statements.load("ingest.diagnostics", "doctor.sql")[statement]
-    row = connection.execute(text.encode(), values).fetchone()
-    return row[0] if row else None
+    return connection.execute(text.encode(), values).fetchall()
 
 
 def _version(connection: Connection) -> Finding:
@@ -150,7 +157,18 @@ def _partitions(connection: Connection) -> Iterator[Finding]:
         yield Finding("partitions", "ok", "nothing lies in the default partition")
 
 
-def _letters(connection: Connection) -> Iterator[Finding]:
-    open_letters = int(_one(connection, "open_letters"))
+def _letters(connection: Connection, settings: Settings) -> Iterator[Finding]:
+    count, open_letters = _rows(connection, "letters")[0]
     if open_letters:
         yield Finding("letters", "note", f"{open_letters} open dead letters", "chef-ingest dead groups")
+    beyond = "beyond that none is kept of what its sender is told"
+    most, per_hour = settings.letters_max, settings.letters_per_hour
+    if most and count > NEAR * most:
+        words = f"{count} dead letters, INGEST_LETTERS_MAX={most}: {beyond}"
+        remedy = "settle them (`chef-ingest dead groups`), then `chef-ingest dead prune --yes`; or raise the bound"
+        yield Finding("letters", "warning", words, remedy)
+    for organization, letters in _rows(connection, "fullest") if per_hour else ():
+        if letters > NEAR * per_hour:
+            whose = organization or "no organization"
+            words = f"{letters} dead letters of {whose} in this hour, INGEST_LETTERS_PER_HOUR={per_hour}: {beyond}"
+            yield Finding("letters", "warning", words, "mend what sends them: `chef-ingest dead groups`")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
@@ -134,7 +134,11 @@ ANSWERS: Final[Answers] = MappingProxyType(
 
 def of_outcome(outcome: Outcome, asked: Asked, answers: Answers = ANSWERS) -> Answer:
     """The answer that tells the truth about an outcome. Raises KeyError for a Pong, which answers no POST."""
-    return answers[type(outcome)](outcome, asked)
+    answer = answers[type(outcome)](outcome, asked)
+    told = getattr(outcome, "told", "")
+    if not told or isinstance(answer.content, bytes):
+        return answer
+    return replace(answer, content={**answer.content, "letter": told})
 
 
 def fault(
@@ -171,4 +175,4 @@ def _problem(answer: Answer, content: Mapping[str, Any]) -> dict[str, Any]:
         "detail": content["error"],
         "code": answer.code,
     }
-    return document | {name: value for name, value in content.items() if name == "details"}
+    return document | {name: value for name, value in content.items() if name in ("details", "letter")}

@@ -23,7 +23,7 @@ from ingest.publisher.connection import REPLY_TO, BrokerConnection, Owner
 from ingest.publisher.nacks import Nacks
 from schemas.doors import IMPLIED
 from schemas.kinds import WAITING
-from schemas.message import HEADER_ANSWER_BY, HEADER_DOOR, Message
+from schemas.message import ANSWER_SECONDS, HEADER_ANSWER_BY, HEADER_DOOR, Message
 from schemas.topology import ROUTING_KEYS
 from schemas.verdict import from_wire
 
@@ -170,7 +170,7 @@ class Publisher:
         headers: dict[str, str | int] = {**message.headers()}
         if message.door != IMPLIED:
             headers[HEADER_DOOR] = message.door
-        if wait and message.kind in WAITING:
+        if wait and (wait < ANSWER_SECONDS or message.kind in WAITING):
             headers[HEADER_ANSWER_BY] = math.ceil(self._now() + wait)
         if traceparent is not None:
             headers["traceparent"] = traceparent
@@ -304,5 +304,8 @@ class Publisher:
             for correlation_id, wire in verdicts:
                 if correlation_id in self._pending:
                     self._resolve(correlation_id, from_wire(wire))
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+                elif wire.get("told"):
+                    remedy = "see that the clocks of shims and workers agree"
+                    self._log.error("told_too_late", correlation_id=correlation_id, why=wire["told"], remedy=remedy)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             self._log.error("reply_unreadable", error=repr(error), bytes=len(body))

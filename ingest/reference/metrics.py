@@ -34,7 +34,7 @@ def of_supervisor() -> list[Metric]:
     """What `consume` tells."""
     metrics = Metrics("")
     nobody = cast(Any, SimpleNamespace(described=list, wanted=0))
-    metrics.registry.register(Surroundings(nobody, Monitor, lambda: True))
+    metrics.registry.register(Surroundings(nobody, Monitor, lambda: True, {"all": 0}))
     return _listed(metrics.registry)
 
 

@@ -48,6 +48,9 @@ class OnMemory:
     def refuse(self) -> None:
         self._broker.blocked = True
 
+    def forget(self, reply_to: str) -> None:
+        self._broker.strangers.add(reply_to)
+
     def close(self) -> None:
         pass
 
@@ -82,6 +85,9 @@ class OnRabbitMQ:
         # No queue to lead to is as good as an alarm: the broker does not take it.
         for queue in (QUARANTINE, DELAY):
             self._channel.queue_delete(queue)
+
+    def forget(self, reply_to: str) -> None:
+        self._channel.queue_delete(reply_to)
 
     def close(self) -> None:
         self._connection.close()
@@ -144,10 +150,17 @@ def test_what_is_delayed_comes_back_one_retry_older(place: Any, outbox: Any) -> 
 def test_whoever_waits_is_told_his_verdict(place: Any, outbox: Any) -> None:
     """And who does not wait is told nothing."""
     silent = msgspec.structs.replace(run_end(), reply_to=None, correlation_id=None)
-    outbox.reply([(run_end(), Created("/x")), (silent, Created("/y"))])
+    assert outbox.reply([(run_end(), Created("/x")), (silent, Created("/y"))])
     told: list[Any] = []
     until(lambda: bool(told.extend(place.answers("c-1")) or told), "the answer is there")
     assert told == [Created("/x")]
+
+
+def test_it_is_known_whether_a_shim_is_still_there(place: Any, outbox: Any) -> None:
+    """Asked as often as one likes; answers go out after it as before."""
+    place.forget("gone")
+    assert [outbox.listening(each) for each in ("gone", OnRabbitMQ.reply_to, "gone")] == [False, True, False]
+    assert outbox.reply([(run_end(), Created("/x"))])
 
 
 @pytest.mark.parametrize("move", ["quarantine", "delay"])

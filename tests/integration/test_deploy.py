@@ -246,7 +246,8 @@ def metric_names() -> dict[str, set[str]]:
     pool = Pool(lambda *_: [], 0, 1, 1.0)
     metrics, shim = Metrics("x"), ShimMetrics("x")
     monitor = Monitor(queues={"q": (1, 1)}, letters={"open": 1})
-    families = [*metrics.registry.collect(), *Surroundings(pool, lambda: monitor, lambda: True).collect()]
+    around = Surroundings(pool, lambda: monitor, lambda: True, {"hour": 1000, "all": 100_000})
+    families = [*metrics.registry.collect(), *around.collect()]
     shim.answered("/messages", 201, 0.1)
     shim.watch(_Publisher(), Gate(None, None))  # type: ignore[arg-type]
     families += shim.registry.collect()

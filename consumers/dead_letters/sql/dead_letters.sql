@@ -80,17 +80,6 @@ WHERE {where} AND state <> 'replaying' AND id IN (
         OR (%(most)s::int > 0 AND position <= total - %(most)s::int)))
 ORDER BY id;
 
--- name: prune
-WITH gone AS (
-    DELETE FROM dead_letters WHERE id = ANY (%(ids)s::bigint[]) AND state <> 'replaying' RETURNING id, state
-), gone_events AS (
-    DELETE FROM dead_letter_events WHERE letter_id IN (SELECT id FROM gone)
-)
-INSERT INTO dead_letter_events (what, who, why, details)
-SELECT 'pruned', %(who)s, %(why)s, json_object_agg(state, letters)
-FROM (SELECT state, count(*) AS letters FROM gone GROUP BY state) AS counted HAVING count(*) > 0
-RETURNING details;
-
 -- name: import_letter
 WITH letter AS (
     INSERT INTO dead_letters (

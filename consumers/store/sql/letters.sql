@@ -66,3 +66,43 @@ WITH letter AS (
 )
 INSERT INTO dead_letter_events (letter_id, what, who, details)
 SELECT id, 'resolved', %(who)s, %(resolution)s::json FROM letter;
+
+-- name: known_letters
+SELECT message_key FROM dead_letters WHERE message_key = ANY (%(keys)s::bytea[]);
+
+-- name: letters_of_hour
+-- New letters in this hour of some organizations, and of all: the line without a name.
+SELECT organization, sum(letters)::bigint FROM letter_counts
+WHERE hour = date_trunc('hour', now()) AND organization = ANY (%(names)s::text[]) GROUP BY organization
+UNION ALL
+SELECT NULL, coalesce(sum(letters), 0)::bigint FROM letter_counts WHERE hour = date_trunc('hour', now());
+
+-- name: count_letters
+INSERT INTO letter_counts (organization, letters) VALUES (%(organization)s, %(letters)s);
+
+-- name: how_many
+SELECT count(*) FROM dead_letters;
+
+-- name: settled_letters
+-- The oldest that somebody, or a replay, has settled; others may be at the same.
+SELECT id FROM dead_letters
+WHERE state IN ('resolved', 'discarded')
+  AND (%(keep_days)s::int = 0
+       OR greatest(last_seen, replayed_at) < now() - make_interval(days => %(keep_days)s::int))
+ORDER BY greatest(last_seen, replayed_at), id LIMIT %(most)s FOR UPDATE SKIP LOCKED;
+
+-- name: prune
+-- Letters go with their events; one event tells of it, and the ledger goes on counting them in their hours.
+WITH gone AS (
+    DELETE FROM dead_letters WHERE id = ANY (%(ids)s::bigint[]) AND state <> 'replaying'
+    RETURNING id, state, first_seen, attempts - failed_replays - (state = 'resolved')::integer AS messages
+), gone_events AS (
+    DELETE FROM dead_letter_events WHERE letter_id IN (SELECT id FROM gone)
+), counted AS (
+    INSERT INTO tallies (counted_at, outcome, count)
+    SELECT date_trunc('hour', first_seen), 'pruned', sum(messages) FROM gone GROUP BY 1 HAVING sum(messages) > 0
+)
+INSERT INTO dead_letter_events (what, who, why, details)
+SELECT 'pruned', %(who)s, %(why)s, json_object_agg(state, letters)
+FROM (SELECT state, count(*) AS letters FROM gone GROUP BY state) AS by_state HAVING count(*) > 0
+RETURNING details;

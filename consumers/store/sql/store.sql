@@ -17,3 +17,6 @@ LOCK TABLE actions, runs, run_resources, dead_letters IN ROW EXCLUSIVE MODE;
 
 -- name: make_partitions
 SELECT ingest_make_partitions(date_trunc('month', now())::date, %(months)s::integer);
+
+-- name: forget_counts
+DELETE FROM letter_counts WHERE hour < now() - interval '1 day';

@@ -3,6 +3,12 @@
 -- name: letters
 SELECT state, count(*) FROM dead_letters GROUP BY state;
 
+-- name: fullest
+-- New letters in this hour of the organization that has most.
+SELECT coalesce(max(letters), 0)::bigint FROM (
+    SELECT sum(letters) AS letters FROM letter_counts WHERE hour = date_trunc('hour', now()) GROUP BY organization
+) AS counted;
+
 -- name: room
 -- How many more connections the database takes from our user before a limit is reached. All may read
 -- pg_stat_database; pg_stat_activity hides others' sessions from a plain user.

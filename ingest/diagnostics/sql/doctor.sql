@@ -22,5 +22,10 @@ SELECT to_regclass(%(name)s::text) IS NOT NULL;
 -- name: strays
 SELECT count(*) FROM (SELECT FROM actions_default LIMIT %(most)s) AS sample;
 
--- name: open_letters
-SELECT count(*) FROM dead_letters WHERE state = 'open';
+-- name: letters
+SELECT count(*), count(*) FILTER (WHERE state = 'open') FROM dead_letters;
+
+-- name: fullest
+-- The organization with most new letters in this hour.
+SELECT organization, sum(letters)::bigint FROM letter_counts WHERE hour = date_trunc('hour', now())
+GROUP BY organization ORDER BY 2 DESC, 1 LIMIT 1;

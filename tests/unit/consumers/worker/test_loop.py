@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import itertools
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from loop_support import World, delivery, new_id
+from pika import BasicProperties
 
+from consumers.delivery import hears
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
+from consumers.worker.memory import MemoryStore
 from schemas.topology import ACTIONS, QUARANTINE, RUNS
-from schemas.verdict import Created, UnknownRun, WaitsForRun
+from schemas.verdict import Created, Invalid, UnknownRun, WaitsForRun, without_letter
 
 HOUR = 3600.0
 
@@ -257,3 +263,80 @@ def test_what_is_no_row_is_a_letter_and_is_answered(world):
     world.run_until(lambda: len(world.store.letters) == 2)
     assert [correlation_id for correlation_id, _ in world.broker.replies] == ["bad one", "no run"]
     assert world.waiting() == []
+
+
+class FullStore(MemoryStore):
+    """Keeps no letter of what its sender is told."""
+
+    def commit(self, items):
+        said, kept = super().commit(items), list(self.letters)
+        for at, item in enumerate(items):
+            if isinstance(said[at], Invalid) and hears(item.delivery, self.now(), 0.5):
+                said[at] = without_letter(said[at], "no letter kept")
+                kept = [each for each in kept if each[0] != item.delivery.message.payload]
+        self.letters = kept
+        return said
+
+
+@pytest.fixture
+def full(world):
+    """A world with such a store, in which a second passes before a batch of one is committed."""
+    world.store = FullStore()
+    world.store.now = lambda: world.now
+    return world
+
+
+def sent_now(payload):
+    return delivery(payload, waits=True, properties=BasicProperties(timestamp=0))
+
+
+def test_of_what_its_sender_is_told_no_letter_need_be_kept(full):
+    """He is told, and it is gone."""
+    full.broker.put(sent_now("bad one"))
+    full.run_until(lambda: full.broker.replies)
+    [(told, verdict)] = full.broker.replies
+    assert (told, verdict.told) == ("bad one", "no letter kept")
+    assert (full.store.letters, full.broker.delayed, full.waiting()) == ([], [], [])
+
+
+@pytest.mark.parametrize("fault", ["late", "blocked", "gone"])
+def test_what_has_no_letter_and_whose_sender_cannot_be_told_comes_again_and_is_one(full, fault):
+    """The commit took too long, the broker takes no answer, or the shim has gone since: nothing is lost."""
+    full.broker.put(sent_now("bad one"))
+    commit = full.store.commit
+
+    def end_in_fault(items):
+        said = commit(items)
+        full.now += 5 * (fault == "late")
+        full.broker.blocked = fault == "blocked"
+        full.broker.strangers = {"shim"} if fault == "gone" else set()
+        return said
+
+    full.store.commit = end_in_fault
+
+    def mended():
+        full.broker.blocked = full.broker.blocked and full.now < 60
+        return bool(full.broker.delayed)
+
+    full.run_until(mended)
+    assert (full.store.letters, full.broker.replies, full.waiting()) == ([], [], [])
+    full.store.commit = commit
+    full.broker.end_delay()
+    full.run_until(lambda: full.store.letters)
+    assert [payload for payload, _ in full.store.letters] == [b"bad one"]
+
+
+@given(st.floats(0, 10), st.integers(0, 5), st.none() | st.integers(0, 20), st.integers(0, 1), st.integers(0, 1))
+def test_a_sender_is_never_taken_to_wait_longer_than_he_does(now, published, answer_by, deliveries, retries):
+    """Whole seconds are taken for the earliest that they may mean; nobody waits for a second try."""
+    headers = {"x-delivery-count": deliveries, "x-retries": retries}
+    if answer_by is not None:
+        headers["x-answer-by"] = answer_by
+    properties = BasicProperties(timestamp=published)
+    came = msgspec.structs.replace(delivery("m", waits=True, properties=properties), headers=headers)
+    if hears(came, now, 0.5):
+        assert deliveries + retries == 0
+        assert published <= now + 1
+        assert now + 0.5 < (published + 2 if answer_by is None else answer_by - 1)
+    for nobody in (delivery("m", properties=properties), delivery("m", waits=True)):
+        assert not hears(nobody, now, 0.5)

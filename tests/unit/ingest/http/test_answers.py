@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ingest.http.answers import Answer, Asked, fault, of_outcome, refused, render
 from ingest.http.outcome import QUEUED, Outcome, Refusal, Refused
-from schemas.verdict import Conflict, Created, DuringRun, Invalid, Pong, UnknownRun
+from schemas.verdict import Conflict, Created, DuringRun, Invalid, Pong, UnknownRun, from_wire, to_wire, without_letter
 
 ACTION = "action"
 RUN_END = "run_end"
@@ -168,3 +168,18 @@ def test_details_of_any_text(details: dict[str, str], problem: bool) -> None:
     refusal = of_outcome(Invalid("schema", "schema", details), Asked(ACTION, BASE, "/messages"))
     _, body = render(refusal, problem=problem)
     assert json.loads(body)["details"] == details
+
+
+WHY = "no letter kept: 1000 letters of acme in this hour, INGEST_LETTERS_PER_HOUR"
+
+
+@pytest.mark.parametrize("verdict", [Invalid("schema", "schema", {"id": "x"}), UnknownRun("r", "none"), Conflict({})])
+def test_an_answer_without_a_letter_says_so_and_is_the_same_otherwise(verdict: Invalid | UnknownRun | Conflict) -> None:
+    """In both forms of an error, over the wire that workers tell shims by; one with a letter says nothing of it."""
+    told = from_wire(json.loads(json.dumps(to_wire(without_letter(verdict, WHY)))))
+    for problem in (False, True):
+        kept, bare = (
+            render(of_outcome(each, Asked(ACTION, BASE, "/m")), problem=problem)[1] for each in (verdict, told)
+        )
+        assert json.loads(bare) == json.loads(kept) | {"letter": WHY}
+    assert "told" not in to_wire(verdict)

@@ -360,7 +360,7 @@ def test_a_door_that_is_not_implied_says_so() -> None:
         told: list[tuple[str, str]] = []
         desk = Desk(observe=lambda door, result, _: told.append((door, result)))
         wire = desk.up()
-        correlation_id, _ = desk.publisher.publish(Message(ACTION, b"{}", "side"), wait=1)
+        correlation_id, _ = desk.publisher.publish(Message(ACTION, b"{}", "side"), wait=5)
         desk.publisher.settled(correlation_id, confirmed=True)
         assert wire.sent[0][3].headers == {"x-door": "side"}
         desk.publisher.link_down(wire, "over")

@@ -1,0 +1,64 @@
+"""What a worker does for the database, hourly, between batches: partitions ahead, and letters kept long enough."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+from consumers.errors import Misconfigured, StoreUnavailable
+
+EVERY_SECONDS: Final = 3600.0
+PAUSE_SECONDS: Final = 0.2
+"""Between two steps of one hour's work: messages come first."""
+
+
+class Maintained(Protocol):
+    """The part of a Store that is looked after."""
+
+    def make_partitions(self) -> list[str]: ...
+
+    def prune_letters(self) -> Mapping[str, int]: ...
+
+
+class Maintenance:
+    """One short transaction a step, so that neither messages nor heartbeats wait for it."""
+
+    def __init__(self, store: Maintained, log: Any, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._log = log
+        self._clock = clock
+        self._left: list[Callable[[], bool]] = []
+        self._due = float("-inf")
+
+    def step(self) -> None:
+        """Do a little of what is due, if something is. Raises nothing that an outage can cause."""
+        if self._clock() < self._due:
+            return
+        if not self._left:
+            self._left = [self._partitions, self._letters]
+        if not self._left[0]():
+            self._left.pop(0)
+        self._due = self._clock() + (PAUSE_SECONDS if self._left else EVERY_SECONDS)
+
+    def _partitions(self) -> bool:
+        """Whether there is more to do."""
+        try:
+            made = self._store.make_partitions()
+        except (StoreUnavailable, Misconfigured) as error:
+            # The default partition takes what has none; a role that may not create tables can still store.
+            self._log.warning("partitions not made", why=str(error), remedy="chef-ingest migrate, as the owner")
+            return False
+        if made:
+            self._log.info("partitions made", partitions=made)
+        return False
+
+    def _letters(self) -> bool:
+        try:
+            pruned = self._store.prune_letters()
+        except (StoreUnavailable, Misconfigured) as error:
+            self._log.warning("letters not pruned", why=str(error), remedy="chef-ingest doctor names missing rights")
+            return False
+        if pruned:
+            self._log.info("letters pruned", **pruned)
+        return bool(pruned)

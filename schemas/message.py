@@ -12,6 +12,8 @@ PING: Final = "ping"
 HEADER_ORGANIZATION: Final = "x-organization"
 HEADER_NODE: Final = "x-node"
 HEADER_RUN_ID: Final = "x-run-id"
+HEADER_SPEAKS_FOR: Final = "x-speaks-for"
+"""The organizations that its sender may speak for, an array; without it, any."""
 HEADER_ORIGIN_EXCHANGE: Final = "x-origin-exchange"
 HEADER_ORIGIN_ROUTING_KEY: Final = "x-origin-routing-key"
 HEADER_ORIGIN_QUEUE: Final = "x-origin-queue"
@@ -36,8 +38,8 @@ TRACEPARENT: Final = "traceparent"
 """W3C Trace Context's header, in HTTP and in AMQP."""
 
 OUR_HEADERS: Final = (
-    HEADER_ORGANIZATION, HEADER_NODE, HEADER_RUN_ID, HEADER_ORIGIN_EXCHANGE, HEADER_ORIGIN_ROUTING_KEY,
-    HEADER_ORIGIN_QUEUE, HEADER_DOOR, HEADER_GIVEN_UP, HEADER_PARKED, HEADER_ANSWER_BY,
+    HEADER_ORGANIZATION, HEADER_NODE, HEADER_RUN_ID, HEADER_SPEAKS_FOR, HEADER_ORIGIN_EXCHANGE,
+    HEADER_ORIGIN_ROUTING_KEY, HEADER_ORIGIN_QUEUE, HEADER_DOOR, HEADER_GIVEN_UP, HEADER_PARKED, HEADER_ANSWER_BY,
     HEADER_RETRIES, HEADER_LETTER, HEADER_REPLAY,
 )  # fmt: skip
 """What shims and workers write; under any other hand they mean nothing."""
@@ -49,6 +51,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     `payload` is the bytes as the sender sent them, still encoded by `content_encoding`
     (None, "identity" or "gzip"). `organization`, `node` and `run_id` come from the URL of a
     run report, unparsed, and are None for actions. `door` is a door's word, and says which schema profile holds.
+    `speaks_for`: the organizations that the sender may speak for in the body; None: any.
     """
 
     kind: str
@@ -58,15 +61,19 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     node: str | None = None
     run_id: str | None = None
     content_encoding: str | None = None
+    speaks_for: tuple[str, ...] | None = None
 
-    def headers(self) -> dict[str, str]:
+    def headers(self) -> dict[str, str | list[str]]:
         """The envelope facts that travel as AMQP headers; the inverse of `from_headers`."""
         facts = (
             (HEADER_ORGANIZATION, self.organization),
             (HEADER_NODE, self.node),
             (HEADER_RUN_ID, self.run_id),
         )
-        return {name: value for name, value in facts if value is not None}
+        told: dict[str, str | list[str]] = {name: value for name, value in facts if value is not None}
+        if self.speaks_for is not None:
+            told[HEADER_SPEAKS_FOR] = list(self.speaks_for)
+        return told
 
     @classmethod
     def from_headers(
@@ -89,8 +96,17 @@ class Message(msgspec.Struct, frozen=True, gc=False):
             node=_text(headers.get(HEADER_NODE)),
             run_id=_text(headers.get(HEADER_RUN_ID)),
             content_encoding=content_encoding,
+            speaks_for=_organizations(headers),
         )
 
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _organizations(headers: Mapping[str, object]) -> tuple[str, ...] | None:
+    """None without the header. One that can't be read lets its sender speak for nobody."""
+    if HEADER_SPEAKS_FOR not in headers:
+        return None
+    value = headers[HEADER_SPEAKS_FOR]
+    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()

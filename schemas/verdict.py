@@ -76,6 +76,10 @@ class DuringRun(msgspec.Struct, frozen=True, gc=False):
     run_id: str | None = None
 
 
+FOREIGN: Final = "foreign_organization"
+"""The reason of an Invalid whose sender may not speak for its organization."""
+
+
 class Invalid(msgspec.Struct, frozen=True):
     """The message can't be stored as it is. `details` is field -> text, every fault at once.
 

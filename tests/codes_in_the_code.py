@@ -11,7 +11,7 @@ from consumers.store.letter import Reason
 from consumers.worker.intake import FAULT
 from ingest.http.answers import refused
 from ingest.http.outcome import Refusal
-from schemas.verdict import Conflict, UnknownRun
+from schemas.verdict import FOREIGN, Conflict, UnknownRun
 
 ROOT = Path(__file__).parents[1]
 REASON_AT = {"Invalid": 1, "_refuse": 0, "Fault": 0}
@@ -34,7 +34,7 @@ def reasons() -> set[tuple[str, str]]:
     for verdict in (Conflict({}), UnknownRun("", "")):
         reason = Reason.of(verdict)
         found.add((reason.stage, reason.code))
-    found.add(("crash", FAULT))
+    found |= {("crash", FAULT), ("meaning", FOREIGN)}
     for name, call in calls("schemas", "consumers"):
         at = REASON_AT.get(name)
         if at is None or len(call.args) <= at or not isinstance(call.args[at], ast.Constant):

@@ -117,9 +117,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "ingest": frozenset(),
     "ingest/__main__": frozenset({"ingest/cli"}),
-    "ingest/access": frozenset(
-        {"schemas/address", "schemas/settings", "schemas/validation", "schemas/verdict", "ingest/http"}
-    ),
+    "ingest/access": frozenset({"schemas/address", "schemas/settings", "ingest/http"}),
     "ingest/cli": frozenset(
         {
             "schemas/doors",

@@ -37,5 +37,6 @@ def guess(payload: bytes, door: str, max_bytes: int = 16 * 1024 * 1024) -> Messa
     kind = next(kind for kind in signs if all(members.get(name) == value for name, value in kind.sign.items()))
     run_id = members.get("run_id")
     run_id = run_id if isinstance(run_id, str) else "00000000-0000-4000-8000-000000000000"
-    url = {"organization": "organization", "node": "node", "run_id": run_id} if "{organization}" in kind.path else {}
-    return Message(kind.name, payload, door, **url, content_encoding=encoding)
+    named = ("organization", "node", run_id) if "{organization}" in kind.path else (None, None, None)
+    organization, node, run = named
+    return Message(kind.name, payload, door, organization, node, run, encoding)

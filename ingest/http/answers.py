@@ -13,7 +13,7 @@ from urllib.parse import quote
 from ingest.http.negotiation import CODINGS
 from ingest.http.outcome import Outcome, Queued, Refusal, Refused
 from schemas.kinds import KINDS
-from schemas.verdict import Conflict, Created, DuringRun, Invalid, UnknownRun
+from schemas.verdict import FOREIGN, Conflict, Created, DuringRun, Invalid, UnknownRun
 
 RETRY_AFTER_SECONDS: Final = 2
 
@@ -75,6 +75,8 @@ def _during_run(verdict: DuringRun, _asked: Asked) -> Answer:
 
 
 def _invalid(verdict: Invalid, _asked: Asked) -> Answer:
+    if verdict.reason == FOREIGN:
+        return FORBIDDEN
     status = _UNSTORABLE.get(verdict.reason, 400)
     content = {"error": "Validation failed", "details": dict(verdict.details)}
     headers = ((b"accept-encoding", CODINGS),) if status == 415 else ()
@@ -154,6 +156,10 @@ def fault(
     if details:
         content["details"] = dict(details)
     return Answer(status, content, headers, code)
+
+
+FORBIDDEN: Final = fault(403, "not allowed", code="forbidden")
+"""Tells nothing of why."""
 
 
 def render(answer: Answer, *, problem: bool = False) -> tuple[list[tuple[bytes, bytes]], bytes]:

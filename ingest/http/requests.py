@@ -30,7 +30,9 @@ class Disconnected(Exception):
 class Request:
     """A request, and what the log line will say of it."""
 
-    __slots__ = ("body_bytes", "correlation_id", "facts", "fields", "method", "params", "receive", "scope")
+    __slots__ = (
+        "body_bytes", "correlation_id", "facts", "fields", "method", "params", "receive", "scope", "speaks_for",
+    )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
@@ -41,6 +43,8 @@ class Request:
         self.body_bytes = 0
         self.correlation_id: str | None = None
         self.facts: dict[str, str] = {}
+        self.speaks_for: tuple[str, ...] | None = None
+        """The organizations that who asks may speak for, or read of; None: any."""
 
     @property
     def path(self) -> str:

@@ -18,7 +18,8 @@ class Route:
 
     `scope` is what a token must be good for (`actions`, `runs`, `read`); None: anybody may ask, for it tells nothing
     of anybody. `owner` is where the organization stands that a token must be of, if the path doesn't name it: in the
-    `body` of the request, in the `answer`, or nowhere, and then the route is for tokens of every organization only.
+    `body` of the request, which a worker judges, in the `answer`, or nowhere, and then the route is for tokens of
+    every organization only.
     """
 
     path: str

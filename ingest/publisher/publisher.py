@@ -167,7 +167,7 @@ class Publisher:
     def _send(
         self, correlation_id: str, message: Message, wait: float, ephemeral: bool, traceparent: str | None
     ) -> bool:
-        headers: dict[str, str | int] = {**message.headers()}
+        headers: dict[str, Any] = {**message.headers()}
         if message.door != IMPLIED:
             headers[HEADER_DOOR] = message.door
         if wait and (wait < ANSWER_SECONDS or message.kind in WAITING):

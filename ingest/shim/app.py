@@ -171,7 +171,7 @@ class Shim:
         self._readiness = Readiness(publisher)
 
     async def get_action(self, request: Request) -> Answer:
-        return await self._read(self._reads.action(request.params["id"]), "no such action")
+        return await self._read(self._reads.action(request.params["id"], request.speaks_for), "no such action")
 
     async def get_run(self, request: Request) -> Answer:
         request.check_protocol(strict=self._settings.strict_protocol)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final, LiteralString
 
@@ -57,11 +57,12 @@ class Reads:
         if self._opened:
             await self._pool.close(timeout=1.0)
 
-    async def action(self, action_id: str) -> bytes | None:
-        """The action as it was sent."""
+    async def action(self, action_id: str, organizations: Sequence[str] | None = None) -> bytes | None:
+        """The action as it was sent; of other than these organizations none is there."""
         if not _UUID.fullmatch(action_id.lower()):
             return None
-        rows = await self._query([self._action], {"id": action_id.lower()})
+        keys = {"id": action_id.lower(), "organizations": None if organizations is None else list(organizations)}
+        rows = await self._query([self._action], keys)
         return document(ActionRow(*rows[0][0].values())).encode() if rows[0] else None
 
     async def run(self, organization: str, node: str, run_id: str) -> bytes | None:
@@ -76,7 +77,7 @@ class Reads:
         run["resources"] = [_embed(each, ("before", "after")) for each in resources]
         return msgspec.json.encode(run)
 
-    async def _query(self, statements: Sequence[LiteralString], keys: dict[str, str]) -> list[list[dict[str, Any]]]:
+    async def _query(self, statements: Sequence[LiteralString], keys: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
         try:
             if not self._opened:
                 self._opened = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -19,9 +19,11 @@ from schemas.settings import Settings
 from schemas.validation.decode import Body, decode, deeper_than
 from schemas.validation.redaction import Redaction
 from schemas.validation.validator import Validator, compile_validator
-from schemas.verdict import Invalid
+from schemas.verdict import FOREIGN, Invalid
 from schemas.wording import faults as schema_faults
 from schemas.wording import first, shorten
+
+_NAME: Final = msgspec.json.Decoder(str | None)
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
@@ -73,7 +75,8 @@ class Judge:
             text = f"no such kind of message: {shorten(message.kind)!r} by door {shorten(message.door)!r}"
             return Invalid("decode", "unknown_kind", {"message": text})
         payload = message.payload
-        if validator.fastpath is not None and message.content_encoding is None and len(payload) <= self.max_bytes:
+        plain = message.content_encoding is None and message.speaks_for is None
+        if plain and validator.fastpath is not None and len(payload) <= self.max_bytes:
             row = validator.fastpath(payload)
             if row is not None and not deeper_than(self.max_depth, payload):
                 return Candidate(validator.kind.name, row if self.redaction is None else self.redaction(row))
@@ -99,6 +102,8 @@ def _redacted(judged: Candidate | Invalid, redaction: Redaction) -> Candidate | 
 
 
 def _judge(validator: Validator, message: Message, body: Body) -> Candidate | Invalid:
+    if message.speaks_for is not None and _owner(validator, message, body) not in message.speaks_for:
+        return Invalid("meaning", FOREIGN, {"message": "its sender may not speak for this organization"})
     document = validator.read(body)
     if isinstance(document, Invalid):
         return document
@@ -110,6 +115,17 @@ def _judge(validator: Validator, message: Message, body: Body) -> Candidate | In
     elif faults := kind.faults(message, values):
         return _meaningless(faults)
     return Candidate(kind.name, kind.make(message, document))
+
+
+def _owner(validator: Validator, message: Message, body: Body) -> str | None:
+    """The organization that a message speaks for: its URL's, or the one its body names."""
+    if validator.owner is None:
+        return message.organization
+    try:
+        name: str | None = _NAME.decode(body.members.get(validator.owner, b"null"))
+    except msgspec.DecodeError:
+        return None
+    return name
 
 
 def _refusal(validator: Validator, message: Message, document: Document) -> Invalid | None:

@@ -13,7 +13,7 @@ import msgspec
 from jsonschema import Draft4Validator
 from jsonschema_rs import Draft4Validator as FastDraft4Validator
 
-from schemas.kinds.columns import Row
+from schemas.kinds.columns import Row, columns
 from schemas.kinds.kind import Document, Kind
 from schemas.validation.decode import Body
 from schemas.validation.fastpath import compile_fastpath
@@ -54,6 +54,8 @@ class Validator:
     reference: Draft4Validator
     fastpath: Callable[[bytes], Row | None] | None = None
     """The row of a body that is as it should be, found in one step; None from it: go the long way."""
+    owner: str | None = None
+    """The member that names whose the row is; None: the envelope does."""
 
     def read(self, body: Body) -> Document | Invalid:
         """The values that the schema sees. A number beyond what can be read is refused by name."""
@@ -136,6 +138,7 @@ def compile_validator(kind: Kind, profile: str) -> Validator:
         is_valid=fast.is_valid,
         reference=Draft4Validator(schema),
         fastpath=_fastpath(kind, schema),
+        owner=next((each.member for each in columns(kind.row) if each.owner), None),
     )
 
 

@@ -18,13 +18,31 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from http_support import CREATED, Shim, answering, declare_topology, serving
 from operate_support import command, environment
 from signed_requests import FIXTURES, Signed, captured, new_key, sign
+from worker_support import Place, action
 
 from ingest.access import tokens
 from ingest.soak.system import until
+from schemas.message import Message
+from schemas.settings import Settings
+from schemas.validation.judge import Judge
+from schemas.verdict import FOREIGN, Invalid, Verdict
 
 ID = "b576b4a2-7b2a-43b8-b385-d6281e9a139e"
 RUNS = "/organizations/acme/reports/nodes/web1/runs"
 DENIED = {401: {"error": "not authenticated"}, 403: {"error": "not allowed"}}
+
+
+JUDGE = Judge.from_settings(Settings())
+
+
+def told_apart(properties: Any, body: bytes) -> Verdict:
+    """What a worker says of what can't be read, or is a foreign organization's; of all else, that it is stored."""
+    message = Message.from_headers(
+        body, kind=properties.type, door="http", content_encoding=properties.content_encoding,
+        headers=properties.headers or {},
+    )  # fmt: skip
+    verdict = JUDGE(message)
+    return verdict if isinstance(verdict, Invalid) and verdict.reason in (FOREIGN, "duplicate_member") else CREATED
 
 
 def bearer(secret: str) -> dict[str, str]:
@@ -60,7 +78,7 @@ def test_tokens(amqp_url: str, database_url: str, tmp_path: Path) -> None:
     expected: list[tuple[str, str, bytes, dict[str, int]]] = [
         ("POST", "/messages", acme, {"all": 201, "actions": 201, "runs": 403, "read": 403, "acme": 201, "other": 403}),
         ("POST", "/messages", b"{}", {"all": 201, "acme": 403}),
-        ("POST", "/messages", unreadable, {"all": 201, "acme": 400}),
+        ("POST", "/messages", unreadable, {"all": 400, "acme": 400}),
         ("POST", "/messages", gzip.compress(acme), {"all": 201, "acme": 201, "other": 403}),
         ("POST", RUNS, b"{}", {"all": 201, "actions": 403, "runs": 201, "read": 403, "acme": 201, "other": 403}),
         ("POST", f"{RUNS}/{ID}", b"{}", {"all": 201, "actions": 403, "runs": 201, "acme": 201, "other": 403}),
@@ -70,7 +88,7 @@ def test_tokens(amqp_url: str, database_url: str, tmp_path: Path) -> None:
     ]
     with (
         serving(amqp_url, database_url, auth="token", tokens_file=path, wait_seconds=10) as shim,
-        answering(amqp_url) as worker,
+        answering(amqp_url, told_apart) as worker,
     ):
         for public in ("/healthz", "/readyz", "/openapi.json"):
             assert shim.http.get(public).status_code == 200
@@ -86,7 +104,9 @@ def test_tokens(amqp_url: str, database_url: str, tmp_path: Path) -> None:
         header = {"x-data-collector-token": secrets["all"]}
         assert shim.http.post("/messages", content=b"{}", headers=header).status_code == 201
         wanted = [status for _, _, _, statuses in expected for status in statuses.values()].count(201) + 1
-        assert len([1 for properties, _ in worker.seen if properties.type != "ping"]) == wanted
+        stored = [1 for properties, body in worker.seen if told_apart(properties, body) is CREATED]
+        pings = [1 for properties, _ in worker.seen if properties.type == "ping"]
+        assert len(stored) - len(pings) == wanted
 
         rotated, line = tokens.new("rotated", "actions")
         path.write_text(f"{made['actions'][1]}\n{line}")
@@ -119,6 +139,42 @@ def test_tokens(amqp_url: str, database_url: str, tmp_path: Path) -> None:
         assert told(shim, "denied") >= {"no such token", "not for runs", "another organization's"}
         log = json.dumps(shim.log)
         assert not [secret for secret in [*secrets.values(), rotated] if secret in log]
+
+
+def test_a_token_speaks_for_its_organizations_only(amqp_url: str, database_url: str, tmp_path: Path) -> None:
+    """What it says of another is 403 when judged, a letter and no row, and stays so when that is replayed; put
+    right, it is stored. The shim reads nothing of it, as it is called before the answer."""
+    place = Place(amqp_url, database_url, tmp_path)
+    secret, line = tokens.new("acme", "actions,read,organization=acme,organization=café")
+    (tmp_path / "tokens").write_text(line)
+    foreign, own = action(organization_name="other"), action(organization_name="café")
+    with (
+        serving(amqp_url, database_url, auth="token", tokens_file=tmp_path / "tokens", wait_seconds=10) as shim,
+        place.consuming(),
+    ):
+
+        def posted(body: bytes, **headers: str) -> httpx.Response:
+            return shim.http.post("/messages", content=body, headers=bearer(secret) | headers)
+
+        until(lambda: posted(own).status_code == 201, "a worker answers")
+        for body in (foreign, action(organization_name=None), b'{"organization_name": 5}', b"{}"):
+            answer = posted(body)
+            assert (answer.status_code, answer.json()) == (403, DENIED[403])
+        # Nobody waits for the verdict, and it is the same: a letter.
+        assert posted(action(organization_name="other"), Prefer="respond-async").status_code == 202
+        letters = "SELECT count(*) FROM dead_letters WHERE state = 'open' AND reason = 'foreign_organization'"
+        until(lambda: place.one(letters) == 5, "five letters")
+        assert place.rows("SELECT organization_name FROM actions") == [("café",)]
+        place.repository("dead", "replay", "--yes", "--as", "kim")
+        until(lambda: place.one("SELECT sum(failed_replays) FROM dead_letters") == 5, "each is refused again")
+        assert place.one(letters) == 5
+        assert place.one("SELECT count(*) FROM actions") == 1
+        wanted = json.loads(foreign)["id"]
+        letter = place.one("SELECT id FROM dead_letters WHERE convert_from(payload, 'UTF8') LIKE %s", f"%{wanted}%")
+        (tmp_path / "patch").write_text('[{"op": "replace", "path": "/organization_name", "value": "acme"}]')
+        place.repository("dead", "edit", str(letter), "--patch", str(tmp_path / "patch"), "--yes", "--as", "kim")
+        place.repository("dead", "replay", "--id", str(letter), "--yes", "--as", "kim")
+        until(lambda: place.one("SELECT count(*) FROM actions WHERE id = %s::uuid", wanted) == 1, "it is stored")
 
 
 def told(shim: Shim, fact: str) -> set[str]:

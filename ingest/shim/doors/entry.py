@@ -81,9 +81,8 @@ class Entry:
         default, longest = way.waits.get(kind, way.wait), settings.max_wait_seconds
         wanted = preference(request.fields.get(b"prefer"), default=default, longest=longest)
         params = request.params
-        message = Message(
-            kind, body, way.word, params.get("organization"), params.get("node"), params.get("run_id"), coding
-        )
+        named = params.get("organization"), params.get("node"), params.get("run_id")
+        message = Message(kind, body, way.word, *named, coding, request.speaks_for)
         asked = Asked(kind, base, request.path, wanted.applied)
         if self._tracing is None:
             request.correlation_id, outcome = self._publisher.publish(message, wait=wanted.wait)

@@ -174,7 +174,6 @@ MAY_ASK = {
     # A candidate or why there is none: judging, before there is a fate.
     "schemas/validation/judge.py": {"Invalid"},
     "schemas/validation/decode.py": {"Invalid"},
-    "ingest/access/guard.py": {"Invalid"},
     # A judgement that is no candidate keeps its own reason when storing it fails.
     "consumers/worker/guard.py": {"Invalid"},
     # A body that can be inflated or can't.

@@ -18,6 +18,7 @@ from judge_samples import (
     run_end,
     run_start,
 )
+from msgspec.structs import replace
 
 from schemas.kinds.action import document
 from schemas.message import Message
@@ -355,3 +356,48 @@ def run_end_with(old, new):
 def run_end_with_body_id(run_id):
     body = json.loads(gzip.decompress(run_end().payload)) | {"run_id": run_id}
     return Message("run_end", json.dumps(body).encode(), "http", "ponyville", NODE, RUN_ID)
+
+
+@pytest.mark.parametrize("encoding", [None, "gzip"])
+@pytest.mark.parametrize("door", ["http", "chef"])
+@pytest.mark.parametrize(
+    ("organization", "speaks_for", "taken"),
+    [
+        ("acme", None, True),
+        ("acme", ("acme",), True),
+        ("acme", ("café", "acme"), True),
+        ("acme", ("Acme", "acme ", "ac", ""), False),
+        ("acme", (), False),
+        (..., ("null", "None"), False),
+    ],
+)
+def test_a_sender_speaks_for_what_it_may(organization, speaks_for, taken, door, encoding):
+    """An action of another organization than its sender's is refused as that, on every way through the judge."""
+    message = action(door=door, organization_name=organization)
+    payload = message.payload if encoding is None else gzip.compress(message.payload)
+    verdict = JUDGE(replace(message, payload=payload, content_encoding=encoding, speaks_for=speaks_for))
+    if taken:
+        assert isinstance(verdict, Candidate)
+    else:
+        assert (verdict.stage, verdict.reason) == ("meaning", "foreign_organization")
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"organization_n\\u0061me": "acme"}', "schema"),
+        (b'{"organization_name": "other", "organization_n\\u0061me": "acme"}', "duplicate_member"),
+        (b'{"data": {"organization_name": "acme"}}', "foreign_organization"),
+        (b'{"organization_name": ["acme"]}', "foreign_organization"),
+        (b'["organization_name", "acme"]', "not_object"),
+    ],
+)
+def test_whose_an_action_is_is_said_in_one_place(body, reason):
+    """Neither spelling, repeating nor hiding the name makes a sender speak for another organization."""
+    assert refused(Message("action", body, "http", speaks_for=("acme",))).reason == reason
+
+
+def test_a_run_is_its_urls_organizations():
+    """Where the body names nobody, the envelope says who is spoken for."""
+    assert isinstance(JUDGE(replace(run_start(), speaks_for=(ORGANIZATION,))), Candidate)
+    assert refused(replace(run_start(), speaks_for=("other",))).reason == "foreign_organization"

@@ -13,7 +13,7 @@ from consumers.broker.properties import Undecodable, text
 from consumers.broker.provenance import provenance
 from consumers.delivery import Delivery
 from schemas.doors import FOREIGN, nameless
-from schemas.message import Message
+from schemas.message import HEADER_SPEAKS_FOR, Message
 from schemas.verdict import Invalid
 
 _REPLY_TO: Final = "amq.rabbitmq.reply-to."
@@ -74,12 +74,15 @@ def _taken_in(
 
 
 def _believed(headers: Mapping[Any, Any], *, ours: bool, redelivered: bool) -> Mapping[Any, Any]:
-    """Of a stranger nothing; and the count of deliveries once the broker has written it, whoever did before."""
-    if _COUNT not in headers:
-        return headers if ours else {}
-    if not ours:
-        return {_COUNT: headers[_COUNT]} if redelivered else {}
-    return headers if redelivered else {name: value for name, value in headers.items() if name != _COUNT}
+    """Of a stranger only what takes away from him: so a shim's message, moved or given up by the broker, keeps it.
+
+    And the count of deliveries once the broker has written it, whoever did before.
+    """
+    if headers and not ours:
+        headers = {name: headers[name] for name in (HEADER_SPEAKS_FOR, _COUNT) if name in headers}
+    if redelivered or _COUNT not in headers:
+        return headers
+    return {name: value for name, value in headers.items() if name != _COUNT}
 
 
 def _unreadable(properties: Undecodable) -> Invalid:

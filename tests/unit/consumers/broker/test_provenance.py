@@ -85,6 +85,27 @@ def test_a_count_of_deliveries_is_believed_once_the_broker_has_redelivered() -> 
     assert taken(ACTIONS, CHEF_EXCHANGE, "erchef.a.b", headers=headers, again=True).deliveries == 5
 
 
+@pytest.mark.parametrize(
+    ("queue", "exchange", "headers"),
+    [
+        (ACTIONS, INGEST_EXCHANGE, {}),
+        (ACTIONS, "", {}),
+        (DEAD, DEAD_EXCHANGE, {"x-death": [{"queue": ACTIONS, "exchange": "ingest", "reason": "delivery_limit"}]}),
+        (QUARANTINE, "", {"x-origin-exchange": "ingest", "x-origin-routing-key": "action", "x-door": "http"}),
+    ],
+)
+@pytest.mark.parametrize(
+    ("told", "held"), [(["a", "b"], ("a", "b")), ([], ()), (["a", 5, b"b"], ("a",)), ("a", ()), (None, ())]
+)
+def test_whom_a_sender_may_speak_for_stays_with_its_message(
+    queue: str, exchange: str, headers: dict[str, Any], told: Any, held: tuple[str, ...]
+) -> None:
+    """Whatever way it takes, and whether or not the rest of its envelope is believed; unreadable, it is nobody."""
+    found = taken(queue, exchange, "action", type="action", headers=headers | {"x-speaks-for": told})
+    assert (found.message.kind, found.message.door, found.message.speaks_for) == ("action", "http", held)
+    assert found.headers["x-speaks-for"] == told  # And so it goes along when it is moved.
+
+
 @pytest.mark.parametrize("exchange", ["", "partner", "amq.topic"])
 @pytest.mark.parametrize("kind", [None, "", "run_start", "ping", "something", b"\xff"])
 def test_what_was_moved_by_hand_without_a_kind_of_that_queue_is_a_chef_servers(exchange: str, kind: Any) -> None:

@@ -62,7 +62,7 @@ class Asked:
 
 
 def _created(verdict: Created, asked: Asked) -> Answer:
-    # The judge quotes what it puts into a path; quoting here keeps any other text out of the header.
+    # A worker has encoded what it puts into a path; this keeps any other text out of the header.
     uri = asked.base + quote(verdict.path, safe="/%:@!$&'()*+,;=~")
     content = {"uri": uri} if KINDS[asked.kind].answered_with_uri else {}
     return Answer(201, content, ((b"location", uri.encode()),), verdict.code)

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
-from schemas.kinds.columns import Row, RowType
+from schemas.kinds.columns import Row, RowType, columns
 from schemas.kinds.formats import Fault
 from schemas.message import Message
 
@@ -82,7 +83,16 @@ class Kind:
 
 
 def location(kind: Kind) -> Callable[[Row], str]:
-    """Row -> the path at which it is read."""
+    """Row -> the path at which it is read, percent-encoded."""
     template = _PLACEHOLDER.sub("%s", kind.path.replace("%", "%%"))
-    values = attrgetter(*_PLACEHOLDER.findall(kind.path))
-    return lambda row: template % values(row)
+    fields = _PLACEHOLDER.findall(kind.path)
+    values = attrgetter(*fields)
+    if all(each.type == "uuid" for each in columns(kind.row) if each.field in fields):
+        return lambda row: template % values(row)
+    return lambda row: template % tuple(map(_part, values(row)))
+
+
+def _part(name: str) -> str:
+    """A name as one part of a path. Where it is dots alone they are encoded, or clients would take them as a step."""
+    quoted = quote(name, safe="")
+    return quoted.replace(".", "%2E") if quoted in (".", "..") else quoted

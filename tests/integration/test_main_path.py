@@ -7,10 +7,15 @@ import json
 import time
 import uuid
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from typing import Any
+from urllib.parse import quote, urlsplit
 
+import httpx
 import psycopg
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from stack_support import ACTION, PUBLISHED, RUNS, Consumers, System, published_body, requests_of, running
 
 from ingest.soak.system import until
@@ -64,6 +69,47 @@ def test_a_valid_action_is_committed_when_its_201_arrives(system: System) -> Non
     assert answer.headers["location"].endswith(f"/actions/{sent['id']}")
     assert system.rows("SELECT entity_name FROM actions WHERE id = %s", sent["id"]) == [("app1",)]
     assert system.http.get(answer.headers["location"]).json() == sent
+
+
+NAMES = (
+    "web01", "100%", "%41", "a%2Fb", "%", "%%", "a/b", "/", "//", "a//b", "../..", "..", ".", "...", "a.b.", "~", "a b",
+    " a", "a+b", "a?b", "a#b", "a;b=c,d", "[::1]", "a:b@c", "<a>", "\"a\"", "a\\b", "a'b", "a\tb", "a\r\nb: c", "\x7f",
+    "\x85", "Füchsle", "節点", "\u202e", "👩‍🚒", "\ufeff", "e\u0301", "\uffff", "𐍈", "{node}", "%s", "runs", "n" * 255,
+)  # fmt: skip
+"""Of nodes and organizations; what can't be one is refused, and then it has no place to name."""
+
+
+@given(st.sampled_from(NAMES) | st.text(max_size=20), st.sampled_from(NAMES))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_location_answers_for_every_name_that_was_taken(system: System, node: str, organization: str) -> None:
+    """Whatever a name holds, the place that a 201 or 202 names is where that run is read, as it was called."""
+    assume(not set(map(ord, node)) & set(range(0xD800, 0xE000)))
+    run_id = str(uuid.uuid4())
+    path = f"/organizations/{spelled(organization)}/reports/nodes/{spelled(node)}/runs"
+    body = json.dumps({"action": "start", "run_id": run_id, "start_time": "2026-11-21 19:32:49 -0800"})
+    status, place, _ = raw(system, "POST", path, body)
+    if status != 201:
+        assert (status, place) == (404 if not node else 400, None)
+        return
+    assert place is not None
+    status, _, run = raw(system, "GET", place.removeprefix(system.shim.url))
+    assert (status, run["node_name"], run["organization"]) == (200, node, organization)
+    assert raw(system, "GET", urlsplit(str(httpx.URL(place))).path)[0] == 200  # A client that tidies URLs up.
+
+
+def spelled(name: str) -> str:
+    """As a client writes a name into a path that tidies nothing up."""
+    return quote(name, safe="").replace(".", "%2E") if set(name) == {"."} else quote(name, safe="")
+
+
+def raw(system: System, method: str, path: str, body: str | None = None) -> tuple[int, str | None, Any]:
+    """Status, Location and JSON body of a request whose target is sent as it is."""
+    connection = HTTPConnection(system.shim.listen, timeout=20)
+    connection.request(method, path, body)
+    answer = connection.getresponse()
+    content = json.loads(answer.read())
+    connection.close()
+    return answer.status, answer.getheader("location"), content
 
 
 def test_the_documented_example_is_read_back_as_it_was_sent(system: System) -> None:

@@ -132,14 +132,9 @@ class Connection(asyncio.Protocol):
         """Who has said all may still listen: what was asked in full is answered, what was not is 400."""
         if self.state in (State.SILENT, State.KEPT, State.LINGERING, State.DRAINING) or self._tls:
             return False
-        answer = fault(400, "the request ended before it was complete", code="incomplete")
-        if self.state is State.HEAD:
-            self._break(answer)
-        elif self.state is State.BODY:
-            # Most who end here are gone, which is what the log says; who only has nothing more to say hears of it.
-            self._queue[0].gone = True
-            self._queue[0].wake()
-            self._say(answer)
+        if self.state in (State.HEAD, State.BODY):
+            # Most who end here are gone, and nobody can tell: they are answered, and that is what the log says.
+            self._break(fault(400, "the request ended before it was complete", code="incomplete"))
         for each in self._queue:
             each.keep_alive = False
         return True

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, ClassVar
 
 import kubernetes_validate
 import promql_parser
@@ -29,10 +29,12 @@ from consumers.supervisor.metrics import Metrics, Surroundings
 from consumers.supervisor.monitor import Monitor
 from consumers.supervisor.pool import Pool
 from ingest.access.gate import Gate
+from ingest.access.unguarded import Unguarded
+from ingest.http.requests import Declined
 from ingest.shim.metrics import ShimMetrics
 from ingest.soak.ports import free_port
 from ingest.soak.system import until
-from schemas.settings import load
+from schemas.settings import Settings, load
 
 DEPLOY = ROOT / "deploy"
 UNITS = [path for path in sorted((DEPLOY / "systemd").iterdir()) if path.suffix in (".service", ".target", ".timer")]
@@ -157,7 +159,10 @@ def test_compose_takes_the_file() -> None:
 
 
 class Upstream(BaseHTTPRequestHandler):
+    seen: ClassVar[list[dict[bytes, bytes]]] = []
+
     def do_POST(self) -> None:
+        self.seen.append({name.lower().encode(): value.encode() for name, value in self.headers.items()})
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(503 if "busy" in self.path else 201)
         self.end_headers()
@@ -209,7 +214,7 @@ def post(url: str) -> int:
 @pytest.mark.parametrize("fail_open", [False, True])
 def test_nginx_passes_requests_on_and_fails_open_if_chosen(tmp_path: Path, fail_open: bool) -> None:
     """Over TLS a POST reaches the shim; with every shim dead a run's start is answered 502 or, as chosen, 404; the
-    shim's own 503 is passed on in both cases."""
+    shim's own 503 is passed on in both cases. A shim that asks nobody takes nothing from there."""
     upstream = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
     Thread(target=upstream.serve_forever, daemon=True).start()
     port, dead = free_port(), free_port()
@@ -235,6 +240,9 @@ def test_nginx_passes_requests_on_and_fails_open_if_chosen(tmp_path: Path, fail_
         until(lambda: post(f"https://127.0.0.1:{port}/messages") == 201, "nginx passes a POST on")
         assert post(runs) == 201
         assert post(f"{runs}/busy") == 503
+        assert Upstream.seen[-1][b"x-forwarded-for"] == b"127.0.0.1"
+        with pytest.raises(Declined, match="proxied"):
+            Unguarded(Settings()).check(Upstream.seen[-1])
         upstream.shutdown()
         upstream.server_close()
         assert post(runs) == (404 if fail_open else 502)

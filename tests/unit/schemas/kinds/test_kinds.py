@@ -107,8 +107,8 @@ def test_a_fast_path_that_is_off_is_told():
 def test_a_path_is_made_of_the_rows_own_columns():
     """Where a message is read is said by fields of its row, and nothing else fills it in."""
     for kind in KINDS.values():
-        row = kind.row(*(f"%{field}" for field in kind.row._fields))
-        assert location(kind)(row) == re.sub(r"\{([a-z_]+)\}", r"%\1", kind.path)
+        row = kind.row(*(f".{field}" for field in kind.row._fields))
+        assert location(kind)(row) == re.sub(r"\{([a-z_]+)\}", r".\1", kind.path)
 
 
 def test_one_table_of_a_kind_is_counted():
@@ -153,3 +153,14 @@ def test_wire_widens_documented_and_never_narrows_it():
         if wide.get("pattern") not in (None, narrow.get("pattern")):
             assert name == "recorded_at"
             assert re.fullmatch(wide["pattern"], "2026-11-22T03:40:00Z")
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [("a%41", "a%2541"), ("a/b", "a%2Fb"), ("..", "%2E%2E"), (".", "%2E"), ("...", "..."), ("ü\r\n", "%C3%BC%0D%0A")],
+)
+def test_a_name_is_one_part_of_a_path(name, part):
+    """None adds a part, a step up or a line to it."""
+    kind = KINDS["run_start"]
+    row = kind.row._make(["r"] * len(kind.row._fields))._replace(organization=name, node_name=name)
+    assert location(kind)(row) == f"/organizations/{part}/reports/nodes/{part}/runs/r"

@@ -180,7 +180,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
     "ingest/reference": frozenset(
-        {"schemas/settings", "consumers/supervisor", "ingest/access", "ingest/cli", "ingest/shim"}
+        {"schemas/settings", "consumers/supervisor", "ingest/access", "ingest/cli", "ingest/http", "ingest/shim"}
     ),
     "ingest/shim": frozenset(
         {

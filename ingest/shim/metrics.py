@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -9,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from ingest.access.gate import PARTS, Gate
 from ingest.http.answers import Answer
+from ingest.http.connection import Service, State
 from ingest.http.requests import Request
 from ingest.publisher.publisher import Publisher
 
@@ -72,6 +74,24 @@ class ShimMetrics:
         for part in PARTS:
             reloaded.labels(part).set_function(partial(_usable, gate, part))
 
+    def watch_connections(self, service: Service) -> None:
+        """Read at each scrape what the listener holds for strangers, and how much it may."""
+        here, bounds = self.registry, service.bounds
+        opened = Gauge("chef_ingest_connections", "Open connections, by what each waits for.", ["state"], registry=here)
+        for state in State:
+            if state is not State.CLOSED:
+                opened.labels(state.name.lower()).set_function(partial(_in_state, service, state))
+        gauges: tuple[tuple[str, str, Callable[[], float]], ...] = (
+            ("chef_ingest_connections_limit", "INGEST_MAX_CONNECTIONS: beyond it whoever comes hears 503.",
+             lambda: bounds.connections),
+            ("chef_ingest_held_bytes", "Headers, bodies and unread answers in memory, of all connections together.",
+             lambda: service.held.bytes),
+            ("chef_ingest_held_bytes_limit", "INGEST_MAX_HELD_BYTES: beyond it what comes is answered 503.",
+             lambda: bounds.held_bytes),
+        )  # fmt: skip
+        for name, help, read in gauges:
+            Gauge(name, help, registry=here).set_function(read)
+
     def answered(self, route: str, code: int, seconds: float) -> None:
         """Count a request. `route` is a template, never a path: there are few of them."""
         found = self._answered.get((route, code))
@@ -92,6 +112,10 @@ class ShimMetrics:
     async def scrape(self, request: Request) -> Answer:
         """The route /metrics."""
         return Answer(200, generate_latest(self.registry), (), "metrics", CONTENT_TYPE)
+
+
+def _in_state(service: Service, state: State) -> float:
+    return float(sum(each.state is state for each in service.connections))
 
 
 def _usable(gate: Gate, part: str) -> float:

@@ -95,6 +95,7 @@ async def _serve(
     )
     application = app.build(settings, publisher, Reads(lambda: urls.now("database_url")), gate, metrics, tracing)
     service = Service(application, Bounds.of(settings), refusals(metrics))
+    metrics.watch_connections(service)
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, gate.reload)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -80,6 +80,15 @@ def test_limits(shim: Shim) -> None:
             assert status_of(connection) == status, sent[:60]
 
 
+def test_what_strangers_hold_is_scraped(shim: Shim) -> None:
+    """A scrape tells of connections and bytes beside their limits; its own connection is at work."""
+    lines = shim.http.get("/metrics").text.splitlines()
+    told = {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+    assert told['chef_ingest_connections{state="working"}'] == 1
+    assert told["chef_ingest_connections_limit"] == LIMITS["max_connections"]
+    assert 0 < told["chef_ingest_held_bytes"] < told["chef_ingest_held_bytes_limit"] == 256 * 1024 * 1024
+
+
 def test_a_slow_header_on_a_kept_connection_is_slow_too(shim: Shim) -> None:
     """The clock runs for every request, while an idle connection between two of them may stay."""
     with dial(shim) as connection:

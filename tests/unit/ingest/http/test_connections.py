@@ -17,6 +17,7 @@ from ingest.http.connection import Service, State
 from ingest.http.limits import Bounds
 from ingest.http.listener import Listener
 from ingest.http.requests import Declined, Request
+from ingest.shim.metrics import ShimMetrics
 
 BODY_LIMIT = 100_000
 SECONDS = 30.0
@@ -124,6 +125,34 @@ def test_no_state_lasts_for_ever(sent: bytes, state: State, statuses: list[int])
         await eventually(lambda: not door.service.connections)
         assert door.service.held.bytes == 0
         writer.close()
+
+    at(Door(), scenario)
+
+
+@pytest.mark.parametrize(("sent", "state", "statuses"), STUCK, ids=[f"{n} {s[1].name}" for n, s in enumerate(STUCK)])
+def test_every_state_is_counted(sent: bytes, state: State, statuses: list[int]) -> None:
+    """A scrape tells how many connections wait for what, and the bytes that are held for them."""
+    metrics = ShimMetrics("")
+
+    def told(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"chef_ingest_{name}", labels)
+
+    async def scenario(door: Door) -> None:
+        metrics.watch_connections(door.service)
+        reader, writer = await door.dial(sent)
+        await door.state(state)
+        assert {each: told("connections", state=each.name.lower()) for each in State} == {
+            each: None if each is State.CLOSED else float(each is state) for each in State
+        }
+        assert told("held_bytes") == door.service.held.bytes
+        assert (told("held_bytes") or 0) > 0 or state not in (State.BODY, State.DRAINING)
+        assert (told("connections_limit"), told("held_bytes_limit")) == (8, 2**25)
+        door.later(1000)
+        door.later(1000)
+        await all_of(reader)
+        writer.close()
+        await eventually(lambda: not door.service.connections)
+        assert told("held_bytes") == 0
 
     at(Door(), scenario)
 

@@ -59,6 +59,25 @@ CREATE TABLE runs (
     ended_at          timestamptz,
     -- The exception of a client that ended the run in order to reboot; a success before it still holds.
     reboot            json,
+    -- Which doors told of the start, and of the end that holds: reports, collector or both.
+    started_by        text,
+    ended_by          text,
+    -- Times that no message tells, guessed by when it came.
+    start_guessed     boolean NOT NULL DEFAULT false,
+    end_guessed       boolean NOT NULL DEFAULT false,
+    -- The doors told of different nodes or organizations; what the first one said stays.
+    door_mismatch     boolean NOT NULL DEFAULT false,
+    -- What only the data collector tells.
+    entity_uuid       text,
+    source            text,
+    chef_server_fqdn  text,
+    client_version    text,
+    policy_name       text,
+    policy_group      text,
+    -- Status -> how many resources had it, those included that have no row.
+    resource_counts   json,
+    collector_start_extra json,
+    collector_end_extra   json,
     CHECK ((status = 'started') = (end_time IS NULL))
 );
 CREATE INDEX runs_start_time ON runs (start_time);
@@ -77,7 +96,13 @@ CREATE TABLE run_resources (
     after            json COMPRESSION lz4,
     delta            text COMPRESSION lz4,
     result           text        NOT NULL,
-    extra            json COMPRESSION lz4
+    extra            json COMPRESSION lz4,
+    -- What only the data collector tells.
+    status           text,
+    recipe_name      text,
+    error            json,
+    conditional      text,
+    ignore_failure   text
 ) PARTITION BY RANGE (start_time);
 CREATE TABLE run_resources_default PARTITION OF run_resources DEFAULT;
 CREATE INDEX run_resources_start_time_run_id ON run_resources (start_time, run_id, position);

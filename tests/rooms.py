@@ -20,7 +20,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "schemas/kinds": frozenset({"schemas/message", "schemas/wording"}),
     "schemas/message": frozenset(),
     "schemas/printable": frozenset(),
-    "schemas/run_merge": frozenset({"schemas/validation"}),
+    "schemas/run_merge": frozenset({"schemas/kinds", "schemas/validation"}),
     "schemas/run_rule": frozenset({"schemas/kinds", "schemas/verdict"}),
     "schemas/settings": frozenset(),
     "schemas/topology": frozenset({"schemas/doors", "schemas/kinds", "schemas/message"}),

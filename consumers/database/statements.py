@@ -17,8 +17,8 @@ from typing import Final
 from schemas.kinds.columns import Column, RowType, columns
 
 _LIST: Final = re.compile(r"\{([a-z]+) ([A-Za-z]+)(?: (?!but)([a-z]+))?(?: but ([a-z_ ]+))?\}")
-_STRINGS: Final = frozenset({"text", "integer", "bigint"})
-"""Types that a parameter takes without being told."""
+_STRINGS: Final = frozenset({"text", "integer", "bigint", "boolean"})
+"""Types that a parameter takes without being told, and that a row holds as they come."""
 
 
 def load(package: str, file: str, *rows: RowType) -> Mapping[str, str]:

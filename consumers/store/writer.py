@@ -18,6 +18,7 @@ class Writer:
 
     def __init__(self, settings: Settings) -> None:
         tables = writers(settings)
+        self._prepares = [table.prepare for table in tables if table.prepare is not None]
         self._writes: dict[str, Write] = {kind: write for table in tables for kind, write in table.writes.items()}
         self._alone: dict[str, WriteAlone] = {
             kind: write for table in tables for kind, write in table.writes_alone.items()
@@ -26,14 +27,15 @@ class Writer:
     def write(self, connection: Connection, items: Sequence[Judged]) -> list[Verdict]:
         """One verdict for each item, in order. Items that are no candidates must not be given."""
         candidates = [item.judgement for item in items]
-        by_kind: dict[str, list[int]] = {}
+        places: dict[str, list[int]] = {}
         for at, candidate in enumerate(candidates):
-            by_kind.setdefault(candidate.kind, []).append(at)  # type: ignore[union-attr]
+            places.setdefault(candidate.kind, []).append(at)  # type: ignore[union-attr]
+        rows = {kind: [candidates[at].row for at in where] for kind, where in places.items()}  # type: ignore[union-attr]
+        for prepare in self._prepares:
+            prepare(connection, rows)
         verdicts: dict[int, Verdict] = {}
-        for kind in sorted(by_kind, key=_rank):
-            places = by_kind[kind]
-            rows = [candidates[at].row for at in places]  # type: ignore[union-attr]
-            verdicts.update(zip(places, self._writes[kind](connection, rows), strict=True))
+        for kind in sorted(rows, key=_rank):
+            verdicts.update(zip(places[kind], self._writes[kind](connection, rows[kind]), strict=True))
         return [verdicts[at] for at in range(len(items))]
 
     def write_alone(self, connection: Connection, candidate: Candidate) -> Verdict | None:

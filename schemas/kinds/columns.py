@@ -57,6 +57,7 @@ Time = Annotated[str, Column(type="timestamptz")]
 """`YYYY-MM-DDTHH:MM:SSZ`, UTC."""
 Integer = Annotated[int, Column(type="integer")]
 BigInteger = Annotated[int, Column(type="bigint")]
+Boolean = Annotated[bool, Column(type="boolean")]
 Json = Annotated[str, Column(type="json")]
 """The sender's own JSON text."""
 Extra = Annotated[Json, _Also(extra=True, member=None)]

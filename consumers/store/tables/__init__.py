@@ -23,8 +23,15 @@ WriteAlone = Callable[[Connection, Row], Verdict | None]
 """Writes one row in a transaction of its own, when somebody waits for it; None: nothing was done."""
 
 
+Prepare = Callable[[Connection, Mapping[str, Sequence[Any]]], None]
+"""Told the rows of a batch, by kind, before any of them is written."""
+
+
 class TableWriter(Protocol):
     """Writes the kinds of one table. Never raises but what psycopg raises."""
+
+    @property
+    def prepare(self) -> Prepare | None: ...
 
     @property
     def writes(self) -> Mapping[str, Write]: ...

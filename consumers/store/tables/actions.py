@@ -24,6 +24,7 @@ class Actions:
         self._rule = settings.during_run
         self._sql = statements.load("consumers.store.tables", "actions.sql", ActionRow)
         self._path = location(KIND)
+        self.prepare = None
         self.writes: Mapping[str, Write] = {KIND.name: self.write}
         self.writes_alone: Mapping[str, WriteAlone] = {KIND.name: self.write_alone}
 

@@ -1,9 +1,11 @@
-"""Tables `runs` and `run_resources`: a run starts once, and only a run that has started ends; how, its ends say."""
+"""Tables `runs` and `run_resources`: one row a run, whoever tells of it; what it comes to is `schemas.run_merge`'s."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 from consumers.database import statements
 from consumers.database.connection import Connection
@@ -14,104 +16,192 @@ from schemas.kinds.run_end import KIND as RUN_END
 from schemas.kinds.run_end import ResourceRow, RunEndRow
 from schemas.kinds.run_start import KIND as RUN_START
 from schemas.kinds.run_start import RunStartRow
-from schemas.run_merge import Ending, first, merge
+from schemas.run_merge import REPORTS, End, Run, Start, Teller, is_strangers, merge
 from schemas.settings import Settings
 from schemas.verdict import Conflict, Created, UnknownRun, Verdict
 
-_SQL = statements.lazily("consumers.store.tables", "runs.sql", RunStartRow, RunEndRow, ResourceRow)
+_SQL = statements.lazily("consumers.store.tables", "runs.sql", Start, End, RunEndRow, ResourceRow)
+
+
+class Telling(NamedTuple):
+    """How a kind tells of runs: by which door, whether it makes an unknown run known, and what a row of it tells."""
+
+    teller: Teller
+    begins: bool
+    told: Callable[[Any], Run]
 
 
 class Runs:
-    """Writes the starts and the ends of chef-client runs."""
+    """Writes what is told of chef-client runs."""
 
     def __init__(self, settings: Settings) -> None:
         self._sql = _SQL()
         self._path = location(RUN_START)
-        self.writes: Mapping[str, Write] = {RUN_START.name: self.start, RUN_END.name: self.end}
+        self._told: dict[str, list[Run]] = {}
+        self._standing: dict[str, _Standing] = {}
+        self.writes: Mapping[str, Write] = {kind: partial(self._write, kind) for kind in TELLINGS}
         self.writes_alone: Mapping[str, WriteAlone] = {}
 
-    def start(self, connection: Connection, rows: Sequence[RunStartRow]) -> list[Verdict]:
-        """Run starts; a run that is there already stays as it is, and another node's is a conflict."""
-        first: dict[str, RunStartRow] = {}
-        for row in rows:
-            first.setdefault(row.run_id, row)
-        ours = [first[run_id] for run_id in sorted(first)]
-        columns = {name: [getattr(row, name) for row in ours] for name in RunStartRow._fields}
-        fresh = {row[0] for row in connection.execute(self._sql["insert_starts"].encode(), columns)}
-        known = known_runs(connection, first)
-        verdicts: list[Verdict] = []
-        for row in rows:
-            if known[row.run_id] == (row.organization, row.node_name):
-                verdicts.append(Created(self._path(row), duplicate=row.run_id not in fresh))
-                fresh.discard(row.run_id)
-            else:
-                verdicts.append(Conflict({"run_id": f"run {row.run_id} belongs to another node"}))
+    def prepare(self, connection: Connection, rows: Mapping[str, Sequence[Any]]) -> None:
+        """Make the runs known that a batch begins, and lock all that it names, before anything else is written.
+
+        First the new ones, then the others, both in the order of their ids, so that no two workers wait for each
+        other.
+        """
+        self._told = {kind: list(map(TELLINGS[kind].told, rows[kind])) for kind in TELLINGS if kind in rows}
+        begun: dict[str, Start] = {}
+        for kind, told in self._told.items():
+            if TELLINGS[kind].begins:
+                for run in told:
+                    begun.setdefault(run.start.run_id, run.start)
+        self._standing = self._begin(connection, [begun[run_id] for run_id in sorted(begun)])
+        others = sorted({run.start.run_id for told in self._told.values() for run in told} - self._standing.keys())
+        if others:
+            self._standing |= self._lock(connection, others)
+
+    def _begin(self, connection: Connection, starts: Sequence[Start]) -> dict[str, _Standing]:
+        """Those that are new."""
+        if not starts:
+            return {}
+        # A column that nobody tells is left out: a shorter array is filled up with NULL.
+        told = (each if any(each) else () for each in zip(*starts, strict=True))
+        columns = dict(zip(Start._fields, map(list, told), strict=True))
+        columns["start_guessed"] = [start.start_guessed for start in starts]
+        fresh = {row[0] for row in connection.execute(self._sql["insert_runs"].encode(), columns)}
+        begun = [Run(start) for start in starts if start.run_id in fresh]
+        return {run.start.run_id: _Standing(run, run, new=True) for run in begun}
+
+    def _lock(self, connection: Connection, ids: Sequence[str]) -> dict[str, _Standing]:
+        """Those that are known, as they are stored."""
+        found = connection.execute(self._sql["lock_runs"].encode(), {"run_ids": array(ids)}).fetchall()
+        ended = [row[0] for row in found if row[-1] != "started"]
+        ends: dict[str, End] = {}
+        if ended:
+            rows = connection.execute(self._sql["stored_ends"].encode(), {"run_ids": array(ended)})
+            ends = {row[0]: End._make(row[1:]) for row in rows}
+        runs = [Run(Start._make(row[:-1]), ends.get(row[0])) for row in found]
+        return {run.start.run_id: _Standing(run, run) for run in runs}
+
+    def _write(self, kind: str, connection: Connection, _rows: Sequence[Any]) -> list[Verdict]:
+        """What the rows of one kind that were prepared tell of their runs."""
+        verdicts = [self._merge(TELLINGS[kind], connection, told) for told in self._told.pop(kind)]
+        self._save(connection, [each for each in self._standing.values() if each.run is not each.stored])
         return verdicts
 
-    def end(self, connection: Connection, rows: Sequence[RunEndRow]) -> list[Verdict]:
-        """Run ends, each with its resources; of several of one run one holds, see `schemas.run_merge`."""
-        ids = {"run_ids": sorted({row.run_id for row in rows})}
-        runs = {row[0]: _Run(*row) for row in connection.execute(self._sql["lock_runs"].encode(), ids)}
-        verdicts: list[Verdict] = []
-        for row in rows:
-            run = runs.get(row.run_id)
-            if run is None or (run.organization, run.node_name) != (row.organization, row.node_name):
-                text = f"no run {row.run_id} has started at node {row.node_name} of {row.organization}"
-                verdicts.append(UnknownRun(row.run_id, text))
-            else:
-                verdicts.append(self._ended(connection, run, row))
-        self._write_ends(connection, [run for run in runs.values() if run.ending != run.stored])
-        return verdicts
+    def _merge(self, telling: Telling, connection: Connection, told: Run) -> Verdict:
+        standing = self._standing.get(told.start.run_id)
+        if standing is None or is_strangers(standing.run, told, telling.teller):
+            return _not_its(told.start, telling)
+        if told.end is not None and telling.teller == REPORTS:
+            self._recall(connection, standing)
+        known = standing.run
+        merged = merge(known, told, telling.teller)
+        if merged.differing:
+            return Conflict(merged.differing)
+        ends = known.end is None and told.end is not None
+        # The message that begins a run is found by the time of that: if it is an end, not by its own as well.
+        standing.ends |= ends and not standing.new
+        fresh, standing.new, standing.run = standing.new or ends, False, merged.run
+        return Created(self._path(told.start), duplicate=not fresh)
 
-    def _ended(self, connection: Connection, run: _Run, row: RunEndRow) -> Verdict:
-        if run.ending is None and run.status == "started":
-            run.ending = first(row)
-            return Created(self._path(row))
-        if run.ending is None:
-            run.ending = run.stored = self._stored_ending(connection, run.run_id)
-        run.ending, differing = merge(run.ending, row)
-        return Conflict(differing) if differing else Created(self._path(row), duplicate=True)
-
-    def _write_ends(self, connection: Connection, runs: Sequence[_Run]) -> None:
-        """What has changed of these runs; the resources of an end that no longer holds go with it."""
-        if not runs:
+    def _recall(self, connection: Connection, standing: _Standing) -> None:
+        """The stored end as Reporting told it, to tell a repeated one from another; what two doors told is no one's."""
+        run = standing.run
+        if run.end is None or run.end.ended_by != REPORTS or run.sent is not None:
             return
-        endings = [(run, run.ending) for run in runs if run.ending is not None]
-        connection.cursor().executemany(
-            self._sql["end_run"].encode(),
-            [
-                end._asdict() | {"updated_res_count": len(end.resources), "reboot": reboot}
-                for _, (end, reboot) in endings
-            ],
-        )
-        told = [(run, ending.end) for run, ending in endings if run.stored is None or run.stored.end != ending.end]
-        replaced = [run.run_id for run, _ in told if run.stored is not None]
-        if replaced:
-            connection.execute(self._sql["delete_resources"].encode(), {"run_ids": replaced})
-        lines = [(run.run_id, run.start_time, *resource) for run, end in told for resource in end.resources]
-        if lines:
-            with connection.cursor().copy(self._sql["copy_resources"].encode()) as copy:
-                copy.write(copy_text(lines))
-
-    def _stored_ending(self, connection: Connection, run_id: str) -> Ending:
-        found = connection.execute(self._sql["stored_end"].encode(), {"run_id": run_id}).fetchone()
+        found = connection.execute(self._sql["stored_end"].encode(), {"run_id": run.start.run_id}).fetchone()
         assert found is not None, "the row is locked"
-        *end, reboot = found
-        resources = connection.execute(self._sql["stored_resources"].encode(), {"run_id": run_id})
-        return Ending(RunEndRow._make((*end, tuple(ResourceRow(*row) for row in resources))), reboot)
+        resources = connection.execute(self._sql["stored_resources"].encode(), {"run_id": run.start.run_id})
+        sent = RunEndRow._make((*found, tuple(ResourceRow(*row) for row in resources)))
+        standing.run = standing.stored = run._replace(sent=sent)
+
+    def _save(self, connection: Connection, changed: Sequence[_Standing]) -> None:
+        """What has changed of these runs; the resources of an end that no longer holds go with it."""
+        told = [each for each in changed if each.run.resources is not None]
+        ended = [each for each in told if each.stored.end is not None]
+        begun = [each for each in changed if each.run.start is not each.stored.start]
+        for name, chosen in (
+            ("delete_resources", ended),
+            ("move_resources", [each for each in begun if each.stored.end is not None and each.moved]),
+            ("update_start", begun),
+        ):
+            self._each(connection, name, [each.start_parameters() for each in chosen])
+        ends = [each.end_parameters() for each in changed if each.run.end is not each.stored.end]
+        self._each(connection, "update_end", ends)
+        lines: dict[str, list[Sequence[Any]]] = {}
+        for each in told:
+            for resource in each.run.resources or ():
+                name = "copy_resources" if isinstance(resource, ResourceRow) else "copy_collected"
+                lines.setdefault(name, []).append((each.run.start.run_id, each.run.start.start_time, *resource))
+        for name, of_one_form in lines.items():
+            with connection.cursor().copy(self._sql[name].encode()) as copy:
+                copy.write(copy_text(of_one_form))
+        for each in changed:
+            each.stored = each.run = each.run._replace(sent=None, resources=None)
+            each.ends = False
+
+    def _each(self, connection: Connection, name: str, parameters: Sequence[Mapping[str, Any]]) -> None:
+        if parameters:
+            connection.cursor().executemany(self._sql[name].encode(), parameters)
 
 
 @dataclass(slots=True)
-class _Run:
-    """A run that is locked: how it stands, how it had ended as far as that was asked for, and how it ends now."""
+class _Standing:
+    """A run that is locked: as it is stored, and what it has come to. `new`: no message is counted for it yet."""
 
-    run_id: str
-    organization: str
-    node_name: str
-    status: str
-    start_time: str
-    stored: Ending | None = None
-    ending: Ending | None = None
+    stored: Run
+    run: Run
+    new: bool = False
+    ends: bool = False
+    """It ends by a message that is to be counted."""
+
+    @property
+    def moved(self) -> bool:
+        return self.run.start.start_time != self.stored.start.start_time
+
+    def start_parameters(self) -> dict[str, Any]:
+        """For what is written of its start, and of the resources that lie by it."""
+        return self.run.start._asdict() | {"was": self.stored.start.start_time}
+
+    def end_parameters(self) -> dict[str, Any]:
+        """For what is written of its end."""
+        assert self.run.end is not None, "an end is never taken back"
+        return self.run.end._asdict() | {"run_id": self.run.start.run_id, "counted": self.ends}
+
+
+def _not_its(start: Start, telling: Telling) -> Verdict:
+    if telling.begins:
+        return Conflict({"run_id": f"run {start.run_id} belongs to another node"})
+    text = f"no run {start.run_id} has started at node {start.node_name} of {start.organization}"
+    return UnknownRun(start.run_id, text)
+
+
+def _start_told(row: RunStartRow) -> Run:
+    return Run(Start(row.run_id, row.organization, row.node_name, row.start_time, False, REPORTS, row.extra))
+
+
+def _end_told(row: RunEndRow) -> Run:
+    """Nothing of its start: of that its own door has told before, or the run is unknown."""
+    end = End(
+        status=row.status,
+        end_time=row.end_time,
+        data=row.data,
+        ended_by=REPORTS,
+        end_start_time=row.start_time,
+        run_list=row.run_list,
+        expanded_run_list=row.expanded_run_list,
+        total_res_count=row.total_res_count,
+        updated_res_count=len(row.resources),
+        end_extra=row.extra,
+    )
+    return Run(Start(row.run_id, row.organization, row.node_name, None), end, row, row.resources)
+
+
+TELLINGS: Final[Mapping[str, Telling]] = {
+    RUN_START.name: Telling(REPORTS, begins=True, told=_start_told),
+    RUN_END.name: Telling(REPORTS, begins=False, told=_end_told),
+}
+"""By kind, in the order in which a batch writes them."""
 
 
 def known_runs(connection: Connection, run_ids: Iterable[str]) -> dict[str, tuple[str, str]]:

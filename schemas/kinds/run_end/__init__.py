@@ -175,7 +175,7 @@ KIND: Final = Kind(
     path=PATH,
     tables=(
         Table(name="runs", rights="SELECT, UPDATE", month="start_time", counted="ended_at"),
-        Table(name="run_resources", rights="SELECT, INSERT, DELETE", month="start_time", partitioned=True),
+        Table(name="run_resources", rights="SELECT, INSERT, UPDATE, DELETE", month="start_time", partitioned=True),
     ),
     opaque=frozenset({"data"}),
     elements={"resources": frozenset({"before", "after"})},

@@ -60,6 +60,6 @@ KIND: Final = Kind(
     queue=QUEUE,
     rank=0,
     path=PATH,
-    tables=(Table(name="runs", month="start_time", counted="stored_at"),),
+    tables=(Table(name="runs", rights="SELECT, INSERT, UPDATE", month="start_time", counted="stored_at"),),
     sign={"action": "start"},
 )

@@ -1,10 +1,10 @@
 -- The statements of runs and run_resources; loaded by consumers/database/statements.py, which fills in the rows' columns.
 
--- name: insert_starts
--- Run starts; a run that is there already stays as it is.
-INSERT INTO runs ({columns RunStartRow})
+-- name: insert_runs
+-- Runs that begin; one that is there already stays as it is, and is locked and merged then.
+INSERT INTO runs ({columns Start but door_mismatch})
 SELECT *
-FROM unnest({arrays RunStartRow})
+FROM unnest({arrays Start but door_mismatch})
 ON CONFLICT (run_id) DO NOTHING
 RETURNING run_id::text;
 
@@ -13,29 +13,41 @@ RETURNING run_id::text;
 SELECT run_id::text, organization, node_name FROM runs WHERE run_id = ANY (%(run_ids)s::uuid[]);
 
 -- name: lock_runs
--- The runs that a batch ends, in one order for everybody, so that two workers never deadlock.
-SELECT run_id::text, organization, node_name, status,
-       to_char(start_time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS start_time
-FROM runs WHERE run_id = ANY (%(run_ids)s::uuid[]) ORDER BY run_id FOR UPDATE;
+-- The known ones of the runs that a batch names, in one order for everybody, so that two workers never deadlock.
+SELECT {texts Start r}, r.status
+FROM runs r WHERE r.run_id = ANY (%(run_ids)s::uuid[]) ORDER BY r.run_id FOR UPDATE;
 
--- name: end_run
--- The row is locked. The time of the first end stays, since that is the message which the ledger finds here.
-UPDATE runs
-SET {changes RunEndRow but run_id organization node_name},
-    updated_res_count = %(updated_res_count)s, reboot = %(reboot)s::json, ended_at = coalesce(ended_at, now())
+-- name: stored_ends
+SELECT r.run_id::text, {texts End r} FROM runs r WHERE r.run_id = ANY (%(run_ids)s::uuid[]);
+
+-- name: update_start
+UPDATE runs SET {changes Start but run_id organization node_name} WHERE run_id = %(run_id)s::uuid;
+
+-- name: update_end
+-- The time of the first end stays, since that is the message which the ledger finds here.
+UPDATE runs SET {changes End}, ended_at = CASE WHEN %(counted)s THEN now() ELSE ended_at END
 WHERE run_id = %(run_id)s::uuid;
+
+-- name: delete_resources
+-- Those of an end that no longer holds.
+DELETE FROM run_resources WHERE start_time = %(was)s::timestamptz AND run_id = %(run_id)s::uuid;
+
+-- name: move_resources
+-- They lie by the start of their run.
+UPDATE run_resources SET start_time = %(start_time)s::timestamptz
+WHERE start_time = %(was)s::timestamptz AND run_id = %(run_id)s::uuid;
 
 -- name: copy_resources
 COPY run_resources (run_id, start_time, {columns ResourceRow}) FROM STDIN;
 
--- name: delete_resources
--- Those of ends that no longer hold.
-DELETE FROM run_resources USING runs
-WHERE runs.run_id = ANY (%(run_ids)s::uuid[])
-  AND run_resources.start_time = runs.start_time AND run_resources.run_id = runs.run_id;
+-- name: copy_collected
+-- With what only the data collector tells.
+COPY run_resources (run_id, start_time, {columns ResourceRow}, status, recipe_name, error, conditional, ignore_failure)
+FROM STDIN;
 
 -- name: stored_end
-SELECT {texts RunEndRow r}, r.reboot::text FROM runs r WHERE r.run_id = %(run_id)s::uuid;
+-- As Reporting told it.
+SELECT {texts RunEndRow r} FROM runs r WHERE r.run_id = %(run_id)s::uuid;
 
 -- name: stored_resources
 SELECT {texts ResourceRow r}

@@ -89,7 +89,7 @@ class Connection(asyncio.Protocol):
         self._reading: Exchange | None = None
         self._last: Answer | None = None
         self._stash = b""
-        self._resumed = self._offered = self._deaf = self._paused = self._stopped = self._begun = False
+        self._resumed = self._offered = self._deaf = self._paused = self._stopped = self._begun = self._ended = False
         self._quiet = self._away = self._trailers = 0
         self._url = b""
         self._fields: list[tuple[bytes, bytes]] = []
@@ -132,6 +132,7 @@ class Connection(asyncio.Protocol):
         """Who has said all may still listen: what was asked in full is answered, what was not is 400."""
         if self.state in (State.SILENT, State.KEPT, State.LINGERING, State.DRAINING) or self._tls:
             return False
+        self._ended = True
         if self.state in (State.HEAD, State.BODY):
             # Most who end here are gone, and nobody can tell: they are answered, and that is what the log says.
             self._break(fault(400, "the request ended before it was complete", code="incomplete"))
@@ -382,6 +383,9 @@ class Connection(asyncio.Protocol):
         """Say no more, and read away what comes: a close now would take the answer from whoever is still sending."""
         self._deaf = True
         self._keep(b"")
+        if self._ended:
+            self._close()  # Nothing more will come.
+            return
         self._enter(State.LINGERING, min(_LINGER_SECONDS, self._bounds.seconds))
         if not self._tls:
             self._transport.write_eof()

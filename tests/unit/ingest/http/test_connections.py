@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -124,6 +125,54 @@ def test_no_state_lasts_for_ever(sent: bytes, state: State, statuses: list[int])
         door.later(1000)
         await eventually(lambda: not door.service.connections)
         assert door.service.held.bytes == 0
+        writer.close()
+
+    at(Door(), scenario)
+
+
+@pytest.mark.parametrize("how", ["abort", "eof"])
+@pytest.mark.parametrize(("sent", "state", "statuses"), STUCK, ids=[f"{n} {s[1].name}" for n, s in enumerate(STUCK)])
+def test_a_client_that_leaves_in_any_state_leaves_nothing(
+    sent: bytes, state: State, statuses: list[int], how: str
+) -> None:
+    """Cut off or gone in good order: its place and its bytes are free, without any clock."""
+
+    async def scenario(door: Door) -> None:
+        _, writer = await door.dial(sent)
+        await door.state(state)
+        if how == "abort":
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.close()
+        await eventually(lambda: not door.service.connections and not door.service.tasks)
+        assert door.service.held.bytes == 0
+
+    at(Door(), scenario)
+
+
+CROWDED: list[tuple[bytes, list[int]]] = [
+    (GET, [503]),
+    (POST + b"Content-Length: 5\r\n\r\n12345", [503]),
+    (POST + UPGRADE + b"Content-Length: 5\r\n\r\n12345", [503]),
+    (CHUNKED + b"5\r\n12345\r\n0\r\n\r\n", [503]),
+    (GET * 3, [503]),
+]
+
+
+@pytest.mark.parametrize(("sent", "statuses"), CROWDED)
+def test_who_comes_when_the_memory_is_taken_is_told_so(sent: bytes, statuses: list[int]) -> None:
+    """Whatever it asks for, and it costs nothing; when there is room again it is served."""
+
+    async def scenario(door: Door) -> None:
+        assert door.service.held.take(door.service.bounds.held_bytes)
+        reader, writer = await door.dial(sent)
+        assert await all_of(reader) == statuses
+        writer.close()
+        await eventually(lambda: not door.service.connections)
+        door.service.held.give(door.service.bounds.held_bytes)
+        assert door.service.held.bytes == 0
+        reader, writer = await door.dial(LAST)
+        assert await all_of(reader) == [200]
         writer.close()
 
     at(Door(), scenario)

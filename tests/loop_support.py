@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 
+from pika.spec import BasicProperties
+
 from consumers.delivery import Committed, Delivery, Judged
 from consumers.runtime.failpoints import Failpoint
 from consumers.worker.batcher import Batcher
@@ -13,7 +15,7 @@ from consumers.worker.committer import Committer
 from consumers.worker.memory import MemoryBroker, MemoryOutbox, MemorySource, MemoryStore
 from consumers.worker.pipeline import Pipeline
 from schemas.message import Message
-from schemas.topology import ACTIONS, RUNS
+from schemas.topology import ACTIONS, DEAD, RUNS
 from schemas.validation.judge import Candidate
 from schemas.verdict import Invalid
 
@@ -28,6 +30,7 @@ def delivery(payload=None, queue=ACTIONS, kind="action", waits=False, properties
     """A message in a queue; its payload is its id."""
     reply_to, correlation_id = ("shim", payload) if waits else (None, None)
     message = Message(kind, (payload or new_id()).encode(), "http")
+    properties = properties or BasicProperties()
     return Delivery(message, 0, 0, queue, "ingest", kind, reply_to, correlation_id, properties=properties)
 
 
@@ -80,6 +83,8 @@ class World:
     def __init__(self, prefetch=20, batch=5, max_bytes=10**6, drain_seconds=30.0, heartbeat=30.0):
         self.broker = MemoryBroker()
         self.store = MemoryStore()
+        self.queues = [ACTIONS, RUNS, DEAD]
+        self.outbox = MemoryOutbox(self.broker)
         self.prefetch, self.batch, self.max_bytes = prefetch, batch, max_bytes
         self.drain_seconds, self.heartbeat = drain_seconds, heartbeat
         self.now = 0.0
@@ -112,7 +117,7 @@ class World:
         """A worker's session, ready to run."""
         self.generation += 1
         self.desk = Desk()
-        queues = {ACTIONS: self.prefetch, RUNS: self.prefetch}
+        queues = dict.fromkeys(self.queues, self.prefetch)
         self.source = MemorySource(self.broker, queues, self.generation, self.sleep)
         self.committer = PatientCommitter(
             self.store, self.source.wake, lambda: self.now, executor=self.desk, pause=lambda tries: min(10, 0.1 * tries)
@@ -123,7 +128,7 @@ class World:
             judge=judge,
             batcher=Batcher[Judged](self.batch, 10**6, 1.0, 0.008),
             committer=self.committer,
-            outbox=MemoryOutbox(self.broker),
+            outbox=self.outbox,
             failpoint=Failpoint(),
             clock=lambda: self.now,
             wall=lambda: self.now,

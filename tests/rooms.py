@@ -107,6 +107,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "schemas/topology",
             "schemas/validation",
             "schemas/verdict",
+            "schemas/wording",
             "consumers/broker",
             "consumers/delivery",
             "consumers/errors",

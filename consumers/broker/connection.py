@@ -1,15 +1,21 @@
-"""Opens connections to the broker: the hosts of AMQP_URL in turn, with the timeouts that keep us from hanging."""
+"""Opens connections to the broker: the hosts of AMQP_URL in turn, with the timeouts that keep us from hanging, and
+turns them while something is waited for."""
 
 from __future__ import annotations
 
+import contextlib
 import re
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Final
 
 import pika
 import pika.exceptions
 from pika.adapters.blocking_connection import BlockingConnection
+from pika.channel import Channel
 
-from consumers.broker.frames import PromptConnection
+from consumers.broker.frames import PromptConnection, beneath, drop
 from consumers.broker.tls import split_tls
 from consumers.errors import BrokerUnavailable, Misconfigured
 from schemas.settings import mask_url
@@ -35,13 +41,18 @@ class Patience:
     blocked: float | None = 10
 
 
-def connect(amqp_url: str, *, heartbeat: int, name: str) -> BlockingConnection:
+ENDURING: Final = Patience(blocked=None)
+"""A blocked connection is kept: it tells us when the alarm is over."""
+
+
+def connect(amqp_url: str, *, heartbeat: int, name: str, patience: Patience | None = None) -> BlockingConnection:
     """A connection to the first host that takes us; `name` is what the broker lists it under.
 
     Raises BrokerUnavailable when none does, Misconfigured when the broker refuses who we are.
     """
     try:
-        return BlockingConnection(parameters(amqp_url, heartbeat=heartbeat, name=name), _impl_class=PromptConnection)
+        hosts = parameters(amqp_url, heartbeat=heartbeat, name=name, patience=patience)
+        return BlockingConnection(hosts, _impl_class=PromptConnection)
     except pika.exceptions.AuthenticationError as error:
         raise Misconfigured(f"AMQP_URL {mask_url(amqp_url)}: {_words(error)}") from error
     except pika.exceptions.ConnectionClosedByBroker as error:
@@ -95,3 +106,88 @@ def _parameters(url: str, heartbeat: int, name: str, patience: Patience) -> pika
 def _words(error: BaseException) -> str:
     inner = getattr(error, "exceptions", None) or error.args
     return f"{type(error).__name__}: {'; '.join(str(each) for each in inner) or 'no answer'}"
+
+
+OPEN_SECONDS: Final = 10.0
+"""How long the broker may take to open a channel."""
+
+
+CLOSE_SECONDS: Final = 2.0
+"""And how long over our goodbye."""
+
+_INTERNAL_ERROR: Final = 541
+
+
+class LiveConnection:
+    """`connection`, from now on turned here and nowhere else.
+
+    `blocked`: the broker has said that it takes nothing (a memory or disk alarm). `lost` says why it is gone, once it
+    is; `internal_error`: because something we sent made the broker itself fail.
+    """
+
+    def __init__(self, connection: BlockingConnection) -> None:
+        self.blocked = False
+        self.lost = ""
+        self.internal_error = False
+        self._closed = False
+        self._connection = connection
+        self._beneath = beneath(connection)
+        self._beneath.add_on_connection_blocked_callback(lambda *_: self._set_blocked(True))
+        self._beneath.add_on_connection_unblocked_callback(lambda *_: self._set_blocked(False))
+        self._beneath.add_on_close_callback(lambda _, error: self._lose(error))
+
+    def channel(self) -> Channel:
+        """A new one, open. Raises BrokerUnavailable."""
+        try:
+            channel = self._beneath.channel(on_open_callback=lambda _: None)
+        except pika.exceptions.AMQPError as error:
+            raise BrokerUnavailable(f"lost RabbitMQ: {error!r}") from error
+        self.wait(lambda: bool(channel.is_open), OPEN_SECONDS)
+        return channel
+
+    def turn(self, seconds: float = 0.0) -> None:
+        """Read and write what there is, waiting up to `seconds` for something. Raises nothing: see `lost`."""
+        if self.lost:
+            return
+        loop = self._beneath.ioloop
+        timer = loop.call_later(seconds, lambda: None)
+        try:
+            loop.poll()
+            loop.process_timeouts()
+            loop.remove_timeout(timer)
+        except (pika.exceptions.AMQPError, OSError) as error:
+            self._lose(error)
+
+    def wait(self, done: Callable[[], bool], seconds: float) -> None:
+        """Until it is done. Raises BrokerUnavailable once that is not to be expected any more, or not in time."""
+        until = time.monotonic() + seconds
+        while not done():
+            if self.lost:
+                raise BrokerUnavailable(self.lost)
+            if self.blocked:
+                raise BrokerUnavailable("the broker blocks publishers (memory or disk alarm)")
+            if time.monotonic() > until:
+                raise BrokerUnavailable(f"RabbitMQ did not answer within {seconds:g} s")
+            self.turn(0.1)
+
+    def close(self) -> None:
+        """Leave the broker; politely, where it listens. Raises nothing, and may be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.suppress(pika.exceptions.AMQPError, OSError, BrokerUnavailable):
+            if self._beneath.is_open:
+                self._beneath.close()
+            self.wait(lambda: bool(self.lost), CLOSE_SECONDS)
+        if not self.lost:
+            drop(self._connection)
+            self.turn()
+        self._beneath.ioloop.deactivate_poller()
+        self._beneath.ioloop.close()
+
+    def _set_blocked(self, blocked: bool) -> None:
+        self.blocked = blocked
+
+    def _lose(self, error: Any) -> None:
+        self.lost = self.lost or f"lost RabbitMQ: {error!r}"
+        self.internal_error = getattr(error, "reply_code", None) == _INTERNAL_ERROR

@@ -26,8 +26,12 @@ def broker_death(headers: Mapping[Any, Any]) -> Invalid:
     Source: RabbitMQ's `x-death` header, newest death first.
     """
     death = newest_death(headers) or {}
-    reason = shorten(text(death.get("reason", "unknown")), _LONGEST)
-    queue = shorten(text(death.get("queue", "a queue")), _LONGEST)
+    return given_up(death.get("reason", "unknown"), death.get("queue", "a queue"))
+
+
+def given_up(by: Any, where: Any) -> Invalid:
+    """The verdict for what the broker gave up for the reason `by` in the queue `where`: whatever a header holds."""
+    reason, queue = shorten(text(by), _LONGEST), shorten(text(where), _LONGEST)
     words = _TEXTS.get(reason, "the broker gave it up in {queue}, reason {reason}").format(queue=queue, reason=reason)
     return Invalid("crash" if reason == "delivery_limit" else "broker", reason, {"message": words})
 

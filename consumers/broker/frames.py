@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import pika
 from pika.adapters.asyncio_connection import AsyncioConnection
-from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
+from pika.adapters.blocking_connection import BlockingConnection
 from pika.exceptions import BodyTooLongError
 from pika.frame import decode_frame
 from pika.spec import (
@@ -250,12 +250,6 @@ class GatheringConnection(Frames, AsyncioConnection):  # type: ignore[misc]
             super()._output_marshaled_frames([b"".join(frames)])
 
 
-def closing_reason(channel: BlockingChannel) -> str:
-    """Why a channel has been closed, in the broker's words where it was the broker."""
-    reason = getattr(channel, "_closing_reason", None)
-    return str(getattr(reason, "reply_text", None) or reason or "closed")
-
-
 class Unsendable(Exception):
     """Properties that no frame of this connection holds, or that can't be encoded: trying again won't help."""
 
@@ -274,6 +268,18 @@ def require_fits(connection: BlockingConnection, properties: BasicProperties) ->
     # Class, weight and body size go before the properties, a frame's head and end around them.
     if size + 12 + _AROUND > frame_max:
         raise Unsendable(f"its properties are {size} bytes, more than a frame of {frame_max} holds")
+
+
+def beneath(connection: BlockingConnection) -> pika.SelectConnection:
+    """What a BlockingConnection drives: it publishes without waiting, and its loop can be turned by hand."""
+    return connection._impl
+
+
+def drop(connection: BlockingConnection) -> None:
+    """Let go of the socket at once: a broker that reads nothing answers no goodbye."""
+    transport = getattr(connection._impl, "_transport", None)
+    if transport is not None:
+        transport.abort()
 
 
 def server_properties(connection: BlockingConnection) -> dict[str, Any]:

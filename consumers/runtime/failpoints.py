@@ -14,6 +14,7 @@ FAILPOINT = "INGEST_FAILPOINT"
 
 MOMENTS = (
     "judge",
+    "letter",
     "before_commit",
     "after_commit",
     "after_move",

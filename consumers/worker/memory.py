@@ -13,8 +13,8 @@ from consumers.delivery import Delivery, Judged
 from consumers.errors import BrokerUnavailable, StoreUnavailable
 from schemas.kinds import KINDS
 from schemas.kinds.columns import Row
-from schemas.message import HEADER_RETRIES
-from schemas.topology import PARKED, QUARANTINE
+from schemas.message import HEADER_GIVEN_UP, HEADER_PARKED, HEADER_RETRIES
+from schemas.topology import DEAD, PARKED, QUARANTINE
 from schemas.validation.judge import Candidate
 from schemas.verdict import Conflict, Created, Invalid, Verdict, becomes_letter
 
@@ -153,12 +153,13 @@ class MemoryOutbox:
     def quarantine(self, delivery: Delivery) -> None:
         """A new message in the quarantine queue."""
         self._broker.take()
-        self._broker.put(msgspec.structs.replace(delivery, queue=QUARANTINE))
+        headers = {HEADER_GIVEN_UP: "unknown"} if delivery.queue == DEAD else {}
+        self._broker.put(msgspec.structs.replace(delivery, queue=QUARANTINE, headers={**delivery.headers, **headers}))
 
     def park(self, delivery: Delivery, why: str) -> None:
         """A new message in the queue that nobody consumes."""
         self._broker.take()
-        self._broker.put(msgspec.structs.replace(delivery, queue=PARKED))
+        self._broker.put(msgspec.structs.replace(delivery, queue=PARKED, headers={HEADER_PARKED: why}))
 
     def delay(self, delivery: Delivery) -> None:
         """A new message, which `end_delay` brings back."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from consumers.broker.deaths import broker_death
+from consumers.broker.deaths import broker_death, given_up
 from consumers.delivery import Committed, Delivery, Judged, hears
 from consumers.runtime.failpoints import Failpoint
 from consumers.worker.batcher import Batcher
@@ -19,8 +19,8 @@ from consumers.worker.guard import Guard
 from consumers.worker.hand import Hand
 from consumers.worker.intake import FAULT, fault_of
 from consumers.worker.seams import Outbox, Source
-from schemas.message import PING, Message
-from schemas.topology import DEAD, QUEUES
+from schemas.message import HEADER_GIVEN_UP, PING, Message
+from schemas.topology import DEAD, QUARANTINE, QUEUES
 from schemas.validation.judge import Candidate
 from schemas.verdict import Invalid, Pong, Verdict, is_parked, is_told
 
@@ -37,6 +37,9 @@ SUSPECT_AT = 2
 
 LATEST_SECONDS = 0.2
 """How long before its shim gives up an answer must leave that nothing else is left of."""
+
+CROWDS = frozenset({*QUEUES, DEAD})
+"""The queues where a suspect has neighbours."""
 
 HURRY_SECONDS = 3.0
 """How long a hurried end waits for the commit that is under way."""
@@ -65,9 +68,11 @@ class Pipeline:
     tick: Callable[[int, str], None] = lambda *_: None
     """Told, each time round, how many messages are in hand, and why some of them stay there."""
     hand: Hand = field(init=False)
+    _late: set[int] = field(default_factory=set)
+    """Tags that are to be committed out of their turn: younger ones may be acknowledged before them."""
 
     def __post_init__(self) -> None:
-        self.hand = Hand(self.source, self.outbox, self.failpoint, self.clock)
+        self.hand = Hand(self.source, self.outbox, self.failpoint, self.clock, self.guard, self._letter_of)
 
     def run(
         self,
@@ -142,11 +147,19 @@ class Pipeline:
         return self.batcher.patience(self.clock()) if len(self.batcher) else TICK_SECONDS
 
     def _take_in(self, delivery: Delivery) -> None:
-        if delivery.deliveries >= SUSPECT_AT and delivery.queue in QUEUES:
+        if delivery.queue == DEAD and HEADER_GIVEN_UP in delivery.headers:
+            self.hand.park(delivery, "its worker died each time a letter was to be made of it, alone in quarantine too")
+        elif delivery.deliveries >= SUSPECT_AT and delivery.queue in CROWDS:
             self.hand.quarantine(delivery)
-            return
-        item = Judged(delivery, self._judged(delivery))
-        self.batcher.add(item, len(delivery.message.payload), self.clock())
+        else:
+            self._gather(Judged(delivery, self._judged(delivery)))
+
+    def _gather(self, item: Judged) -> None:
+        self.batcher.add(item, len(item.delivery.message.payload), self.clock())
+
+    def _letter_of(self, delivery: Delivery, why: Invalid) -> None:
+        self._late.add(delivery.tag)
+        self._gather(Judged(delivery, why))
 
     def _judged(self, delivery: Delivery) -> Candidate | Invalid | Pong:
         try:
@@ -158,7 +171,11 @@ class Pipeline:
     def _judgement(self, delivery: Delivery) -> Candidate | Invalid | Pong:
         message = delivery.message
         if delivery.queue == DEAD:
+            self.failpoint.reach("letter", message.payload)
             return broker_death(delivery.properties.headers or {})
+        if delivery.queue == QUARANTINE and HEADER_GIVEN_UP in delivery.headers:
+            self.failpoint.reach("letter", message.payload)
+            return given_up(delivery.headers[HEADER_GIVEN_UP], delivery.origin_queue)
         if delivery.problem is not None:
             if delivery.problem.reason == FAULT:
                 self.guard.count("taking in")
@@ -173,13 +190,17 @@ class Pipeline:
             (item.delivery, verdict) for item, verdict in zip(committed.batch.items, committed.verdicts, strict=True)
         ]
         unheard = self._answer(pairs)
-        done = [each for each in pairs if each[1].fate.ends and id(each[0]) not in unheard]
+        if self._late:
+            self._late.difference_update(delivery.tag for delivery, _ in pairs)
+        done = []
         for delivery, verdict in pairs:
             if is_parked(verdict):
-                self.outbox.park(delivery, str(dict(verdict.details)))
+                self.hand.park(delivery, str(dict(verdict.details)))
             elif not verdict.fate.ends or id(delivery) in unheard:
                 self.hand.delay(delivery)
-        self.source.acknowledge([delivery for delivery, _ in done], whole_prefix=not self.hand)
+            else:
+                done.append(delivery)
+        self.source.acknowledge(done, whole_prefix=not (self.hand or self._late))
         self.failpoint.reach("after_ack")
         self.guard.tried("logging", lambda: structlog.get_logger().info("batch committed", **_line(committed)))
         self.guard.tried("measuring", lambda: self.observe(committed))

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from consumers.broker.connection import connect, parameters
+from consumers.broker.connection import ENDURING, Patience, connect, parameters
 from consumers.broker.declare import declare
 from consumers.delivery import Committed, Judged
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
@@ -138,7 +138,7 @@ class Worker:
         """One stretch with a database and a broker."""
         self._store.connect()
         source = self._open()
-        outbox = AmqpOutbox(self._connect)
+        outbox = AmqpOutbox(lambda: self._connect(ENDURING))
         committer = Committer(self._store, source.wake, time.monotonic, self._reporter.error, guard=self._guard)
         self._log.info("consuming", queues=sorted(self._lane.queues))
         self._has_worked = True
@@ -196,9 +196,11 @@ class Worker:
             self._reporter.state("draining")
         self._reporter.tick(inflight, paused, why)
 
-    def _connect(self) -> Any:
+    def _connect(self, patience: Patience | None = None) -> Any:
         heartbeat = self._settings.heartbeat_seconds
-        return self._urls.dial("amqp_url", lambda url: connect(url, heartbeat=heartbeat, name=self._name))
+        return self._urls.dial(
+            "amqp_url", lambda url: connect(url, heartbeat=heartbeat, name=self._name, patience=patience)
+        )
 
 
 def run_worker(

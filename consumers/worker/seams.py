@@ -109,7 +109,8 @@ class Outbox(Protocol):
     def quarantine(self, delivery: Delivery) -> None:
         """Have a suspect in the quarantine queue, bytes and envelope unchanged; returns once the broker has it.
 
-        Raises BrokerUnavailable where it did not take it, or that is not known: the delivery is still ours then.
+        Raises BrokerUnavailable where it did not take it, or that is not known: the delivery is still ours then;
+        NeverTaken where it won't take it ever.
         """
         ...
 

@@ -111,6 +111,9 @@ def _limits(probe: Probe, present: Sequence[Queue]) -> Iterator[Finding]:
     yield Finding("delivery limit", "note", text, remedy)
 
 
+PARKED_REMEDY: Final = "not even a dead letter could be made of them; their header x-parked-reason says why: report it"
+
+
 def _queues(probe: Probe, present: Sequence[Queue]) -> Iterator[Finding]:
     for queue in present:
         ready, consumers = probe.counts(queue.name)
@@ -121,8 +124,8 @@ def _queues(probe: Probe, present: Sequence[Queue]) -> Iterator[Finding]:
                 remedy = "a consumer has them: see `chef-ingest status` for what holds it up"
             yield Finding("dead-letter route", "warning", text, remedy)
         elif queue.name == PARKED and ready:
-            text = f"{ready} messages in {PARKED}: not even a dead letter could be made of them"
-            yield Finding("parked", "warning", text, "their header x-parked-reason says why; report it, keep them")
+            text = f"{ready} messages in {PARKED}"
+            yield Finding("parked", "warning", text, PARKED_REMEDY)
         elif ready and not consumers and queue.name not in (DEAD, QUARANTINE, PINGS) and "delay" not in queue.name:
             text = f"{queue.name}: {ready} messages and no consumer"
             yield Finding("consumers", "warning", text, "start `chef-ingest consume`")

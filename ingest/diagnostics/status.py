@@ -18,11 +18,11 @@ from consumers.database.partitions import Partitions
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from consumers.supervisor.control import ControlError, ask
 from consumers.supervisor.monitor import WORK, look_at_letters
-from ingest.diagnostics.broker import UNCONFIRMED, WAL_REMEDY
+from ingest.diagnostics.broker import PARKED_REMEDY, UNCONFIRMED, WAL_REMEDY
 from ingest.diagnostics.shim import look_at_shim, own_url
 from schemas.printable import printable
 from schemas.settings import Settings
-from schemas.topology import TOPOLOGY
+from schemas.topology import PARKED, TOPOLOGY
 
 _PURPOSE: Final = Purpose("chef-ingest status", statement=10, silence=12)
 
@@ -95,6 +95,8 @@ def _blocked(found: Mapping[str, Any]) -> Iterator[str]:
         if declared.name not in found["queues"]:
             yield f"queue {declared.name} is missing: run `chef-ingest topology declare`"
     for name, queue in found["queues"].items():
+        if queue["ready"] and name == PARKED:
+            yield f"{queue['ready']} messages in {name}: {PARKED_REMEDY}"
         if queue["ready"] and not queue["consumers"] and name in WORK:
             yield f"queue {name} has {queue['ready']} messages and no consumer: start `chef-ingest consume`"
 

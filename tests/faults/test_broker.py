@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from pathlib import Path
 
@@ -10,9 +11,14 @@ import httpx
 import pika
 import pytest
 
+from consumers.broker.connection import ENDURING, connect
+from consumers.delivery import Delivery
+from consumers.errors import BrokerUnavailable
+from consumers.worker.outbox import AmqpOutbox
 from ingest.soak import nemesis
 from ingest.soak.senders import PROMISES, Load, Sender
 from ingest.soak.system import children, until
+from schemas.message import Message
 from schemas.topology import ACTIONS, INGEST_EXCHANGE, PINGS, QUARANTINE, RUNS
 
 ANSWER_SECONDS = 8.0
@@ -79,6 +85,70 @@ def test_alarms_are_answered_at_once_and_end_without_a_restart(rig, harmed, ledg
             load.join(60)
     account = holds(rig.settle(ledger, supervisor))
     assert account.letters == 0
+
+
+@pytest.mark.slow
+def test_a_long_outage_of_the_broker_kills_no_worker(rig, harmed, ledger, specimens, holds):
+    """S11: whoever waits for the broker is alive, for longer than silence is borne, and consumes again by himself."""
+    sabotage = [sys.executable, str(Path(__file__).with_name("sabotage.py")), "impatient", "consume", "-n", "2"]
+    supervisor = rig.spawn("consumers", [*sabotage, "--state", str(rig.folder / "state")])
+    rig.consuming(ACTIONS, 2)
+    pids = set(children(supervisor.pid))
+    with nemesis.broker_stopped(harmed.rabbit):
+        time.sleep(15)
+    rig.consuming(ACTIONS, 2, WELL_SECONDS)
+    rig.consuming(QUARANTINE, 1, WELL_SECONDS)
+    assert set(children(supervisor.pid)) == pids
+    assert not [each for each in rig.log("consumers") if each["event"].startswith("worker ")]
+    with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(20))]) as load:
+        load.join(60)
+    account = holds(rig.settle(ledger, supervisor))
+    assert (account.stored, account.letters) == (20, 0)
+
+
+def test_nobody_waits_for_a_broker_in_alarm(rig, harmed, monkeypatch):
+    """S12: what is published into an alarm is given up as soon as the broker says so, and goes once that is over."""
+    monkeypatch.setattr("consumers.broker.publisher.CONFIRM_SECONDS", 10**6)
+    body = b"{}"
+    suspect = Delivery(Message("action", body, "chef"), 1, 1, ACTIONS, "actions", "erchef.node.update",
+                       properties=pika.BasicProperties())  # fmt: skip
+    outbox = AmqpOutbox(lambda: connect(rig.amqp_url, heartbeat=30, name="test", patience=ENDURING))
+    with nemesis.disk_alarm(harmed.rabbit):
+        for move in (outbox.quarantine, lambda each: outbox.park(each, "no letter")) * 2:
+            with pytest.raises(BrokerUnavailable, match="blocks publishers"):
+                move(suspect)
+    until(lambda: _moved(outbox, suspect), "it goes", WELL_SECONDS)
+    outbox.close()
+    assert rig.waiting()[QUARANTINE] >= 1
+
+
+def _moved(outbox, suspect) -> bool:
+    try:
+        outbox.quarantine(suspect)
+    except BrokerUnavailable:
+        return False
+    return True
+
+
+def test_suspects_in_an_alarm_hold_nobody_up_and_become_no_letters(rig, harmed, ledger, specimens, holds):
+    """S12: two workers were killed with their hands full: their messages can't be moved, and the rest drains."""
+    few = {"INGEST_BATCH_MESSAGES": "20"}
+    with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(400))]) as load:
+        load.join(60)
+    with nemesis.memory_alarm(harmed.rabbit):
+        for name in ("first", "second"):
+            doomed = rig.worker(name, environ=few | {"INGEST_TEST_HOOKS": "1", "INGEST_FAILPOINT": "judge"})
+            until(lambda doomed=doomed: doomed.poll() is not None, "it is killed")
+        supervisor = rig.consumers(1, environ=few)
+        until(lambda: rig.waiting()[ACTIONS] == 0, "nothing is left waiting", 60)
+        held = [each for each in rig.log("consumers") if each["event"] == "deliveries stay in hand"]
+        assert any("blocks publishers" in each["why"] for each in held), "and the worker says why"
+        until(lambda: rig.stored() >= 300, "the others are stored meanwhile", 60)
+        stored = rig.stored()
+    assert stored < 400, "some were suspects"
+    until(lambda: rig.stored() == 400, "and they go once it is over", WELL_SECONDS)
+    account = holds(rig.settle(ledger, supervisor))
+    assert (account.stored, account.letters) == (400, 0)
 
 
 @pytest.mark.slow

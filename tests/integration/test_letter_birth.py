@@ -138,6 +138,22 @@ def test_without_the_quarantine_lane_good_messages_become_letters(place: Place, 
     assert rows < 1000
 
 
+def test_what_kills_its_worker_even_as_a_letter_is_parked_and_its_neighbours_are_letters(place: Place) -> None:
+    """Off the dead letter queue it goes to quarantine, and what comes back from there waits for a person."""
+    bodies = [action(entity_name=f"app{n}") for n in range(20)]
+    bodies.insert(7, action(entity_name=POISON.decode()))
+    place.publish(bodies, "ingest.dead", "action", type="action")
+    with place.supervised(1, failpoint=f"letter:{POISON.decode()}") as supervisor:
+        until(lambda: place.messages("ingest.parked") == 1 and settled(place) == (0, 20), "parked, and 20 letters", 120)
+        until(lambda: place.messages("ingest.dead") == 0, "the queue is empty")
+        assert place.log(supervisor).count('"event": "worker died"') < 12
+    connection = connect(place.amqp_url, heartbeat=30, name="test")
+    _, properties, body = connection.channel().basic_get("ingest.parked")
+    connection.close()
+    assert body == bodies[7]
+    assert "died" in properties.headers["x-parked-reason"]
+
+
 def test_a_run_end_without_its_start_waits_and_then_is_a_letter(place: Place) -> None:
     """Nobody waits for the answer: the delay queue brings it back until patience ends; then one letter."""
     body = json.dumps(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -399,3 +400,26 @@ def test_migrate_is_safe_to_repeat_and_makes_partitions_ahead(empty_database_url
     assert first.output.count("actions_2") == 3
     assert "nothing to do" in second.output
     assert "enough ahead" in second.output
+
+
+def test_broken_reply_addresses_of_one_sender_cost_no_client_his_answer(system: System) -> None:
+    """Among three hundred waiting POSTs: what some publisher of ours calls its reply-to breaks nobody's connection."""
+    addresses = ["!!!!.####", "bm9uc2Vuc2U=.a2V5", "g2EB.a2V5", "", f"{'A' * 200}.AAAA"]
+    codes: list[int] = []
+
+    def post() -> None:
+        for _ in range(50):
+            codes.append(system.http.post("/messages", json=action(), headers={"Prefer": "wait=20"}).status_code)
+
+    clients = [threading.Thread(target=post) for _ in range(6)]
+    for client in clients:
+        client.start()
+    odd = [json.dumps(action()).encode() for _ in range(60)]
+    for number, body in enumerate(odd):
+        reply_to = "amq.rabbitmq.reply-to." + addresses[number % len(addresses)]
+        system.publish("ingest", "action", body, type="action", reply_to=reply_to, correlation_id=f"odd-{number}")
+    for client in clients:
+        client.join()
+    assert codes == [201] * 300
+    ids = [json.loads(body)["id"] for body in odd]
+    until(lambda: system.rows("SELECT count(*) FROM actions WHERE id = ANY (%s::uuid[])", ids) == [(60,)], "all stored")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 import msgspec
@@ -10,11 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loop_support import World, delivery, new_id
 from pika import BasicProperties
+from structlog.testing import capture_logs
 
+from consumers.broker.publisher import NeverTaken, NotTaken
 from consumers.delivery import hears
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
+from consumers.worker.hand import PARK_AT
 from consumers.worker.memory import MemoryStore
-from schemas.topology import ACTIONS, QUARANTINE, RUNS
+from schemas.message import HEADER_PARKED
+from schemas.topology import ACTIONS, DEAD, PARKED, QUARANTINE, RUNS
 from schemas.verdict import Created, Invalid, UnknownRun, WaitsForRun, without_letter
 
 HOUR = 3600.0
@@ -22,7 +27,8 @@ HOUR = 3600.0
 
 @pytest.fixture
 def world():
-    return World()
+    with capture_logs():  # A traceback with all the values in it takes seconds to draw.
+        yield World()
 
 
 def suspects(world, count):
@@ -36,6 +42,15 @@ def test_nothing_is_acked_before_its_commit(world, monkeypatch):
     """Whatever the broker forgets is a row, a letter, or in another queue by then."""
     sent = world.put(50) + world.put(1, payload="bad")
     pipeline = world.open()
+    law_of_acks(world, monkeypatch)
+    world.on_sleep = lambda number: setattr(world, "stopping", number > 30 and not world.waiting())
+    world.run(pipeline)
+    assert world.stored() == set(sent) - {b"bad"}
+    assert world.waiting() == []
+
+
+def law_of_acks(world, monkeypatch):
+    """Looks at each acknowledgement of the open session."""
     honest = world.source.acknowledge
 
     def acknowledge(deliveries, *, whole_prefix):
@@ -46,10 +61,6 @@ def test_nothing_is_acked_before_its_commit(world, monkeypatch):
         assert forgotten <= kept
 
     monkeypatch.setattr(world.source, "acknowledge", acknowledge)
-    world.on_sleep = lambda number: setattr(world, "stopping", number > 30 and not world.waiting())
-    world.run(pipeline)
-    assert world.stored() == set(sent) - {b"bad"}
-    assert world.waiting() == []
 
 
 def test_a_drain_loses_nothing_and_takes_no_more(world):
@@ -340,3 +351,150 @@ def test_a_sender_is_never_taken_to_wait_longer_than_he_does(now, published, ans
         assert now + 0.5 < (published + 2 if answer_by is None else answer_by - 1)
     for nobody in (delivery("m", properties=properties), delivery("m", waits=True)):
         assert not hears(nobody, now, 0.5)
+
+
+def refusing(monkeypatch, world, method, payloads, error, after=0, until=10**9):
+    """The broker's answer to the moves of some, for a time."""
+    honest = getattr(world.outbox, method)
+
+    def move(delivery, *why):
+        if delivery.message.payload in payloads and after <= world.now < until:
+            raise error
+        honest(delivery, *why)
+
+    monkeypatch.setattr(world.outbox, method, move)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(NeverTaken("too large"), "immovable"), (RuntimeError("our own"), "exception")],
+    ids=["never_taken", "fault"],
+)  # fmt: skip
+def test_a_suspect_that_can_never_be_moved_is_a_letter(world, monkeypatch, error, reason):
+    """Unjudged, with what was said of it; the other suspects are moved, the neighbours stored."""
+    stuck, *others = suspects(world, 3)
+    good = world.put(7)
+    refusing(monkeypatch, world, "quarantine", [stuck], error)
+    world.run_until(lambda: len(world.store.rows) == 7 and world.store.letters)
+    assert [(payload, verdict.reason) for payload, verdict in world.store.letters] == [(stuck, reason)]
+    assert [payload for payload, _ in world.waiting(QUARANTINE)] == others
+    assert world.stored() == set(good)
+    assert world.waiting() == []
+    assert world.generation == 1
+
+
+@pytest.mark.parametrize("error", [NeverTaken("too large"), RuntimeError("our own")], ids=["never_taken", "fault"])
+def test_a_run_end_that_can_never_be_delayed_is_a_letter(world, monkeypatch, error):
+    """Nothing of its batch is acknowledged in its place."""
+    world.store.rule = lambda candidate, rows: (
+        WaitsForRun("r", "not yet") if candidate.kind == "run_end" else Created("/x")
+    )
+    end = delivery(queue=RUNS, kind="run_end")
+    world.broker.put(end)
+    world.put(5)
+    refusing(monkeypatch, world, "delay", [end.message.payload], error)
+    world.run_until(lambda: bool(world.store.letters))
+    assert [payload for payload, _ in world.store.letters] == [end.message.payload]
+    assert world.waiting(RUNS) == world.waiting() == []
+
+
+def test_what_becomes_a_letter_late_is_not_acknowledged_by_its_youngers(world, monkeypatch):
+    """In hand through an alarm, then refused for good while younger ones are being committed."""
+    (stuck,) = suspects(world, 1)
+    good = world.put(4)
+    world.broker.blocked = True
+    pipeline = world.open()
+    law_of_acks(world, monkeypatch)
+    refusing(monkeypatch, world, "quarantine", [stuck], NeverTaken("too large"), after=60)
+
+    def step(number):
+        assert number < 1000
+        if 59 < world.now < 70 and not world.store.letters:
+            good.extend(world.put(7))
+        world.stopping = bool(world.store.letters) and not world.waiting()
+
+    world.on_sleep = step
+    world.run(pipeline)
+    assert [payload for payload, _ in world.store.letters] == [stuck]
+    assert world.stored() == set(good)
+
+
+def test_what_no_move_and_no_letter_can_take_is_parked_with_the_reason(world, monkeypatch):
+    """A suspect that has come again and again though it was to be a letter: making one is what kills."""
+    world.broker.queues[ACTIONS].append((stuck := delivery(), PARK_AT))
+    good = world.put(3)
+    refusing(monkeypatch, world, "quarantine", [stuck.message.payload], NeverTaken("too large"))
+    world.run_until(lambda: bool(world.broker.queues[PARKED]) and len(world.store.rows) == 3)
+    ((parked, _),) = world.broker.queues[PARKED]
+    assert "too large" in parked.headers[HEADER_PARKED]
+    assert world.stored() == set(good)
+    assert world.waiting() == []
+
+
+def unkept(monkeypatch, payload, error=RuntimeError):
+    """Not even a letter can be made of it: the exceptions raised instead."""
+    raised, honest = [], MemoryStore.commit
+
+    def commit(store, items):
+        if any(each.delivery.message.payload == payload for each in items):
+            raised.append(error())
+            raise raised[-1]
+        return honest(store, items)
+
+    monkeypatch.setattr(MemoryStore, "commit", commit)
+    return raised
+
+
+def test_what_can_not_be_parked_yet_stays_in_hand(world, monkeypatch):
+    """An alarm, or a fault of ours: the neighbours are stored and acknowledged, and it goes when it can."""
+    unkept(monkeypatch, b"odd")
+    world.broker.put(delivery("odd"))
+    good = world.put(9)
+    world.broker.blocked = True
+    refusing(monkeypatch, world, "park", [b"odd"], RuntimeError("our own"), after=30, until=60)
+    others_were_first = []
+
+    def end_of_alarm():
+        if world.now > 30 and world.broker.blocked:
+            others_were_first.append((len(world.store.rows), world.waiting()))
+            world.broker.blocked = False
+        return bool(world.broker.queues[PARKED])
+
+    world.run_until(end_of_alarm)
+    assert others_were_first == [(9, [])]
+    assert world.stored() == set(good)
+    assert world.generation == 1
+    assert world.now > 60
+    assert world.waiting() == []
+
+
+def test_what_kills_its_worker_even_as_a_letter_goes_round_once_and_is_parked(world, monkeypatch):
+    """Off the dead letter queue: suspects leave it for quarantine, and what comes back from there is parked."""
+    deaths = unkept(monkeypatch, b"deadly", KeyboardInterrupt)
+    world.broker.put(delivery("deadly", queue=DEAD))
+    good = [delivery(queue=DEAD) for _ in range(9)]
+    for each in good:
+        world.broker.put(each)
+    for turn in range(40):
+        world.queues = [QUARANTINE] if turn % 2 else [ACTIONS, RUNS, DEAD]
+        world.prefetch = world.batch = 1 if turn % 2 else 10
+        with contextlib.suppress(KeyboardInterrupt):
+            world.run_until(lambda: world.sleeps % 50 == 0)
+        waiting = world.broker.queues[QUARANTINE]
+        for each in [each for each in waiting if each[1] > 3]:  # As the broker does at the queue's limit.
+            waiting.remove(each)
+            world.broker.put(msgspec.structs.replace(each[0], queue=DEAD))
+    assert len(deaths) < 10
+    ((parked, _),) = world.broker.queues[PARKED]
+    assert parked.message.payload == b"deadly"
+    assert parked.headers[HEADER_PARKED]
+    assert {payload for payload, _ in world.store.letters} == {each.message.payload for each in good}
+    assert not world.broker.queues[DEAD]
+
+
+def test_a_full_quarantine_is_waited_for(world, monkeypatch):
+    """What the broker does not take now it may take later: no letter is made of it."""
+    (stuck,) = suspects(world, 1)
+    refusing(monkeypatch, world, "quarantine", [stuck], NotTaken("full"), until=60)
+    world.run_until(lambda: bool(world.broker.queues[QUARANTINE]))
+    assert world.now >= 60
+    assert world.store.letters == []

@@ -1,0 +1,19 @@
+"""What `status` says stands in the way."""
+
+from __future__ import annotations
+
+from ingest.diagnostics.broker import PARKED_REMEDY
+from ingest.diagnostics.status import _blocked
+from schemas.topology import TOPOLOGY
+
+
+def test_status_tells_of_what_is_parked() -> None:
+    """Nobody consumes that queue: whoever looks must see it, and what to do."""
+    found = {
+        "supervisor": {},
+        "shim": {},
+        "queues": {each.name: {"ready": 0, "consumers": 1} for each in TOPOLOGY.queues},
+    }
+    assert list(_blocked(found)) == []
+    found["queues"]["ingest.parked"] = {"ready": 2, "consumers": 0}
+    assert list(_blocked(found)) == [f"2 messages in ingest.parked: {PARKED_REMEDY}"]

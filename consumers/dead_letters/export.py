@@ -18,7 +18,7 @@ from consumers.dead_letters.posting import Posting
 from consumers.dead_letters.repository import Letter, Repository
 from consumers.dead_letters.selector import RESOLVED, STATES
 from schemas.doors import REPORTS, WORDS
-from schemas.kinds.run_end import KIND as RUN_END
+from schemas.kinds import kind_of
 from schemas.message import Message
 from schemas.topology import INGEST_EXCHANGE
 from schemas.verdict import Stage
@@ -111,7 +111,9 @@ def failed_report(
         body = json.loads(payload)
     except (ValueError, RecursionError) as error:
         raise NotImportable(f"{where}: no JSON: {error}") from None
-    if not isinstance(body, dict) or body.get("action") != "end":
+    kind = kind_of(body) if isinstance(body, dict) else None
+    # A client keeps the report that ends a run; its start is not worth keeping.
+    if kind is None or kind.name not in REPORTS.kinds or not kind.waits:
         raise NotImportable(f"{where}: neither failed-reporting-data.json nor an export of dead letters")
     inside = body.get("run_id")
     run_id = run_id or (inside if isinstance(inside, str) else None)
@@ -121,6 +123,6 @@ def failed_report(
         raise NotImportable(
             f"{where}: give {', '.join(missing)}: the file does not say it (the client's log does, at level info)"
         )
-    message = Message(RUN_END.name, payload, REPORTS.word, organization=organization, node=node, run_id=run_id)
-    properties = {"content_type": "application/json", "type": RUN_END.name, "headers": message.headers()}
-    return Posting(message, INGEST_EXCHANGE, RUN_END.routing_key, properties)
+    message = Message(kind.name, payload, REPORTS.word, organization=organization, node=node, run_id=run_id)
+    properties = {"content_type": "application/json", "type": kind.name, "headers": message.headers()}
+    return Posting(message, INGEST_EXCHANGE, kind.routing_key, properties)

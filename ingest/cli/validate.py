@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from schemas.kinds import KINDS
+from schemas.kinds import kind_of
 from schemas.message import Message
 from schemas.validation.decode import inflate
 from schemas.validation.judge import Candidate, Judge
@@ -32,9 +32,7 @@ def guess(payload: bytes, door: str, max_bytes: int = 16 * 1024 * 1024) -> Messa
     except (ValueError, RecursionError):
         body = None
     members = body if isinstance(body, dict) else {}
-    # The one that asks for most is the surest; one that asks for nothing is what is left.
-    signs = sorted(KINDS.values(), key=lambda kind: -len(kind.sign))
-    kind = next(kind for kind in signs if all(members.get(name) == value for name, value in kind.sign.items()))
+    kind = kind_of(members)
     run_id = members.get("run_id")
     run_id = run_id if isinstance(run_id, str) else "00000000-0000-4000-8000-000000000000"
     named = ("organization", "node", run_id) if "{organization}" in kind.path else (None, None, None)

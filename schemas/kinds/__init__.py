@@ -10,11 +10,11 @@ from dataclasses import replace
 from importlib import import_module
 from pkgutil import iter_modules
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from schemas.kinds.kind import Document, Kind, Table
 
-__all__ = ["KINDS", "WAITING", "Document", "Kind", "Table", "by_name", "tables"]
+__all__ = ["KINDS", "WAITING", "Document", "Kind", "Table", "by_name", "kind_of", "tables"]
 
 
 def by_name(kinds: Iterable[Kind]) -> Mapping[str, Kind]:
@@ -29,6 +29,14 @@ def by_name(kinds: Iterable[Kind]) -> Mapping[str, Kind]:
 KINDS: Final = by_name(
     import_module(f"{__name__}.{module.name}").KIND for module in iter_modules(__path__) if module.ispkg
 )
+
+
+def kind_of(members: Mapping[str, Any]) -> Kind:
+    """The kind that a body is likely of, by the members that kinds are known by."""
+    # The one that asks for most is the surest; one that asks for nothing is what is left.
+    surest = sorted(KINDS.values(), key=lambda kind: -len(kind.sign))
+    return next(kind for kind in surest if all(members.get(name) == value for name, value in kind.sign.items()))
+
 
 WAITING: Final = frozenset(kind.name for kind in KINDS.values() if kind.waits)
 """The kinds whose messages may wait for what they need."""

@@ -73,6 +73,7 @@ _ORDER: Final = (
     "data",
 )
 """The order in which Chef servers write the members [protocol.md 1.6]."""
+_WRITTEN: Final = (*_ORDER, *(name for name in COLUMNS if name not in _ORDER))
 
 
 def faults(message: Message, values: Mapping[str, Any]) -> dict[str, Fault]:
@@ -140,7 +141,7 @@ def document(row: ActionRow) -> str:
     columns = row._asdict()
     extra = unpack(columns.pop("extra"))
     texts: dict[str, str] = {}
-    for name in _ORDER:
+    for name in _WRITTEN:
         value = columns[name]
         if name in extra:
             texts[name] = extra[name]

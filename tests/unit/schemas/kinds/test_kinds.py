@@ -13,6 +13,7 @@ from judge_samples import EXAMPLE, FIXTURES
 from consumers.store.tables import writers
 from schemas.doors import PROFILES
 from schemas.kinds import KINDS, by_name
+from schemas.kinds.action import ActionRow, document
 from schemas.kinds.columns import columns, members
 from schemas.kinds.kind import location
 from schemas.settings import Settings
@@ -109,6 +110,12 @@ def test_a_path_is_made_of_the_rows_own_columns():
     for kind in KINDS.values():
         row = kind.row(*(f".{field}" for field in kind.row._fields))
         assert location(kind)(row) == re.sub(r"\{([a-z_]+)\}", r".\1", kind.path)
+
+
+def test_an_action_is_told_with_every_member_that_has_a_column() -> None:
+    """Also with one that Chef servers do not write."""
+    row = ActionRow(*(None if column.extra else '"x"' for column in columns(ActionRow)))
+    assert json.loads(document(row)).keys() == members(ActionRow)
 
 
 def test_one_table_of_a_kind_is_counted():

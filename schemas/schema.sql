@@ -1,160 +1,256 @@
--- The whole truth: what the migrations add up to. A test compares the two.
+-- The whole truth: what the migrations add up to. A test compares the two, and docs/reference/tables.md is made of it:
+-- what stands above a table or a column says what it holds.
 
+-- One row for each migration applied.
 CREATE TABLE schema_migrations (
+    -- The migration's file name.
     name       text PRIMARY KEY,
+    -- When.
     applied_at timestamptz NOT NULL DEFAULT now()
 );
 
 -- One row for each action id ever stored, so that an id is taken once whatever month it names:
 -- a unique index on the partitioned table would have to contain recorded_at.
 CREATE TABLE action_ids (
+    -- The action's id.
     id          uuid PRIMARY KEY,
+    -- Its time, with which the row in `actions` is found.
     recorded_at timestamptz NOT NULL
 );
 
+-- What happened on a Chef server, one row an action. Never changed once written.
 CREATE TABLE actions (
+    -- The sender's id; for messages of version 0.1.0, which have none, one made of their bytes.
     id                uuid        NOT NULL,
+    -- When the request was signed, by the client's clock.
     recorded_at       timestamptz NOT NULL,
+    -- Null for what belongs to no organization, such as a user's keys.
     organization_name text,
+    -- What was changed: `node`, `role`, `item`, ...
     entity_type       text        NOT NULL,
+    -- Its name; of a rename the old one.
     entity_name       text        NOT NULL,
+    -- What it is part of: the `bag` of an item, the `cookbook` of a version.
     parent_type       text,
+    -- The name of that.
     parent_name       text,
+    -- `create`, `update`, `delete`; of users also `invite`, `associate`, `reject`, `dissociate`.
     task              text        NOT NULL,
+    -- `user` or `client`.
     requestor_type    text        NOT NULL,
+    -- Who did it.
     requestor_name    text        NOT NULL,
+    -- Where the request came from: X-Forwarded-For as sent.
     remote_hostname   text        NOT NULL,
+    -- The client's id of what it was doing; of a chef-client, its run id.
     remote_request_id text,
+    -- The Chef server's id of the request.
     request_id        text        NOT NULL,
+    -- The Chef server.
     service_hostname  text        NOT NULL,
+    -- The client's own words.
     user_agent        text        NOT NULL,
+    -- `action`.
     message_type      text        NOT NULL,
+    -- `0.1.1`, or `0.1.0` of 2014.
     message_version   text        NOT NULL,
+    -- What was sent with the request, as sent, but for what redaction cut.
     data              json COMPRESSION lz4,
+    -- Members of the message that no column is for.
     extra             json COMPRESSION lz4,
+    -- When it was committed.
     stored_at         timestamptz NOT NULL DEFAULT now()
 ) PARTITION BY RANGE (recorded_at);
 CREATE TABLE actions_default PARTITION OF actions DEFAULT;
 CREATE INDEX actions_recorded_at_id ON actions (recorded_at, id);
 
+-- One row for each chef-client run, by whichever doors it is told of: begun by its start, completed by its end.
 CREATE TABLE runs (
+    -- The run's id.
     run_id            uuid PRIMARY KEY,
+    -- From the URL of the report.
     organization      text        NOT NULL,
+    -- From the URL of the report.
     node_name         text        NOT NULL,
+    -- How it stands.
     status            text        NOT NULL DEFAULT 'started'
                       CHECK (status IN ('started', 'success', 'failure')),
+    -- By the node's clock.
     start_time        timestamptz NOT NULL,
+    -- By the node's clock; null while it runs, or if its end never came.
     end_time          timestamptz,
+    -- The node's run list, JSON in text, as sent.
     run_list          text,
+    -- With roles resolved; chef-client 12.8 and later.
     expanded_run_list text,
+    -- Resources in the run.
     total_res_count   integer,
+    -- Resources reported: those updated or failed.
     updated_res_count integer,
+    -- `{}`, or the exception that ended the run.
     data              json COMPRESSION lz4,
-    -- Members that the columns don't hold, of the start and of the end.
+    -- Members of the start that no column is for.
     start_extra       json COMPRESSION lz4,
+    -- Members of the end that no column is for.
     end_extra         json COMPRESSION lz4,
-    -- The end's own start_time, kept to tell a repeated end from another one.
+    -- The start time that the end names, to tell a repeated end from another one.
     end_start_time    timestamptz,
+    -- When the run became known.
     stored_at         timestamptz NOT NULL DEFAULT now(),
+    -- When its end was committed, the first of several; null of a run that became known by its end.
     ended_at          timestamptz,
     -- The exception of a client that ended the run in order to reboot; a success before it still holds.
     reboot            json,
-    -- Which doors told of the start, and of the end that holds: reports, collector or both.
+    -- The doors that told of the start: `reports`, `collector` or `both`; null when none did.
     started_by        text,
+    -- The doors that told of the end that holds.
     ended_by          text,
-    -- Times that no message tells, guessed by when it came.
+    -- Nobody told the start time: it is when the message came.
     start_guessed     boolean NOT NULL DEFAULT false,
+    -- The same of the end time.
     end_guessed       boolean NOT NULL DEFAULT false,
-    -- The doors told of different nodes or organizations; what the first one said stays.
+    -- The doors told of different nodes or organizations; what came first stays.
     door_mismatch     boolean NOT NULL DEFAULT false,
-    -- What only the data collector tells.
+    -- The node's, by the data collector.
     entity_uuid       text,
+    -- `chef_client` or `chef_solo`, by the data collector.
     source            text,
+    -- The Chef server's host, by the data collector.
     chef_server_fqdn  text,
+    -- The client's version.
     client_version    text,
+    -- The node's policy, by the data collector.
     policy_name       text,
+    -- Its group.
     policy_group      text,
-    -- Status -> how many resources had it, those included that have no row.
+    -- Status -> how many resources had it, those without a row included; by the data collector.
     resource_counts   json,
+    -- Members of the data collector's start that no column is for.
     collector_start_extra json,
+    -- The same of its end.
     collector_end_extra   json,
     CHECK ((status = 'started') = (end_time IS NULL))
 );
 CREATE INDEX runs_start_time ON runs (start_time);
 
+-- One row for each resource that a run reports as updated or failed.
 CREATE TABLE run_resources (
+    -- The run.
     run_id           uuid        NOT NULL,
+    -- The run's start, by which the table is partitioned.
     start_time       timestamptz NOT NULL,
+    -- Its place in the report, from 0.
     position         integer     NOT NULL,
+    -- Such as `file`.
     type             text        NOT NULL,
+    -- The resource's name in the recipe.
     name             text        NOT NULL,
+    -- What it identifies, such as a path.
     resource_id      text        NOT NULL,
+    -- Null for sensitive resources and those of no cookbook.
     cookbook_name    text,
+    -- The same.
     cookbook_version text,
+    -- Milliseconds.
     duration_ms      bigint      NOT NULL,
+    -- State before.
     before           json COMPRESSION lz4,
+    -- State after.
     after            json COMPRESSION lz4,
+    -- Unified diff, if there is one.
     delta            text COMPRESSION lz4,
+    -- The action taken, such as `create`.
     result           text        NOT NULL,
+    -- Members that no column is for.
     extra            json COMPRESSION lz4,
-    -- What only the data collector tells.
+    -- Such as `updated` or `failed`; this and what follows by the data collector only.
     status           text,
+    -- The recipe it stands in.
     recipe_name      text,
+    -- Why it failed.
     error            json,
+    -- The guard that kept it from running.
     conditional      text,
+    -- Whether its failure lets the run go on: `true`, `false` or `quiet`.
     ignore_failure   text
 ) PARTITION BY RANGE (start_time);
 CREATE TABLE run_resources_default PARTITION OF run_resources DEFAULT;
 CREATE INDEX run_resources_start_time_run_id ON run_resources (start_time, run_id, position);
 
+-- Messages that could not be stored, with their reason and their bytes, to be replayed.
 CREATE TABLE dead_letters (
+    -- The letter's number, for `chef-ingest dead`.
     id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    -- The same message (payload and envelope) is one letter, however often it comes.
+    -- Digest of payload and envelope: the same message is one letter, however often it comes.
     message_key      bytea       NOT NULL UNIQUE,
+    -- Where it stands.
     state            text        NOT NULL DEFAULT 'open'
                      CHECK (state IN ('open', 'replaying', 'parked', 'resolved', 'discarded')),
+    -- How far it came.
     stage            text        NOT NULL
                      CHECK (stage IN ('decode', 'schema', 'meaning', 'database', 'crash', 'broker')),
+    -- Stable code, see [errors](errors.md).
     reason           text        NOT NULL,
+    -- Member -> text, every fault.
     details          json        NOT NULL,
+    -- PostgreSQL's code, where it refused.
     sqlstate         text,
+    -- The same for the same cause; `chef-ingest dead groups` groups by it.
     fingerprint      text        NOT NULL,
+    -- `action`, `run_start`, `run_end`.
     kind             text        NOT NULL,
+    -- `http`, or `chef` for a Chef server's own publish.
     door             text        NOT NULL,
+    -- From the URL, or an action's own.
     organization     text,
+    -- From the URL of a run report.
     node             text,
+    -- From the URL of a run's end.
     run_id           text,
+    -- Where it was published, and where a replay sends it.
     exchange         text        NOT NULL,
+    -- With which key.
     routing_key      text        NOT NULL,
+    -- Of the payload: `gzip` or null.
     content_encoding text,
+    -- AMQP properties and headers.
     properties       json        NOT NULL,
+    -- The bytes received, never changed.
     payload          bytea COMPRESSION lz4 NOT NULL,
     -- How often it could not be stored, failed replays included.
     attempts         integer     NOT NULL DEFAULT 1,
+    -- First time.
     first_seen       timestamptz NOT NULL DEFAULT now(),
+    -- Last time.
     last_seen        timestamptz NOT NULL DEFAULT now(),
+    -- Version of the worker that refused it last.
     worker_version   text        NOT NULL,
     -- What a replay made of it: the verdict that resolved it.
     resolution       json,
 
     -- An operator's correction; it is sent instead of the payload, which stays.
     edited_payload   bytea COMPRESSION lz4,
+    -- Its content encoding.
     edited_encoding  text,
 
-    -- Replays are numbered: `replays` is the latest number given out, `settled_replay` the latest whose outcome
-    -- is known. A second copy of a settled replay changes nothing.
+    -- The latest replay's number: replays are numbered, and a second copy of a settled one changes nothing.
     replays          integer     NOT NULL DEFAULT 0,
+    -- The latest replay whose outcome is known.
     settled_replay   integer     NOT NULL DEFAULT 0,
+    -- How many replays ended as a letter again; at `INGEST_MAX_REPLAYS` it is parked.
     failed_replays   integer     NOT NULL DEFAULT 0,
     -- The message_key of what a replay sends: proof that a message with our id in its headers is this one.
     replay_key       bytea       NOT NULL,
-    -- The latest run of `dead replay` that claimed it, when, in what state it was, and when it was sent.
+    -- The latest `chef-ingest dead replay` that claimed it.
     replay_run       integer,
+    -- When that was.
     claimed_at       timestamptz,
+    -- The state it was in then.
     claimed_from     text,
+    -- When it was sent.
     replayed_at      timestamptz,
 
-    -- An operator's correction of the envelope: kind, door, organization, node, run_id; those that it names.
+    -- An operator's correction of kind, door, organization, node or run_id: those that it names.
     edited_envelope  json,
 
     CHECK ((state = 'resolved') = (resolution IS NOT NULL)),
@@ -168,28 +264,42 @@ CREATE INDEX dead_letters_replay_run ON dead_letters (replay_run) WHERE replay_r
 -- Every change of a letter: when, what, who, why. A message that keeps coming back leaves an event at its 2nd,
 -- 4th, 8th ... time only; the letter itself counts them all. A prune leaves one line, without a letter.
 CREATE TABLE dead_letter_events (
+    -- A number.
     id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- The letter; null of a prune.
     letter_id bigint,
+    -- When.
     at        timestamptz NOT NULL DEFAULT now(),
+    -- What happened.
     what      text        NOT NULL
               CHECK (what IN ('opened', 'seen again', 'reopened', 'replayed', 'failed again', 'resolved', 'parked',
                               'unparked', 'edited', 'discarded', 'imported', 'pruned')),
+    -- The worker, or the operator named by `--as`.
     who       text        NOT NULL,
+    -- What was given with `--why`.
     why       text,
+    -- More, depending on what.
     details   json
 );
 CREATE INDEX dead_letter_events_letter_id ON dead_letter_events (letter_id, at);
 
 -- One line a `dead replay`: an interrupted one is gone on with by the same request.
 CREATE TABLE dead_letter_replays (
+    -- A number.
     id          integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- Digest of who asked for what, to go on with it.
     request     text        NOT NULL,
+    -- Which letters.
     selector    json        NOT NULL,
     -- The newest letter when it began: later ones are not part of it.
     newest      bigint      NOT NULL,
+    -- Who asked.
     who         text        NOT NULL,
+    -- What was given with `--why`.
     why         text,
+    -- When it began.
     started_at  timestamptz NOT NULL DEFAULT now(),
+    -- When it was done; null: interrupted or under way.
     finished_at timestamptz
 );
 CREATE INDEX dead_letter_replays_unfinished ON dead_letter_replays (request) WHERE finished_at IS NULL;
@@ -197,8 +307,11 @@ CREATE INDEX dead_letter_replays_unfinished ON dead_letter_replays (request) WHE
 -- Counts new dead letters by the hour and organization, so that they are bounded: a line a batch that has some, never
 -- changed, so that workers don't wait for each other. An organization without a name, or with a long one, is ''.
 CREATE TABLE letter_counts (
+    -- In which they came.
     hour         timestamptz NOT NULL DEFAULT date_trunc('hour', now()),
+    -- Which their messages name; empty: none, or one of more than 255 characters.
     organization text        NOT NULL CHECK (length(organization) <= 255),
+    -- How many new ones a batch had.
     letters      integer     NOT NULL CHECK (letters > 0)
 );
 CREATE INDEX letter_counts_hour ON letter_counts (hour, organization) INCLUDE (letters);
@@ -206,9 +319,13 @@ CREATE INDEX letter_counts_hour ON letter_counts (hour, organization) INCLUDE (l
 -- What leaves no row of its own: actions not stored because a rule said so, repeated messages, what only its sender was
 -- told. And letters that were pruned, in the hours in which they came.
 CREATE TABLE tallies (
+    -- When.
     counted_at timestamptz NOT NULL DEFAULT now(),
+    -- Such as `during_run`, `duplicate` or `told`; `pruned`: letters that have been deleted since.
     outcome    text        NOT NULL,
+    -- The rule that said so.
     rule       text        NOT NULL DEFAULT '',
+    -- How many.
     count      integer     NOT NULL CHECK (count > 0)
 );
 CREATE INDEX tallies_counted_at ON tallies (counted_at);
@@ -217,9 +334,13 @@ CREATE INDEX tallies_counted_at ON tallies (counted_at);
 -- to answer 503 though the broker may have the message, `taken` from a Chef server's exchange by a worker,
 -- `redelivered` when the broker brought a message again that leaves no row of its own.
 CREATE TABLE acknowledgements (
+    -- When.
     counted_at timestamptz NOT NULL DEFAULT now(),
+    -- `http`, or `chef` for a Chef server's own publish.
     door       text        NOT NULL,
+    -- What was told to the sender.
     outcome    text        NOT NULL CHECK (outcome IN ('confirmed', 'unconfirmed', 'taken', 'redelivered')),
+    -- How many.
     count      integer     NOT NULL CHECK (count > 0)
 );
 CREATE INDEX acknowledgements_counted_at ON acknowledgements (counted_at);

@@ -16,7 +16,7 @@ from ingest.reference import commands, manual, metrics, pages, tables
 
 
 def meanings() -> dict[str, Any]:
-    """What no code says by itself: what each reason, answer, exit code and column means."""
+    """What no code says by itself: what each reason, answer and exit code means."""
     return tomllib.loads((files("ingest.reference") / "meanings.toml").read_text("utf-8"))
 
 
@@ -28,7 +28,7 @@ def reference() -> dict[str, str]:
         "settings.md": pages.settings(),
         "metrics.md": pages.metrics(metrics.of_shim(), metrics.of_supervisor()),
         "errors.md": pages.errors(words),
-        "tables.md": pages.tables(tables.tables((files("schemas") / "schema.sql").read_text("utf-8")), words),
+        "tables.md": pages.tables(tables.tables((files("schemas") / "schema.sql").read_text("utf-8"))),
     }
 
 

@@ -94,7 +94,7 @@ def errors(meanings: Mapping[str, Any]) -> str:
     )
 
 
-def tables(found: Sequence[Table], meanings: Mapping[str, Any]) -> str:
+def tables(found: Sequence[Table]) -> str:
     """tables.md."""
     parts = [
         "# Tables",
@@ -102,10 +102,8 @@ def tables(found: Sequence[Table], meanings: Mapping[str, Any]) -> str:
         "`chef-ingest migrate` makes them. Times are UTC instants, JSON is the sender's own text.",
     ]
     for table in found:
-        words = meanings["tables"].get(table.name, {})
-        columns = words.get("columns", {})
-        parts += [f"## {table.name}", words.get("means", table.comment)]
-        rows = [(f"`{each.name}`", _type(each), _column(each, columns.get(each.name, ""))) for each in table.columns]
+        parts += [f"## {table.name}", table.comment]
+        rows = [(f"`{each.name}`", _type(each), _column(each)) for each in table.columns]
         parts += [_table(("column", "type", "what it holds"), rows)]
         facts = [f"Partitioned by `{table.partition}`, a month each."] if table.partition else []
         facts += [f"Index: `{index}`." for index in table.indexes]
@@ -118,9 +116,9 @@ def _type(column: Column) -> str:
     return column.type if column.required else f"{column.type} or null"
 
 
-def _column(column: Column, meaning: str) -> str:
+def _column(column: Column) -> str:
     rest = column.rest.replace("NOT NULL", "").strip()
-    return f"{meaning} `{' '.join(rest.split())}`".strip() if rest else meaning
+    return f"{column.comment} `{' '.join(rest.split())}`".strip() if rest else column.comment
 
 
 def _metric_row(metric: Metric) -> tuple[str, ...]:

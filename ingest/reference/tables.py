@@ -10,16 +10,18 @@ _TABLE = re.compile(
     r"(?P<comment>(?:^-- [^\n]*\n)*)^CREATE TABLE (?P<name>\w+) \(\n(?P<body>.*?)\n\)(?P<partition>[^;]*);", re.M | re.S
 )
 _INDEX = re.compile(r"^CREATE (?P<unique>UNIQUE )?INDEX \w+ ON (?P<table>\w+) (?P<rest>[^;]*);", re.M)
+_PART = re.compile(r"(?P<comment>(?:^ {4}-- [^\n]*\n)*)^ {4}(?P<code>[^\s-][^\n]*(?:\n {5,}[^\n]*)*)", re.M)
 _COLUMN = re.compile(r"(?P<name>[a-z_]+) +(?P<type>[a-z]+)(?P<rest>.*)", re.S)
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`rest` is what follows the type: constraints and default, as written."""
+    """`rest` is what follows the type: constraints and default, as written; `comment` what stands above it."""
 
     name: str
     type: str
     rest: str
+    comment: str
 
     @property
     def required(self) -> bool:
@@ -44,7 +46,7 @@ def tables(sql: str) -> list[Table]:
     return [
         Table(
             found["name"],
-            " ".join(line.removeprefix("-- ") for line in found["comment"].splitlines()),
+            _comment(found["comment"]),
             tuple(each for each in _columns(found["body"]) if isinstance(each, Column)),
             tuple(each for each in _columns(found["body"]) if isinstance(each, str)),
             found["partition"].replace("PARTITION BY", "").strip(),
@@ -55,14 +57,15 @@ def tables(sql: str) -> list[Table]:
 
 
 def _columns(body: str) -> Iterator[Column | str]:
-    code = "\n".join(line for line in body.splitlines() if not line.lstrip().startswith("--"))
-    # A column or a check starts four spaces in; what goes on, goes on further in.
-    for part in re.split(r"\n(?= {4}\S)", "\n" + code):
-        text = re.sub(r"\s+", " ", part).strip().removesuffix(",")
-        if not text:
-            continue
+    # A column or a check starts four spaces in, or its comment does; what goes on, goes on further in.
+    for part in _PART.finditer(body):
+        text = re.sub(r"\s+", " ", part["code"]).strip().removesuffix(",")
         found = _COLUMN.fullmatch(text)
-        yield Column(found["name"], found["type"], found["rest"].strip()) if found else text
+        yield Column(found["name"], found["type"], found["rest"].strip(), _comment(part["comment"])) if found else text
+
+
+def _comment(lines: str) -> str:
+    return " ".join(line.strip().removeprefix("-- ") for line in lines.splitlines())
 
 
 def _indexes(sql: str, table: str) -> Iterator[str]:

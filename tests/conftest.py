@@ -27,6 +27,10 @@ FIRST = ("faults", "integration", "contract", "unit")
 """Side by side the long files begin first, so that none of them is waited for alone at the end."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--servers", help="the state folder of servers that run already, and are left running")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """The controller tells each worker where the servers are going to be."""
@@ -67,7 +71,7 @@ def owner() -> str:
 @pytest.fixture(scope="session")
 def servers(request: pytest.FixtureRequest) -> Iterator[LocalStack]:
     """Servers shared by all tests of all workers: leave them running."""
-    told = getattr(request.config, "workerinput", {}).get("servers")
+    told = getattr(request.config, "workerinput", {}).get("servers") or request.config.getoption("--servers")
     if told is not None:
         yield RunningStack(Path(told))
         return

@@ -21,12 +21,12 @@ _STRINGS: Final = frozenset({"text", "integer", "bigint", "boolean"})
 """Types that a parameter takes without being told, and that a row holds as they come."""
 
 
-def load(package: str, file: str, *rows: RowType) -> Mapping[str, str]:
-    """Name -> SQL of `package`'s file `sql/<file>`, the columns of `rows` filled in.
+def load(package: str, file: str, *rows: RowType, **named: RowType) -> Mapping[str, str]:
+    """Name -> SQL of `package`'s file `sql/<file>`, the columns of `rows` filled in; it may name a row otherwise.
 
     Raises ValueError when a name comes twice, or a list names a row that is not given.
     """
-    return parse(filled(resources.files(package).joinpath("sql", file).read_text("utf-8"), *rows))
+    return parse(filled(resources.files(package).joinpath("sql", file).read_text("utf-8"), *rows, **named))
 
 
 def lazily(package: str, file: str, *rows: RowType) -> Callable[[], Mapping[str, str]]:
@@ -34,9 +34,9 @@ def lazily(package: str, file: str, *rows: RowType) -> Callable[[], Mapping[str,
     return cache(lambda: load(package, file, *rows))
 
 
-def filled(text: str, *rows: RowType) -> str:
+def filled(text: str, *rows: RowType, **named: RowType) -> str:
     """SQL with the lists of columns that it asks for."""
-    types = {row.__name__: row for row in rows}
+    types = {row.__name__: row for row in rows} | named
 
     def fill(found: re.Match[str]) -> str:
         what, name, table, without = found.groups()

@@ -21,6 +21,7 @@ from consumers.store.bound import Bound
 from consumers.store.letters import LetterWriter
 from consumers.store.writer import Writer, in_order
 from schemas.doors import FOREIGN
+from schemas.kinds import tables
 from schemas.settings import Settings
 from schemas.validation.judge import Candidate
 from schemas.verdict import Invalid, Pong, UnknownRun, Verdict, WaitsForRun
@@ -60,7 +61,7 @@ class PostgresStore:
         try:
             with connection.transaction(force_rollback=True):
                 self._require_writable(connection)
-                connection.execute(self._sql["lock_tables"].encode())
+                connection.execute(self._sql["lock_tables"].format(tables=", ".join(tables())).encode())
                 connection.execute(self._sql["insert_tally"].encode(), {"outcome": "duplicate", "rule": "", "count": 1})
         except psycopg.Error as error:
             raise self._translated(error) from error

@@ -11,7 +11,7 @@ from consumers.broker.probe import Probe, Refusal, confirms, probing
 from consumers.errors import BrokerUnavailable, Misconfigured
 from ingest.diagnostics.finding import Finding
 from schemas.settings import Settings
-from schemas.topology import DEAD, DELIVERY_LIMIT, PARKED, PINGS, QUARANTINE, TOPOLOGY, Queue
+from schemas.topology import DEAD, DELIVERY_LIMIT, PARKED, PINGS, QUARANTINE, QUEUES, TOPOLOGY, Queue
 
 OLDEST: Final = (3, 10)
 _DECLARE: Final = "chef-ingest topology declare"
@@ -22,7 +22,8 @@ WAL_REMEDY: Final = (
     "node (what was confirmed is kept); see docs/runbooks/ChefIngestBrokerAlarm.md"
 )
 _LIMIT: Final = (
-    "rabbitmqctl set_policy -p VHOST --apply-to queues ingest-delivery-limit '^ingest\\.(actions|runs)$' "
+    "rabbitmqctl set_policy -p VHOST --apply-to queues ingest-delivery-limit "
+    f"'^({'|'.join(map(re.escape, QUEUES))})$' "
     f"'{{\"delivery-limit\": {DELIVERY_LIMIT}}}'"
 )
 _GRANT: Final = "rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'"

@@ -50,13 +50,13 @@ def check_database(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", "broken", str(error), "start PostgreSQL, or correct DATABASE_URL")
 
 
-def _one(connection: Connection, statement: str, /, **values: object) -> Any:
-    rows = _rows(connection, statement, **values)
+def _one(connection: Connection, statement: str, table: str = "", /, **values: object) -> Any:
+    rows = _rows(connection, statement, table, **values)
     return rows[0][0] if rows else None
 
 
-def _rows(connection: Connection, statement: str, /, **values: object) -> list[Any]:
-    text = statements.load("ingest.diagnostics", "doctor.sql")[statement]
+def _rows(connection: Connection, statement: str, table: str = "", /, **values: object) -> list[Any]:
+    text = statements.load("ingest.diagnostics", "doctor.sql")[statement].replace("{table}", table)
     return connection.execute(text.encode(), values).fetchall()
 
 
@@ -142,18 +142,20 @@ def _rights(connection: Connection) -> Finding:
 def _partitions(connection: Connection) -> Iterator[Finding]:
     now = datetime.now(UTC)
     following = now.year + now.month // 12, now.month % 12 + 1
-    for table in (each.name for each in tables().values() if each.partitioned):
+    partitioned = [each.name for each in tables().values() if each.partitioned]
+    for table in partitioned:
         # Any worker that starts makes what is missing, and without it nothing is lost: no more than a warning.
         for year, month in ((now.year, now.month), following):
             name = f"{table}_{year}_{month:02}"
             if not _one(connection, "has_table", name=name):
                 words = f"partition {name} is missing: its rows go to the default partition"
                 yield Finding("partitions", "warning", words, "chef-ingest partitions create")
-    stray = int(_one(connection, "strays", most=MOST_STRAYS))
-    if stray:
-        text = f"{stray} actions{' or more' if stray == MOST_STRAYS else ''} lie in the default partition"
-        yield Finding("partitions", "note", text, "old or future times: harmless, but dropped more slowly")
-    else:
+    strays = {table: int(_one(connection, "strays", table, most=MOST_STRAYS)) for table in partitioned}
+    for table, stray in strays.items():
+        if stray:
+            text = f"{stray} {table}{' or more' if stray == MOST_STRAYS else ''} lie in the default partition"
+            yield Finding("partitions", "note", text, "old or future times: harmless, but dropped more slowly")
+    if not any(strays.values()):
         yield Finding("partitions", "ok", "nothing lies in the default partition")
 
 

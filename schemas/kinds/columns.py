@@ -33,6 +33,8 @@ class Column:
     """It says how a thing is or was, which is not stored of what is called sensitive."""
     kept: bool = False
     """The first one stays, and another one sent later is no conflict."""
+    merged: bool = False
+    """The kind's table merges rows of one key that differ in it, so that another one is no conflict."""
     owner: bool = False
     """Whose the row is: to anybody else nothing is told of it but that it is there."""
     rows: RowType | None = None
@@ -65,6 +67,7 @@ Extra = Annotated[Json, _Also(extra=True, member=None)]
 
 STATE: Final = _Also(state=True)
 KEPT: Final = _Also(kept=True)
+MERGED: Final = _Also(merged=True)
 OWNER: Final = _Also(owner=True)
 ENVELOPE: Final = _Also(member=None)
 """No member of the message: a fact of its envelope, or one that we add."""

@@ -38,7 +38,8 @@ class Table:
 
     `rights` are those that a worker needs. `month` is the column by which it is kept: months of it are dropped,
     as partitions when it is `partitioned`. `counted` is the column with the time at which a message of the kind
-    left its trace there, for the ledger; one table of a kind has it.
+    left its trace there, for the ledger; one table of a kind has it. `key` is the field of the row that a table of
+    rows which stand by themselves has a unique index on: such rows are written without a word in `store/tables`.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Table:
     month: str | None = None
     partitioned: bool = False
     counted: str | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean;
 
 -- name: lock_tables
 -- As writing to them does; whoever locks them for long lets nobody write.
-LOCK TABLE actions, runs, run_resources, dead_letters IN ROW EXCLUSIVE MODE;
+LOCK TABLE {tables}, dead_letters IN ROW EXCLUSIVE MODE;
 
 -- name: make_partitions
 SELECT ingest_make_partitions(date_trunc('month', now())::date, %(months)s::integer);

@@ -20,7 +20,7 @@ SELECT has_table_privilege(%(table)s::text, %(right)s::text);
 SELECT to_regclass(%(name)s::text) IS NOT NULL;
 
 -- name: strays
-SELECT count(*) FROM (SELECT FROM actions_default LIMIT %(most)s) AS sample;
+SELECT count(*) FROM (SELECT FROM {table}_default LIMIT %(most)s) AS sample;
 
 -- name: letters
 SELECT count(*), count(*) FILTER (WHERE state = 'open') FROM dead_letters;

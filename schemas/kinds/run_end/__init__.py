@@ -10,6 +10,7 @@ import msgspec
 
 from schemas.kinds.columns import (
     ENVELOPE,
+    MERGED,
     STATE,
     BigInteger,
     Extra,
@@ -49,13 +50,13 @@ class RunEndRow(NamedTuple):
     """The end of a chef-client run: what `runs` learns, and the resources it updated.
 
     `run_list` and `expanded_run_list` are the strings the client sent (they hold JSON of their own). The end's own
-    `start_time` is kept to tell a repeated end from another one.
+    `start_time` is kept to tell a repeated end from another one; `run_merge` weighs ends of another `status`.
     """
 
     run_id: Uuid
     organization: Annotated[Text, ENVELOPE]
     node_name: Annotated[Text, ENVELOPE]
-    status: Text
+    status: Annotated[Text, MERGED]
     start_time: Annotated[Time, stored_as("end_start_time")] | None
     end_time: Time
     run_list: Text

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from schemas.kinds.columns import Column, Row, RowType, columns, members
 from schemas.kinds.extra import unpack
-from schemas.validation.redaction import MARK
+from schemas.validation.cuts import MARK
 from schemas.wording import MOST, shorten
 
 _ABSENT: Final = "nothing"

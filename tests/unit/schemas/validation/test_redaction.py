@@ -14,8 +14,9 @@ from schemas.kinds.run_end import RunEndRow
 from schemas.message import Message
 from schemas.settings import Settings
 from schemas.validation.conflict import differences
+from schemas.validation.cuts import MARK
 from schemas.validation.judge import Candidate, Judge
-from schemas.validation.redaction import MARK, Redaction
+from schemas.validation.redaction import Redaction
 
 ACTION = "action"
 RUN_END = "run_end"

@@ -22,6 +22,8 @@ LOCK_SECONDS: Final = 1
 """How long a drop waits for its lock: while it waits, everybody else waits behind it."""
 TRIES: Final = 20
 PAUSE_SECONDS: Final = 0.5
+MOVED_AT_ONCE: Final = 10_000
+"""Rows that one transaction copies out of the default partition."""
 BLOCKS: Final = 256
 """Table blocks (8 KiB each) that one chunk of deletes reads."""
 OLDEST: Final = date(2014, 1, 1)
@@ -71,10 +73,17 @@ class Partitions:
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def create(self, months: int) -> list[str]:
-        """Make the current month's and the next `months`; the names of new ones."""
-        with self._connected() as connection:
-            made = connection.execute(self._sql["make_ahead"].encode(), {"months": months + 1})
-            return [row[0] for row in made]
+        """Make the current month's and the next `months`; the names of new ones.
+
+        Rows of those months in the default partition are moved, some at a time; interrupted, it can be run again.
+        """
+        with self._connected(seconds=0) as connection:
+            values = {"months": months + 1, "most": MOVED_AT_ONCE}
+            made = [row[0] for row in connection.execute(self._sql["make_ahead"].encode(), values)]
+            while step := connection.execute(self._sql["fill_partition"].encode(), values).fetchone():
+                partition, _, attached = step
+                made += [partition] if attached else []
+            return made
 
     def plan(self, before: date) -> list[Step]:
         """What `drop` would do, exactly counted; nothing is changed."""

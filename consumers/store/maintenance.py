@@ -18,6 +18,8 @@ class Maintained(Protocol):
 
     def make_partitions(self) -> list[str]: ...
 
+    def fill_partition(self) -> tuple[str, int, bool] | None: ...
+
     def prune_letters(self) -> Mapping[str, int]: ...
 
 
@@ -36,7 +38,7 @@ class Maintenance:
         if self._clock() < self._due:
             return
         if not self._left:
-            self._left = [self._partitions, self._letters]
+            self._left = [self._partitions, self._default_rows, self._letters]
         if not self._left[0]():
             self._left.pop(0)
         self._due = self._clock() + (PAUSE_SECONDS if self._left else EVERY_SECONDS)
@@ -52,6 +54,21 @@ class Maintenance:
         if made:
             self._log.info("partitions made", partitions=made)
         return False
+
+    def _default_rows(self) -> bool:
+        """Months for which rows came too early."""
+        try:
+            step = self._store.fill_partition()
+        except (StoreUnavailable, Misconfigured) as error:
+            self._log.warning(
+                "partition not filled", why=str(error), remedy="chef-ingest partitions create, as the owner"
+            )
+            return False
+        if step is None:
+            return False
+        partition, copied, attached = step
+        self._log.info("partition filled", partition=partition, rows=copied, attached=attached)
+        return True
 
     def _letters(self) -> bool:
         try:

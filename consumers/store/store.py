@@ -27,6 +27,9 @@ from schemas.validation.judge import Candidate
 from schemas.verdict import Invalid, Pong, UnknownRun, Verdict, WaitsForRun
 
 PRUNED_AT_ONCE: Final = 500
+MOVED_AT_ONCE: Final = 10_000
+LONGEST_STEP_SECONDS: Final = 45
+"""The last step takes as long as a month has rows that came too early; the broker waits for heartbeats for 60 s."""
 
 
 class PostgresStore:
@@ -114,6 +117,18 @@ class PostgresStore:
         months = {"months": self._settings.partitions_ahead + 1}
         try:
             return [row[0] for row in connection.execute(self._sql["make_partitions"].encode(), months)]
+        except psycopg.Error as error:
+            raise self._translated(error) from error
+
+    def fill_partition(self) -> tuple[str, int, bool] | None:
+        """A step towards the partition of a month whose rows came before it: its name, rows copied, and whether it is
+        there now. None: there is nothing to do."""
+        connection = self._open()
+        values = {"months": self._settings.partitions_ahead + 1, "most": MOVED_AT_ONCE}
+        try:
+            with connection.transaction():
+                connection.execute(self._sql["for_long"].encode(), {"seconds": LONGEST_STEP_SECONDS})
+                return connection.execute(self._sql["fill_partition"].encode(), values).fetchone()
         except psycopg.Error as error:
             raise self._translated(error) from error
 

@@ -226,6 +226,10 @@ class MemoryStore:
         self.connect()
         return []
 
+    def fill_partition(self) -> None:
+        """There are none."""
+        self.connect()
+
     def prune_letters(self) -> Mapping[str, int]:
         """None is ever settled here."""
         self.connect()

@@ -82,6 +82,10 @@ class Store(Protocol):
         """Prepare the months to come; what was made. Raises as `commit`."""
         ...
 
+    def fill_partition(self) -> tuple[str, int, bool] | None:
+        """A step towards a month whose rows came before it was prepared; None: nothing is left. Raises as `commit`."""
+        ...
+
     def prune_letters(self) -> Mapping[str, int]:
         """Delete some of what was settled long ago; how many letters by state, none: that was all. Raises as
         `commit`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,6 +20,7 @@ _PURPOSE: Final = Purpose("chef-ingest doctor", statement=10, silence=12)
 OLDEST: Final = 140000
 SKEW_SECONDS: Final = 5.0
 MOST_STRAYS: Final = 100_000
+MOST_MONTHS: Final = 6
 NEAR: Final = 0.8
 """Part of a bound from which on it is told, as by the alert."""
 _RIGHTS: Final = {table.name: table.rights for table in tables().values()} | {
@@ -55,8 +57,12 @@ def _one(connection: Connection, statement: str, table: str = "", /, **values: o
     return rows[0][0] if rows else None
 
 
-def _rows(connection: Connection, statement: str, table: str = "", /, **values: object) -> list[Any]:
-    text = statements.load("ingest.diagnostics", "doctor.sql")[statement].replace("{table}", table)
+def _rows(connection: Connection, statement: str, table: str = "", column: str = "", /, **values: object) -> list[Any]:
+    text = (
+        statements.load("ingest.diagnostics", "doctor.sql")[statement]
+        .replace("{table}", table)
+        .replace("{column}", column)
+    )
     return connection.execute(text.encode(), values).fetchall()
 
 
@@ -142,21 +148,29 @@ def _rights(connection: Connection) -> Finding:
 def _partitions(connection: Connection) -> Iterator[Finding]:
     now = datetime.now(UTC)
     following = now.year + now.month // 12, now.month % 12 + 1
-    partitioned = [each.name for each in tables().values() if each.partitioned]
+    partitioned = {each.name: each.month for each in tables().values() if each.partitioned}
     for table in partitioned:
         # Any worker that starts makes what is missing, and without it nothing is lost: no more than a warning.
         for year, month in ((now.year, now.month), following):
             name = f"{table}_{year}_{month:02}"
-            if not _one(connection, "has_table", name=name):
+            if not _one(connection, "is_partition", name=name):
                 words = f"partition {name} is missing: its rows go to the default partition"
                 yield Finding("partitions", "warning", words, "chef-ingest partitions create")
-    strays = {table: int(_one(connection, "strays", table, most=MOST_STRAYS)) for table in partitioned}
-    for table, stray in strays.items():
-        if stray:
-            text = f"{stray} {table}{' or more' if stray == MOST_STRAYS else ''} lie in the default partition"
-            yield Finding("partitions", "note", text, "old or future times: harmless, but dropped more slowly")
-    if not any(strays.values()):
+    months: Counter[str] = Counter()
+    for table, column in partitioned.items():
+        months.update(dict(_rows(connection, "strays", table, str(column), most=MOST_STRAYS)))
+    if not months:
         yield Finding("partitions", "ok", "nothing lies in the default partition")
+        return
+    rows = months.total()
+    named = ", ".join(f"{month} ({count})" for month, count in sorted(months.items())[:MOST_MONTHS])
+    others = f" and {len(months) - MOST_MONTHS} other months" if len(months) > MOST_MONTHS else ""
+    text = f"{rows} rows{' or more' if rows >= MOST_STRAYS else ''} lie in default partitions: {named}{others}"
+    due = [month for month in months if f"{now:%Y-%m}" <= month <= f"{following[0]}-{following[1]:02}"]
+    if due:
+        yield Finding("partitions", "warning", text, "chef-ingest partitions create moves those of the months to come")
+    else:
+        yield Finding("partitions", "note", text, "old or future times: harmless, but dropped more slowly")
 
 
 def _letters(connection: Connection, settings: Settings) -> Iterator[Finding]:

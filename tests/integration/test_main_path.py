@@ -381,8 +381,13 @@ def test_a_worker_that_can_not_make_partitions_of_the_past_still_stores(system: 
     sent = action(recorded_at="2020-02-03T04:05:06Z")
     assert system.http.post("/messages", json=sent).status_code == 201
     with psycopg.connect(system.database_url) as connection:
-        made = connection.execute("SELECT ingest_make_partitions('2020-02-01', 1)").fetchall()
-    assert ("actions_2020_02",) in made
+        assert connection.execute("SELECT ingest_make_partitions('2020-02-01', 1)").fetchall() == [
+            ("run_resources_2020_02",)
+        ]
+        steps = [
+            connection.execute("SELECT * FROM ingest_fill_partition('2020-02-01', 1, 9)").fetchone() for _ in "123"
+        ]
+    assert steps == [("actions_2020_02", 1, False), ("actions_2020_02", 0, True), None]
     assert system.rows("SELECT count(*) FROM actions_2020_02 WHERE id = %s", sent["id"]) == [(1,)]
     assert system.http.get(f"/actions/{sent['id']}").json() == sent
 

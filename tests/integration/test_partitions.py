@@ -13,6 +13,8 @@ from operate_support import command, environment
 
 from consumers.database.partitions import Partitions, Refused, parse_month
 from consumers.errors import StoreUnavailable
+from ingest.diagnostics.database import check_database
+from schemas.settings import Settings
 
 MAY = date(2026, 5, 1)
 
@@ -150,3 +152,113 @@ def test_partitions_are_made_ahead_once(database_url: str) -> None:
         thread.join()
     assert again == []
     assert {row["partition"] for row in repository.listed()} >= set(made)
+
+
+STEP = "SELECT * FROM ingest_fill_partition('2030-03-01', 1, 4)"
+
+
+@pytest.fixture
+def early(database_url: str) -> str:
+    """Twenty actions of March 2030, of a few instants, and two of 2099: all in the default partition."""
+    with psycopg.connect(database_url) as connection:
+        for day in (1, 9, 20, 31):
+            insert(connection, f"2030-03-{day:02}T12:00:00Z", 5)
+        insert(connection, "2099-01-01T00:00:00Z", 2)
+    return database_url
+
+
+def step(url: str, *, killed: bool = False) -> tuple[str, int, bool] | None:
+    """One step on a connection of its own, which is lost before its end if it is killed."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute(STEP).fetchone()
+        if killed:
+            connection.rollback()
+        return found
+
+
+def test_rows_that_came_before_their_month_are_moved_step_by_step_and_never_out_of_sight(early: str) -> None:
+    """Killed in every step and begun again: whoever reads meanwhile sees each row once, and in the end it is moved."""
+    seen: set[tuple[int, int]] = set()
+    done = threading.Event()
+
+    def read() -> None:
+        with psycopg.connect(early, autocommit=True) as connection:
+            while not done.is_set():
+                seen.add(connection.execute("SELECT count(*), count(DISTINCT id) FROM actions").fetchone())  # type: ignore[arg-type]
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    steps = []
+    while step(early, killed=True) and (found := step(early)):
+        steps.append(found)
+    done.set()
+    reader.join(30)
+    assert steps == [("actions_2030_03", 4, False)] * 5 + [("actions_2030_03", 0, True)]
+    assert seen == {(22, 22)}
+    with psycopg.connect(early) as connection:
+        assert connection.execute("SELECT count(*) FROM ONLY actions_2030_03").fetchone() == (20,)
+        assert connection.execute("SELECT count(*) FROM actions_default").fetchone() == (2,)
+
+
+def test_what_changes_while_a_month_is_filled_is_in_it_once(early: str) -> None:
+    """Rows that come between two steps, before and after what is copied already, and one that a person deletes."""
+    step(early)
+    with psycopg.connect(early) as connection:
+        insert(connection, "2030-03-01T00:00:00Z")
+        insert(connection, "2030-03-31T23:59:59Z")
+        connection.execute(
+            "DELETE FROM actions WHERE id = (SELECT id FROM actions_2030_03 ORDER BY recorded_at, id LIMIT 1)"
+        )
+    while step(early):
+        pass
+    with psycopg.connect(early) as connection:
+        found = connection.execute("SELECT count(*), count(DISTINCT id) FROM actions_2030_03").fetchone()
+        assert found == (21, 21)
+        assert connection.execute("SELECT count(*) FROM actions").fetchone() == (23,)
+
+
+def test_the_last_step_waits_for_readers_and_can_be_killed_there(early: str) -> None:
+    """Whoever reads when it is killed, and after, sees all; the next one ends the work."""
+    with psycopg.connect(early) as reader, psycopg.connect(early, autocommit=True) as killer:
+        for _ in range(5):
+            assert step(early) == ("actions_2030_03", 4, False)
+        reader.execute("SELECT count(*) FROM actions")
+        errors: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                step(early)
+            except psycopg.Error as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%ingest_fill%'"
+        while thread.is_alive() and not (pids := killer.execute(waiting).fetchall()):
+            pass
+        killer.execute("SELECT pg_terminate_backend(%s)", pids[0])
+        thread.join(30)
+        assert errors
+        assert reader.execute("SELECT count(*) FROM actions").fetchone() == (22,)
+    assert step(early) == ("actions_2030_03", 0, True)
+    assert counts(early)["actions"] == 22
+
+
+def test_strangers_months_make_no_partitions_and_the_doctor_names_them(early: str) -> None:
+    """Only this month's and the next ones are ever made, whatever times messages name."""
+    Partitions(early).create(2)
+    assert len([row for row in Partitions(early).listed() if row["from"]]) == 6
+    assert not [row for row in Partitions(early).listed() if row["from"] and row["from"] > "2029"]
+    found = [each for each in check_database(Settings(database_url=early)) if each.check == "partitions"]
+    assert [(each.level, each.finding) for each in found] == [
+        ("note", "22 rows lie in default partitions: 2030-03 (20), 2099-01 (2)")
+    ]
+    with psycopg.connect(early) as connection:
+        name = f"actions_{datetime.now(UTC):%Y_%m}"
+        connection.execute(f"ALTER TABLE actions DETACH PARTITION {name}".encode())
+        connection.execute(f"DROP TABLE {name}".encode())
+        insert(connection, f"{datetime.now(UTC):%Y-%m}-01T00:00:00Z")
+    levels = [each.level for each in check_database(Settings(database_url=early)) if each.check == "partitions"]
+    assert levels == ["warning", "warning"]
+    assert Partitions(early).create(2) == [name]
+    assert counts(early)["actions"] == 23

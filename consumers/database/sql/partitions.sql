@@ -24,6 +24,11 @@ ORDER BY child.relname;
 -- name: make_ahead
 SELECT ingest_make_partitions(date_trunc('month', now())::date, %(months)s::integer);
 
+-- name: fill_partition
+-- One step; no row once there is nothing left to do.
+SELECT partition, copied, attached
+FROM ingest_fill_partition(date_trunc('month', now())::date, %(months)s::integer, %(most)s::integer);
+
 -- name: blocks
 SELECT pg_relation_size(%(table)s::regclass) / current_setting('block_size')::bigint;
 

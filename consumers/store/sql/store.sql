@@ -18,5 +18,14 @@ LOCK TABLE {tables}, dead_letters IN ROW EXCLUSIVE MODE;
 -- name: make_partitions
 SELECT ingest_make_partitions(date_trunc('month', now())::date, %(months)s::integer);
 
+-- name: for_long
+-- For this transaction only.
+SELECT set_config('statement_timeout', %(seconds)s::text || 's', true);
+
+-- name: fill_partition
+-- One step; no row once there is nothing left to do.
+SELECT partition, copied, attached
+FROM ingest_fill_partition(date_trunc('month', now())::date, %(months)s::integer, %(most)s::integer);
+
 -- name: forget_counts
 DELETE FROM letter_counts WHERE hour < now() - interval '1 day';

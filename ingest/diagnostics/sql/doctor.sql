@@ -16,11 +16,13 @@ SELECT sum(numbackends) FROM pg_stat_database;
 -- name: has_right
 SELECT has_table_privilege(%(table)s::text, %(right)s::text);
 
--- name: has_table
-SELECT to_regclass(%(name)s::text) IS NOT NULL;
+-- name: is_partition
+SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass(%(name)s::text));
 
 -- name: strays
-SELECT count(*) FROM (SELECT FROM {table}_default LIMIT %(most)s) AS sample;
+-- Months of which a default partition has rows, as far as a look at the first ones tells.
+SELECT to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM'), count(*)
+FROM (SELECT {column} FROM {table}_default LIMIT %(most)s) AS sample GROUP BY 1 ORDER BY 1;
 
 -- name: letters
 SELECT count(*), count(*) FILTER (WHERE state = 'open') FROM dead_letters;

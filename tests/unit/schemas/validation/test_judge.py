@@ -20,6 +20,7 @@ from judge_samples import (
 )
 from msgspec.structs import replace
 
+from schemas.kinds import KINDS
 from schemas.kinds.action import document
 from schemas.message import Message
 from schemas.validation.judge import Candidate
@@ -401,3 +402,14 @@ def test_a_run_is_its_urls_organizations():
     """Where the body names nobody, the envelope says who is spoken for."""
     assert isinstance(JUDGE(replace(run_start(), speaks_for=(ORGANIZATION,))), Candidate)
     assert refused(replace(run_start(), speaks_for=("other",))).reason == "foreign_organization"
+
+
+@pytest.mark.parametrize("sent", [action(), run_start(), run_end()], ids=lambda sent: sent.kind)
+def test_no_member_of_any_kind_reads_a_number_of_many_digits_as_another(sent):
+    """Each member by itself, counts and times too, but those that are kept as text: named, and never 0."""
+    members = json.loads(gzip.decompress(sent.payload) if sent.content_encoding else sent.payload)
+    for name in members.keys() - KINDS[sent.kind].opaque:
+        for number in HUGE:
+            body = json.dumps(members | {name: "@"}).encode().replace(b'"@"', number)
+            verdict = refused(replace(sent, payload=body, content_encoding=None))
+            assert (verdict.reason, set(verdict.details)) == ("number_too_large", {name})

@@ -39,8 +39,9 @@ bench: $(VENV)/.dev ## measure against peers and limits, print the table
 bench-quick: $(VENV)/.dev ## a little of it, for correctness only
 	@$(BIN)/python -m bench --quick
 
-docs: $(VENV)/.dev ## write docs/reference and the man page out of the code
+docs: $(VENV)/.dev ## write docs/reference, the man page and the picture of the rooms out of the code
 	@$(BIN)/python -m ingest.reference --write docs/reference --man docs/man
+	@$(BIN)/python tests/picture.py docs/explanation/rooms.md
 
 dist: $(VENV)/.dev ## build the sdist and the wheel into dist/
 	@rm -rf build dist

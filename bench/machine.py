@@ -14,9 +14,9 @@ from bench.rig import Rig
 
 UNKNOWN = "?"
 """What a command that says nothing, or is not there, is taken to say."""
-_OURS = ("pika", "psycopg", "msgspec", "jsonschema", "jsonschema-rs", "uvicorn", "uvloop", "httptools")
+_OURS = ("pika", "psycopg", "msgspec", "jsonschema", "jsonschema-rs", "uvloop", "httptools")
 _PEERS = (
-    "aio-pika", "asyncpg", "celery", "celery-batches", "fastapi", "fastjsonschema", "faststream", "orjson",
+    "aio-pika", "asyncpg", "celery", "celery-batches", "fastapi", "fastjsonschema", "faststream", "orjson", "uvicorn",
 )  # fmt: skip
 _SETTINGS = ("server_version", "fsync", "synchronous_commit", "shared_buffers", "max_wal_size", "wal_compression")
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from schemas.doors import IMPLIED
+from schemas.labels import Trigger
 from schemas.message import ANSWER_SECONDS, HEADER_ANSWER_BY, HEADER_LETTER, HEADER_REPLAY, HEADER_RETRIES, Message
 from schemas.topology import DELAY_SECONDS
 from schemas.validation.judge import Candidate
@@ -108,7 +109,6 @@ def hears(delivery: Delivery, now: float, spare: float) -> bool:
 
 
 T = TypeVar("T")
-Trigger = Literal["size", "bytes", "age", "idle", "drain"]
 
 
 @dataclass(frozen=True, slots=True)

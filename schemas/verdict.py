@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeGuard
 
 import msgspec
 
-Stage = Literal["decode", "schema", "meaning", "database", "crash", "broker"]
+from schemas.labels import Stage
 
 
 class Fate(NamedTuple):

@@ -41,7 +41,7 @@ def judge(message):
     return Candidate(message.kind, (message.payload.decode(),))
 
 
-class Desk(Executor):
+class ByHand(Executor):
     """An executor that works when it is told to."""
 
     def __init__(self):
@@ -107,20 +107,24 @@ class World:
     def sleep(self, seconds):
         self.sleeps += 1
         self.on_sleep(self.sleeps)
-        if self.desk.work and not self.slow_commits:
+        if self.executor.work and not self.slow_commits:
             self.now += COMMIT_SECONDS
-            self.desk.do()
+            self.executor.do()
         else:
             self.now += max(seconds, 0.001)
 
     def open(self):
         """A worker's session, ready to run."""
         self.generation += 1
-        self.desk = Desk()
+        self.executor = ByHand()
         queues = dict.fromkeys(self.queues, self.prefetch)
         self.source = MemorySource(self.broker, queues, self.generation, self.sleep)
         self.committer = PatientCommitter(
-            self.store, self.source.wake, lambda: self.now, executor=self.desk, pause=lambda tries: min(10, 0.1 * tries)
+            self.store,
+            self.source.wake,
+            lambda: self.now,
+            executor=self.executor,
+            pause=lambda tries: min(10, 0.1 * tries),
         )
         self.committer.sleep = self.sleep
         return Pipeline(
@@ -145,7 +149,7 @@ class World:
         try:
             pipeline.run(lambda: self.stopping, maintain=lambda: None, hurrying=lambda: self.hurrying)
         finally:
-            self.desk.work.clear()
+            self.executor.work.clear()
             self.source.close()
 
     def run_until(self, done, most=20_000):

@@ -18,6 +18,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "schemas/address": frozenset(),
     "schemas/doors": frozenset({"schemas/kinds", "schemas/message"}),
     "schemas/kinds": frozenset({"schemas/message", "schemas/wording"}),
+    "schemas/labels": frozenset(),
     "schemas/message": frozenset(),
     "schemas/printable": frozenset(),
     "schemas/run_merge": frozenset({"schemas/kinds", "schemas/validation"}),
@@ -27,7 +28,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "schemas/validation": frozenset(
         {"schemas/doors", "schemas/kinds", "schemas/message", "schemas/settings", "schemas/verdict", "schemas/wording"}
     ),
-    "schemas/verdict": frozenset(),
+    "schemas/verdict": frozenset({"schemas/labels"}),
     "schemas/wording": frozenset(),
     "consumers": frozenset(),
     "consumers/broker": frozenset(
@@ -46,6 +47,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
         {
             "schemas/doors",
             "schemas/kinds",
+            "schemas/labels",
             "schemas/message",
             "schemas/settings",
             "schemas/topology",
@@ -59,17 +61,32 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
     "consumers/delivery": frozenset(
-        {"schemas/doors", "schemas/message", "schemas/topology", "schemas/validation", "schemas/verdict"}
+        {
+            "schemas/doors",
+            "schemas/labels",
+            "schemas/message",
+            "schemas/topology",
+            "schemas/validation",
+            "schemas/verdict",
+        }
     ),
     "consumers/errors": frozenset(),
     "consumers/ledger": frozenset(
-        {"schemas/doors", "schemas/kinds", "schemas/verdict", "consumers/database", "consumers/delivery"}
+        {
+            "schemas/doors",
+            "schemas/kinds",
+            "schemas/labels",
+            "schemas/verdict",
+            "consumers/database",
+            "consumers/delivery",
+        }
     ),
     "consumers/runtime": frozenset({"schemas/settings"}),
     "consumers/store": frozenset(
         {
             "schemas/doors",
             "schemas/kinds",
+            "schemas/labels",
             "schemas/message",
             "schemas/run_merge",
             "schemas/run_rule",
@@ -87,6 +104,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "consumers/supervisor": frozenset(
         {
             "schemas/address",
+            "schemas/labels",
             "schemas/settings",
             "schemas/topology",
             "schemas/verdict",
@@ -97,11 +115,12 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/telemetry",
         }
     ),
-    "consumers/telemetry": frozenset({"schemas/message", "schemas/verdict", "consumers/delivery"}),
+    "consumers/telemetry": frozenset({"schemas/labels", "schemas/message", "schemas/verdict", "consumers/delivery"}),
     "consumers/worker": frozenset(
         {
             "schemas/doors",
             "schemas/kinds",
+            "schemas/labels",
             "schemas/message",
             "schemas/settings",
             "schemas/topology",
@@ -123,12 +142,12 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
         {
             "schemas/doors",
             "schemas/kinds",
+            "schemas/labels",
             "schemas/message",
             "schemas/printable",
             "schemas/settings",
             "schemas/topology",
             "schemas/validation",
-            "schemas/verdict",
             "consumers/broker",
             "consumers/database",
             "consumers/dead_letters",
@@ -148,6 +167,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "ingest/diagnostics": frozenset(
         {
             "schemas/kinds",
+            "schemas/labels",
             "schemas/printable",
             "schemas/settings",
             "schemas/topology",
@@ -188,6 +208,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "schemas/address",
             "schemas/doors",
             "schemas/kinds",
+            "schemas/labels",
             "schemas/message",
             "schemas/settings",
             "schemas/verdict",

@@ -16,7 +16,7 @@ import psycopg
 from ingest.local.install import Places, find
 from ingest.local.rabbitmq import RabbitMQ
 from ingest.local.stack import LocalStack
-from ingest.local.state import State
+from ingest.local.state import StateFolder
 
 VHOSTS_AT_ONCE = 40
 """Making one takes a second, twenty take two."""
@@ -41,7 +41,7 @@ def remove_state(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-class RunningState(State):
+class RunningState(StateFolder):
     """The state folder of a stack that somebody else runs: that its ports are in use is right."""
 
     def port(self, name: str) -> int:

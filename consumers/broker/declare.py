@@ -11,7 +11,7 @@ from pika.adapters.blocking_connection import BlockingChannel, BlockingConnectio
 from consumers.errors import BrokerUnavailable, Misconfigured
 from schemas.topology import TOPOLOGY, Binding, Topology
 
-Step = Callable[[BlockingChannel], Any]
+ChannelCall = Callable[[BlockingChannel], Any]
 
 NOT_FOUND, REFUSED, DIFFERENT = 404, 403, 406
 _REMEDY = {
@@ -25,9 +25,9 @@ class Thing(NamedTuple):
 
     what: str
     name: str
-    look: Step
-    make: Step
-    older: Step | None = None
+    look: ChannelCall
+    make: ChannelCall
+    older: ChannelCall | None = None
     """Declares it as an earlier version did, where that differs."""
 
     def __str__(self) -> str:
@@ -68,11 +68,11 @@ def things(topology: Topology = TOPOLOGY) -> Iterator[Thing]:
         )
 
 
-def _queue(name: str, arguments: Mapping[str, Any]) -> Step:
+def _queue(name: str, arguments: Mapping[str, Any]) -> ChannelCall:
     return lambda channel: channel.queue_declare(name, durable=True, arguments=dict(arguments))
 
 
-def refusal(connection: BlockingConnection, step: Step) -> tuple[int, str] | None:
+def refusal(connection: BlockingConnection, step: ChannelCall) -> tuple[int, str] | None:
     """The broker's code and words for not doing something, on a channel of its own; None: it is done."""
     channel = connection.channel()
     try:
@@ -94,7 +94,9 @@ def _ensured(connection: BlockingConnection, thing: Thing, *, compare: bool) -> 
     return _made(connection, str(thing), thing.make, refusable=False)
 
 
-def _made(connection: BlockingConnection, name: str, make: Step, *, refusable: bool, older: Step | None = None) -> bool:
+def _made(
+    connection: BlockingConnection, name: str, make: ChannelCall, *, refusable: bool, older: ChannelCall | None = None
+) -> bool:
     refused = _tried(connection, name, make)
     if older is not None and refused is not None and refused[0] == DIFFERENT and not _tried(connection, name, older):
         return True
@@ -103,7 +105,7 @@ def _made(connection: BlockingConnection, name: str, make: Step, *, refusable: b
     return refused is None
 
 
-def _tried(connection: BlockingConnection, name: str, step: Step) -> tuple[int, str] | None:
+def _tried(connection: BlockingConnection, name: str, step: ChannelCall) -> tuple[int, str] | None:
     try:
         return refusal(connection, step)
     except (pika.exceptions.AMQPError, OSError) as error:
@@ -117,8 +119,8 @@ def _fault(name: str, code: int, text: str) -> Misconfigured | BrokerUnavailable
     return Misconfigured(f"{name}: {text} ({_REMEDY[code]})")
 
 
-def _bindings(topology: Topology) -> Iterator[tuple[str, Step]]:
-    def bind(binding: Binding) -> Step:
+def _bindings(topology: Topology) -> Iterator[tuple[str, ChannelCall]]:
+    def bind(binding: Binding) -> ChannelCall:
         return lambda channel: channel.queue_bind(binding.queue, binding.exchange, binding.routing_key)
 
     for binding in topology.bindings:

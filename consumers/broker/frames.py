@@ -45,7 +45,7 @@ _MESSAGE_FRAMES: Final = 2
 """A message is a method frame, a header frame and body frames; anything else is one frame."""
 
 
-class Address(NamedTuple):
+class Arrival(NamedTuple):
     """Where a delivery came from: what is the same for thousands of them.
 
     `redelivered`: the broker has had it back at least once. Names that are no UTF-8 are `properties.text`.
@@ -57,12 +57,12 @@ class Address(NamedTuple):
     redelivered: bool = False
 
     @classmethod
-    def of(cls, method: Basic.Deliver) -> Address:
+    def of(cls, method: Basic.Deliver) -> Arrival:
         """The address in a `basic.deliver`."""
         return cls(text(method.consumer_tag), text(method.exchange), text(method.routing_key), bool(method.redelivered))
 
 
-OnDelivery = Callable[[Address, int, BasicProperties, bytes], None]
+OnDelivery = Callable[[Arrival, int, BasicProperties, bytes], None]
 """Told of a delivery: address, delivery tag, properties (shared between deliveries: not to be changed), body."""
 
 OnConfirm = Callable[[int, bool], None]
@@ -85,12 +85,12 @@ class Frames:
         self._wanted = 0
         # The delivery whose frames are coming in, if any.
         self._channel_number = 0
-        self._address: Address | None = None
+        self._address: Arrival | None = None
         self._delivery_tag = 0
         self._properties: BasicProperties | None = None
         self._size = 0
         self._pieces: list[bytes] = []
-        self._addresses: dict[bytes, Address] = {}
+        self._addresses: dict[bytes, Arrival] = {}
         self._known: dict[bytes, BasicProperties] = {}
         super().__init__(*args, **kwargs)
 
@@ -168,7 +168,7 @@ class Frames:
         key = data[at:tag_at] + data[tag_at + 8 : last]
         address = self._addresses.get(key)
         if address is None:
-            address = Address.of(Basic.Deliver().decode(data[at:last]))
+            address = Arrival.of(Basic.Deliver().decode(data[at:last]))
             _remember(self._addresses, key, address)
         self._address, self._properties, self._pieces = address, None, []
 

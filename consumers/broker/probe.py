@@ -14,7 +14,7 @@ import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 
 from consumers.broker.connection import connect
-from consumers.broker.declare import Step, refusal, things
+from consumers.broker.declare import ChannelCall, refusal, things
 from consumers.broker.frames import server_properties
 from consumers.broker.publisher import publishing
 from consumers.broker.queues import counts
@@ -27,7 +27,7 @@ CONFIRM_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedDeclaration:
     """An exchange or a queue that we may not see, or that is not as it should be, and the broker's words for it."""
 
     what: str
@@ -49,15 +49,19 @@ class Probe:
         said = server_properties(self.connection)
         return str(said.get("product", "unknown")), str(said.get("version", "0"))
 
-    def refused(self) -> list[Refusal]:
+    def refused(self) -> list[RefusedDeclaration]:
         """Exchanges and queues that are missing, or that we may not see."""
-        return [Refusal(thing.what, thing.name, *found) for thing in things() if (found := self._refusal(thing.look))]
+        return [
+            RefusedDeclaration(thing.what, thing.name, *found)
+            for thing in things()
+            if (found := self._refusal(thing.look))
+        ]
 
-    def differing(self, queue: Queue) -> Refusal | None:
+    def differing(self, queue: Queue) -> RefusedDeclaration | None:
         """What is wrong with the arguments of a queue that is there. What is missing is not to be asked about."""
         for thing in things():
             if (thing.what, thing.name) == ("queue", queue.name) and (found := self._refusal(thing.make)):
-                return None if self.older(queue) else Refusal(thing.what, thing.name, *found)
+                return None if self.older(queue) else RefusedDeclaration(thing.what, thing.name, *found)
         return None
 
     def older(self, queue: Queue) -> bool:
@@ -106,7 +110,7 @@ class Probe:
         refused = self._refusal(reply)
         return refused[1] if refused else ""
 
-    def _refusal(self, step: Step) -> tuple[int, str] | None:
+    def _refusal(self, step: ChannelCall) -> tuple[int, str] | None:
         with _translated():
             return refusal(self.connection, step)
 

@@ -30,7 +30,7 @@ OLDEST: Final = date(2014, 1, 1)
 """Chef had no actions before; an older date is a typing slip."""
 
 
-class Refused(Exception):
+class DropRefused(Exception):
     """The drop was not begun; the message says what is wrong with the request."""
 
 
@@ -45,20 +45,20 @@ class Step:
 
 
 def parse_month(text: str, today: date) -> date:
-    """The first day of `YYYY-MM` (or of `YYYY-MM-01`), if dropping what is before it is sane. Raises Refused."""
+    """The first day of `YYYY-MM` (or of `YYYY-MM-01`), if dropping what is before it is sane. Raises DropRefused."""
     found = re.fullmatch(r"([0-9]{4})-([0-9]{2})(-01)?", text)
     if not found or not 1 <= int(found[2]) <= 12:
-        raise Refused(f"--before {text}: not a month, YYYY-MM; partitions are whole months")
+        raise DropRefused(f"--before {text}: not a month, YYYY-MM; partitions are whole months")
     month = date(int(found[1]), int(found[2]), 1)
     if month > today.replace(day=1):
-        raise Refused(f"--before {text}: would drop the current month or a future one; the latest is {today:%Y-%m}")
+        raise DropRefused(f"--before {text}: would drop the current month or a future one; the latest is {today:%Y-%m}")
     if month < OLDEST:
-        raise Refused(f"--before {text}: before there were Chef actions ({OLDEST:%Y}); is the year right?")
+        raise DropRefused(f"--before {text}: before there were Chef actions ({OLDEST:%Y}); is the year right?")
     return month
 
 
 class Partitions:
-    """The operator's desk for partitions, on a connection of its own. Raises StoreUnavailable or Misconfigured."""
+    """Partitions as operators see them, on a connection of its own. Raises StoreUnavailable or Misconfigured."""
 
     def __init__(self, database_url: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self._url = database_url
@@ -97,7 +97,7 @@ class Partitions:
         partition so long that the lock can't be had.
         """
         if before > datetime.now(UTC).date().replace(day=1):
-            raise Refused(f"{before} is not in the past")
+            raise DropRefused(f"{before} is not in the past")
         with self._connected(seconds=0) as connection:
             steps = list(self._plan(connection, before))
             for step in steps:

@@ -57,7 +57,7 @@ class DryRun:
 
     def message(self, letter: Letter, message: Message) -> Forecast:
         """The forecast of `letter` if it sent `message` instead."""
-        [verdict] = self._store.rehearse([_item(letter, message, self._judge)])
+        [verdict] = self._store.dry_run([_item(letter, message, self._judge)])
         return forecast(verdict)
 
     def close(self) -> None:
@@ -66,7 +66,7 @@ class DryRun:
 
     def _verdicts(self, letters: Sequence[Letter]) -> Sequence[Verdict]:
         items = [_item(each, each.message(), self._judge) for each in letters]
-        return self._store.rehearse(items) if items else []
+        return self._store.dry_run(items) if items else []
 
 
 def _item(letter: Letter, message: Message, judge: Judge) -> Judged:

@@ -7,7 +7,7 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, BinaryIO, Final, get_args
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
@@ -16,12 +16,12 @@ from consumers.dead_letters.edit import check_envelope, received
 from consumers.dead_letters.errors import NotImportable
 from consumers.dead_letters.posting import Posting
 from consumers.dead_letters.repository import Letter, Repository
-from consumers.dead_letters.selector import RESOLVED, STATES
+from consumers.dead_letters.selector import RESOLVED
 from schemas.doors import REPORTS, WORDS
 from schemas.kinds import kind_of
+from schemas.labels import LETTER_STATES, STAGES
 from schemas.message import Message
 from schemas.topology import INGEST_EXCHANGE
-from schemas.verdict import Stage
 
 MARK: Final = "chef_ingest_letter"
 VERSION: Final = 1
@@ -56,7 +56,7 @@ def from_line(line: bytes, where: str) -> Letter:
 
 def _check(letter: Letter) -> None:
     """Raises an error of some kind for what could not be listed, judged, or sent again; a file can say anything."""
-    known = (letter.state in STATES, letter.stage in get_args(Stage), letter.door in WORDS)
+    known = (letter.state in LETTER_STATES, letter.stage in STAGES, letter.door in WORDS)
     if not all(known):
         raise ValueError("a state, stage or door that there is not")
     if (letter.state == RESOLVED) != (letter.resolution is not None):

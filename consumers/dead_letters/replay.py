@@ -29,7 +29,7 @@ Accepts = Callable[[Sequence[Letter]], Sequence[bool]]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class ReplayRun:
     """One `dead replay`: the letters of `selector` as they were at `started`, up to the id `newest`."""
 
     id: int
@@ -48,7 +48,7 @@ class Sent:
     problem: str = ""
 
 
-def start_run(repository: Repository, request: str, selector: Selector, *, fresh: bool = False) -> Run:
+def start_run(repository: Repository, request: str, selector: Selector, *, fresh: bool = False) -> ReplayRun:
     """A new run, or the interrupted one of the same `request`; `fresh` gives the interrupted one up.
 
     A run that is under way elsewhere is left alone: neither sends what the other has sent.
@@ -71,7 +71,7 @@ def start_run(repository: Repository, request: str, selector: Selector, *, fresh
     return _run(row, gone_on=False)
 
 
-def unfinished(repository: Repository, request: str) -> Run | None:
+def unfinished(repository: Repository, request: str) -> ReplayRun | None:
     """The interrupted run that the same request would go on with."""
     for row in repository.rows("replay_unfinished", request=request):
         if repository.rows("replay_hold", space=LOCK_SPACE, run=row["id"])[0]["held"]:
@@ -80,19 +80,19 @@ def unfinished(repository: Repository, request: str) -> Run | None:
     return None
 
 
-def candidates(repository: Repository, selector: Selector, run: Run | None) -> Iterator[Letter]:
+def candidates(repository: Repository, selector: Selector, run: ReplayRun | None) -> Iterator[Letter]:
     """The letters that a run (None: one that began now) would still send."""
     where, bounds = _candidates(repository, selector, run)
     yield from repository.letters("replay_candidates", where, **bounds)
 
 
-def count_candidates(repository: Repository, run: Run) -> int:
+def count_candidates(repository: Repository, run: ReplayRun) -> int:
     """How many letters a run has left."""
     where, bounds = _candidates(repository, run.selector, run)
     return repository.count("replay_candidates", where, **bounds)
 
 
-def _candidates(repository: Repository, selector: Selector, run: Run | None) -> tuple[str, dict[str, Any]]:
+def _candidates(repository: Repository, selector: Selector, run: ReplayRun | None) -> tuple[str, dict[str, Any]]:
     where, values = _replayable(selector)
     limits = {"newest": run.newest if run else 2**62, "started": run.started if run else _NEVER}
     return where, {"after": 0, "limit": _left(repository, selector, run), **limits, **values}
@@ -105,7 +105,7 @@ class Replay:
     """
 
     def __init__(
-        self, repository: Repository, publisher: ConfirmingPublisher, run: Run, *, accepts: Accepts, rate: float,
+        self, repository: Repository, publisher: ConfirmingPublisher, run: ReplayRun, *, accepts: Accepts, rate: float,
         stopping: Callable[[], bool], failpoint: Failpoint,
     ) -> None:  # fmt: skip
         self._repository = repository
@@ -189,11 +189,11 @@ class Replay:
         return False
 
 
-def _run(row: dict[str, Any], *, gone_on: bool) -> Run:
-    return Run(row["id"], row["started_at"], row["newest"], Selector.from_json(row["selector"]), gone_on)
+def _run(row: dict[str, Any], *, gone_on: bool) -> ReplayRun:
+    return ReplayRun(row["id"], row["started_at"], row["newest"], Selector.from_json(row["selector"]), gone_on)
 
 
-def _left(repository: Repository, selector: Selector, run: Run | None) -> int | None:
+def _left(repository: Repository, selector: Selector, run: ReplayRun | None) -> int | None:
     if selector.limit is None or run is None:
         return selector.limit
     sent: int = repository.rows("replay_sent", run=run.id, started=run.started)[0]["sent"]

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-OPEN, REPLAYING, PARKED, RESOLVED, DISCARDED = "open", "replaying", "parked", "resolved", "discarded"
-STATES: Final = (OPEN, REPLAYING, PARKED, RESOLVED, DISCARDED)
+from schemas.labels import LETTER_STATES
+
+OPEN, REPLAYING, PARKED, RESOLVED, DISCARDED = LETTER_STATES
 UNSETTLED: Final = (OPEN, REPLAYING, PARKED)
 
 _COLUMNS: Final = {

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from consumers.dead_letters.replay import Run
+from consumers.dead_letters.replay import ReplayRun
 from consumers.dead_letters.repository import Repository
 
 POLL_SECONDS = 0.1
@@ -29,6 +29,6 @@ def outcomes(
             time.sleep(POLL_SECONDS)
 
 
-def summary(repository: Repository, run: Run) -> list[dict[str, Any]]:
+def summary(repository: Repository, run: ReplayRun) -> list[dict[str, Any]]:
     """What became of all that a run has sent so far: rows of state, became, letters."""
     return repository.rows("replay_outcomes", run=run.id, started=run.started)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from consumers.delivery import Judged
 from schemas.doors import FOREIGN
+from schemas.labels import Acknowledgement
 from schemas.verdict import Verdict
 
 
@@ -17,13 +18,13 @@ def tallies(verdicts: Iterable[Verdict]) -> Counter[tuple[str, str]]:
     return Counter((verdict.fate.outcome, getattr(verdict, "rule", "")) for verdict in verdicts if verdict.fate.tallied)
 
 
-def takings(items: Sequence[Judged], verdicts: Sequence[Verdict]) -> Counter[tuple[str, str]]:
+def acknowledgements(items: Sequence[Judged], verdicts: Sequence[Verdict]) -> Counter[tuple[str, Acknowledgement]]:
     """(door, outcome) -> how many.
 
     `taken`: a Chef server published it, and no shim counts that. `redelivered`: it has been delivered, or
     delayed, before and has left no row now, so that it may have been counted before.
     """
-    counted: Counter[tuple[str, str]] = Counter()
+    counted: Counter[tuple[str, Acknowledgement]] = Counter()
     for item, verdict in zip(items, verdicts, strict=True):
         delivery = item.delivery
         door = delivery.message.door

@@ -8,11 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import psycopg
-
+from consumers.database.connection import Connection
 from consumers.delivery import Delivery, hears
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 SPARE_SECONDS: Final = 0.5
 """How long a sender must wait on at least, so that the answer reaches him."""

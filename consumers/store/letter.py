@@ -13,8 +13,9 @@ import msgspec
 
 from consumers.broker.properties import envelope
 from consumers.delivery import Delivery
+from schemas.labels import Stage
 from schemas.message import Message
-from schemas.verdict import Conflict, Stage, UnknownRun, Unstorable
+from schemas.verdict import Conflict, UnknownRun, Unstorable
 
 
 @dataclass(frozen=True, slots=True)

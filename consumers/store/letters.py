@@ -7,14 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
-
+from consumers.database.connection import Connection
 from consumers.delivery import Delivery, Judged
 from consumers.store.bound import Bound
 from consumers.store.letter import Reason, letter, message_key
 from schemas.verdict import Unstorable, Verdict, becomes_letter, to_wire, without_letter
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 WHO = "worker"
 

@@ -14,7 +14,7 @@ from consumers.database.errors import blame, translated
 from consumers.database.migrations import require_current
 from consumers.delivery import Judged, is_patient
 from consumers.errors import Misconfigured, StoreUnavailable
-from consumers.ledger.counts import takings, tallies
+from consumers.ledger.counts import acknowledgements, tallies
 from consumers.runtime.failpoints import Failpoint
 from consumers.runtime.urls import Urls
 from consumers.store.bound import Bound
@@ -102,7 +102,7 @@ class PostgresStore:
         self._failpoint.reach("after_commit")
         return verdicts
 
-    def rehearse(self, items: Sequence[Judged]) -> list[Verdict]:
+    def dry_run(self, items: Sequence[Judged]) -> list[Verdict]:
         """What `commit` would say of these items now; nothing is kept. Raises as `commit` does."""
         connection = self._open()
         try:
@@ -169,7 +169,7 @@ class PostgresStore:
             for (outcome, rule), count in tallies(verdicts).items():
                 values = {"outcome": outcome, "rule": rule, "count": count}
                 connection.execute(self._sql["insert_tally"].encode(), values)
-            for (door, outcome), count in takings(items, verdicts).items():
+            for (door, outcome), count in acknowledgements(items, verdicts).items():
                 values = {"door": door, "outcome": outcome, "count": count}
                 connection.execute(self._sql["insert_taking"].encode(), values)
             self._failpoint.reach("before_commit")

@@ -11,6 +11,7 @@ from consumers.supervisor.autoscale import Band, Memory, Sight, decide, within_r
 from consumers.supervisor.meter import Meter
 from consumers.supervisor.monitor import LOOK_SECONDS, Monitor
 from consumers.supervisor.pool import Pool
+from schemas.labels import HELD_UP
 
 NOT_YET: Final = float("inf")
 
@@ -37,7 +38,7 @@ class Autoscaler:
             self._whole_since = NOT_YET
         elif self._whole_since == NOT_YET:
             self._whole_since = now
-        held_up = any(row["state"] in ("paused", "waiting") for row in pool.described())
+        held_up = any(row["state"] in HELD_UP.values() for row in pool.described())
         sight = Sight(now, monitor.backlog, meter.rate(now), pool.consuming(), held_up)
         wanted, self._memory = decide(self.band, sight, pool.wanted, self._memory)
         wanted = self._allowed(wanted, pool.wanted, monitor)

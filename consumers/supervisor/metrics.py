@@ -14,15 +14,9 @@ from prometheus_client.registry import Collector
 from consumers.supervisor.monitor import Monitor
 from consumers.supervisor.pool import Pool
 from consumers.telemetry.reports import Report
+from schemas import labels
 from schemas.verdict import OUTCOMES
 
-TRIGGERS: Final = ("size", "bytes", "age", "idle", "drain")
-STATES: Final = ("starting", "consuming", "paused", "waiting", "draining", "leaving", "dead")
-LANES: Final = ("main", "quarantine")
-SQLSTATE_CLASSES: Final = ("connection", "08", "22", "23", "25", "40", "53", "55", "57", "58")
-LETTER_STATES: Final = ("open", "replaying", "parked", "resolved", "discarded")
-DOINGS: Final = ("taking in", "judging", "storing", "keeping a letter", "replying", "moving", "parking", "logging",
-                 "measuring", "a session")  # fmt: skip
 _BATCH_SIZES: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _AGES: Final = (1, 2, 5, 10, 30, 60, 120, 300, 900, 1800, 3600, 21600, 86400)
@@ -70,14 +64,14 @@ class Metrics:
         )
         for outcome in OUTCOMES:
             self._messages.labels(outcome)
-        for trigger in TRIGGERS:
+        for trigger in labels.TRIGGERS:
             self._flush.labels(trigger)
         # A rate needs a zero to rise from.
-        for sqlstate_class in SQLSTATE_CLASSES:
+        for sqlstate_class in labels.SQLSTATE_CLASSES:
             self._errors.labels(sqlstate_class)
-        for doing in DOINGS:
+        for doing in labels.DOINGS:
             self._faults.labels(doing)
-        for lane in LANES:
+        for lane in labels.LANES:
             self._deaths.labels(lane)
 
     def record(self, report: Report) -> None:
@@ -138,16 +132,15 @@ class Surroundings(Collector):
         rows = self._pool.described()
         counted = Tally((str(row["lane"]), str(row["state"])) for row in rows)
         workers = GaugeMetricFamily("chef_ingest_workers", "Worker processes.", labels=["lane", "state"])
-        for lane in LANES:
-            for state in STATES:
+        for lane in labels.LANES:
+            for state in labels.WORKER_STATES:
                 workers.add_metric([lane, state], counted[lane, state])
         yield workers
         yield _gauge("chef_ingest_workers_wanted", "Workers of the main lane that should run.", self._pool.wanted)
         in_hand = sum(int(row["in_hand"]) for row in rows)
         yield _gauge("chef_ingest_inflight_messages", "Messages that workers have in hand.", in_hand)
         paused = GaugeMetricFamily("chef_ingest_paused", "Workers held up by an outage.", labels=["reason"])
-        # `paused` holds a batch and waits for the database; `waiting` has neither of the two for sure.
-        for reason, state in (("database", "paused"), ("connection", "waiting")):
+        for reason, state in labels.HELD_UP.items():
             paused.add_metric([reason], sum(row["state"] == state for row in rows))
         yield paused
 
@@ -161,7 +154,7 @@ class Surroundings(Collector):
         yield consumers
         letters = GaugeMetricFamily("chef_ingest_letters", "Dead letters kept.", labels=["state"])
         if monitor.letters:
-            for state in LETTER_STATES:
+            for state in labels.LETTER_STATES:
                 letters.add_metric([state], monitor.letters.get(state, 0))
         yield letters
         help = "New letters in this hour of the organization that has most."

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from consumers.telemetry.reports import Report
+from schemas.labels import LaneName
 
 Command = Callable[[str, int], Sequence[str]]
 """Lane and the descriptor to report to -> the argv that runs one worker."""
@@ -22,7 +23,7 @@ SILENT_SECONDS: Final = 60.0
 class Slot:
     """Times are seconds of the monotonic clock."""
 
-    lane: str
+    lane: LaneName
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     deaths: int = 0

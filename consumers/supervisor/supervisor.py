@@ -28,7 +28,7 @@ from consumers.supervisor.monitor import Lookout
 from consumers.supervisor.pool import Pool
 from consumers.supervisor.scaling import scale_to
 from consumers.supervisor.slot import Command
-from consumers.supervisor.vitals import Vitals
+from consumers.supervisor.systemd import Systemd
 from consumers.telemetry.reports import Reports
 from schemas.address import Address, parse
 from schemas.settings import ConfigError, Settings
@@ -88,7 +88,7 @@ class Supervisor:
         self._meter = Meter()
         self._totals: Counter[str] = Counter()
         self._began = time.monotonic()
-        self._vitals = Vitals(notifier, self._began)
+        self._systemd = Systemd(notifier, self._began)
         self._mode = "running"
         self._not_reloaded: list[str] = []
 
@@ -127,7 +127,7 @@ class Supervisor:
             self._control.drop_dawdlers()
         if self._pool.misconfigured and self._mode == "running":
             self._drain()
-        self._vitals.tell(self._pool, self._meter.rate(now), now)
+        self._systemd.tell(self._pool, self._meter.rate(now), now)
 
     def _hear(self) -> None:
         for report in self._reports.receive():
@@ -153,27 +153,27 @@ class Supervisor:
 
     def _drain(self) -> None:
         self._mode = "draining"
-        self._vitals.stopping()
+        self._systemd.stopping()
         self._log.info("draining", workers=len(self._pool.slots))
         self._pool.drain()
 
     def _hurry(self) -> None:
         self._mode = "hurrying"
-        self._vitals.stopping()
+        self._systemd.stopping()
         self._log.info("hurrying", workers=len(self._pool.slots))
         self._pool.hurry(HURRY_SECONDS)
 
     def _roll(self) -> None:
         if self._mode != "running":
             return
-        self._vitals.reloading()
+        self._systemd.reloading()
         try:
             settings = self._reload()
         except ConfigError as error:
             # The workers that run keep what they have: a typing slip must not stop the work.
             self._log.error("not reloaded", faults=error.faults)
             self._not_reloaded = error.faults
-            self._vitals.not_reloaded()
+            self._systemd.not_reloaded()
             return
         before, self._settings, self._not_reloaded = self._settings, settings, []
         self._pool.grace_seconds = settings.drain_seconds + GRACE_SECONDS

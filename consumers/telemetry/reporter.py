@@ -10,6 +10,7 @@ from typing import Final
 
 from consumers.delivery import Committed, Judged
 from consumers.telemetry.reports import MOST_BATCHES, BatchSeen, Report
+from schemas.labels import NO_SQLSTATE, Doing, WorkerState
 
 REPORT_SECONDS: Final = 1.0
 
@@ -32,15 +33,16 @@ class Reporter:
         self._send = send
         self._monotonic = monotonic
         self._now = now
-        self._state, self._why = "starting", ""
+        self._state: WorkerState = "starting"
+        self._why = ""
         self._inflight = 0
         self._sent_at = float("-inf")
         self._committed_at = 0.0
         self._failures: deque[str] = deque()
-        self._faulted: deque[str] = deque()
+        self._faulted: deque[Doing] = deque()
         self._forget()
 
-    def state(self, state: str, why: str = "") -> None:
+    def state(self, state: WorkerState, why: str = "") -> None:
         """Tell at once when what we are doing has changed."""
         if (state, why) != (self._state, self._why):
             self._state, self._why = state, why
@@ -78,9 +80,9 @@ class Reporter:
     def error(self, error: BaseException) -> None:
         """Count a failure of the database, found in an error or in what caused it."""
         sqlstate = getattr(error.__cause__, "sqlstate", None) or getattr(error, "sqlstate", None)
-        self._failures.append(sqlstate or "connection")
+        self._failures.append(sqlstate or NO_SQLSTATE)
 
-    def fault(self, doing: str) -> None:
+    def fault(self, doing: Doing) -> None:
         """Count a fault of our own code; any thread may."""
         self._faulted.append(doing)
 
@@ -94,7 +96,7 @@ class Reporter:
         self._sent_at = self._monotonic()
         while self._failures:
             failure = self._failures.popleft()
-            self._errors[failure if failure == "connection" else failure[:2]] += 1
+            self._errors[failure if failure == NO_SQLSTATE else failure[:2]] += 1
         while self._faulted:
             self._faults[self._faulted.popleft()] += 1
         report = Report(

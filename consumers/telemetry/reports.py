@@ -82,7 +82,7 @@ class Reports:
         self._sender.close()
 
 
-class Line:
+class ReportLine:
     """The worker's end: sends without ever waiting."""
 
     def __init__(self, descriptor: int) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from consumers.delivery import Batch, Trigger
+from consumers.delivery import Batch
+from schemas.labels import Trigger
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ import structlog
 
 from consumers.delivery import Batch, Committed, Judged
 from consumers.errors import StoreUnavailable
-from consumers.worker.guard import Guard, guarded_commit
+from consumers.worker.guard import FaultGuard, guarded_commit
 from consumers.worker.seams import Store
 from schemas.verdict import Verdict
 
@@ -21,7 +21,7 @@ Pause = Callable[[int], float]
 
 
 def backoff(attempt: int, longest: float = 10.0) -> float:
-    """Seconds to wait before try number `attempt`: full jitter, so that a fleet does not come back as one."""
+    """Seconds to wait before try number `attempt`: full jitter, so that many workers do not come back as one."""
     return random.uniform(0.05, min(longest, 0.2 * 2.0 ** min(attempt, 16)))
 
 
@@ -41,9 +41,9 @@ class Committer:
         *,
         executor: Executor | None = None,
         pause: Pause = backoff,
-        guard: Guard | None = None,
+        guard: FaultGuard | None = None,
     ) -> None:
-        self._guard = guard or Guard()
+        self._guard = guard or FaultGuard()
         self._store = store
         self._wake = wake
         self._clock = clock

@@ -13,6 +13,7 @@ from consumers.delivery import Judged
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from consumers.worker.intake import FAULT, fault_of
 from schemas.doors import nameless
+from schemas.labels import Doing
 from schemas.verdict import Invalid, Unkept, Verdict
 
 EXPECTED = (BrokerUnavailable, StoreUnavailable, Misconfigured)
@@ -25,17 +26,17 @@ class Commits(Protocol):
     def commit(self, items: Sequence[Judged]) -> list[Verdict]: ...
 
 
-class Guard:
+class FaultGuard:
     """Counts faults and logs them: the first of a kind with its traceback, so that a flood of one cause is no flood.
 
     `count` is told what was being done; it may be called from any thread.
     """
 
-    def __init__(self, count: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, count: Callable[[Doing], None] = lambda _: None) -> None:
         self.count = count
         self._told: set[tuple[str, str, int]] = set()
 
-    def fault(self, doing: str, error: BaseException) -> None:
+    def fault(self, doing: Doing, error: BaseException) -> None:
         """One fault; raises nothing."""
         try:
             self.count(doing)
@@ -48,7 +49,7 @@ class Guard:
             # Whoever can't even complain goes on working.
             return
 
-    def tried(self, doing: str, step: Callable[[], None]) -> None:
+    def tried(self, doing: Doing, step: Callable[[], None]) -> None:
         """Do what nothing else depends on; a fault in it is told, and that is all."""
         try:
             step()
@@ -65,7 +66,7 @@ def _line(error: BaseException) -> int:
     return trace.tb_lineno if trace is not None else 0
 
 
-def guarded_commit(store: Commits, items: Sequence[Judged], guard: Guard) -> list[Verdict]:
+def guarded_commit(store: Commits, items: Sequence[Judged], guard: FaultGuard) -> list[Verdict]:
     """What `store.commit` says; where that raises a fault, the items are halved until one stands alone.
 
     Alone it becomes a letter, in the end one of hardly more than its bytes. What is none even then is Unkept: nothing
@@ -83,7 +84,7 @@ def guarded_commit(store: Commits, items: Sequence[Judged], guard: Guard) -> lis
         return [_as_letter(store, items[0], error, guard)]
 
 
-def _as_letter(store: Commits, item: Judged, error: Exception, guard: Guard) -> Verdict:
+def _as_letter(store: Commits, item: Judged, error: Exception, guard: FaultGuard) -> Verdict:
     reason = item.judgement if isinstance(item.judgement, Invalid) else fault_of(error)
     for letter in (Judged(item.delivery, reason), _bare(item)):
         try:

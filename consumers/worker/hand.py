@@ -13,7 +13,7 @@ from consumers.broker.publisher import NeverTaken, NotTaken
 from consumers.delivery import Delivery
 from consumers.errors import BrokerUnavailable, Misconfigured
 from consumers.runtime.failpoints import Failpoint
-from consumers.worker.guard import Guard
+from consumers.worker.guard import FaultGuard
 from consumers.worker.intake import fault_of
 from consumers.worker.seams import Outbox, Source
 from schemas.verdict import Invalid
@@ -53,7 +53,7 @@ class Hand:
     outbox: Outbox
     failpoint: Failpoint
     clock: Callable[[], float]
-    guard: Guard
+    guard: FaultGuard
     letter: Callable[[Delivery, Invalid], None]
     why: str = ""
     """Why deliveries stay in hand, while they do."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 import structlog
 from pika.spec import BasicProperties
 
-from consumers.broker.frames import Address
+from consumers.broker.frames import Arrival
 from consumers.broker.properties import Undecodable, text
 from consumers.broker.provenance import provenance
 from consumers.delivery import Delivery
@@ -25,7 +25,7 @@ _COUNT: Final = "x-delivery-count"
 
 
 def taken_in(
-    address: Address, queue: str, tag: int, generation: int, properties: BasicProperties, body: bytes
+    address: Arrival, queue: str, tag: int, generation: int, properties: BasicProperties, body: bytes
 ) -> Delivery:
     """The delivery; never raises. One that can't be judged has its `problem`."""
     try:
@@ -44,7 +44,7 @@ def fault_of(error: BaseException) -> Invalid:
 
 
 def _taken_in(
-    address: Address, queue: str, tag: int, generation: int, properties: BasicProperties, body: bytes
+    address: Arrival, queue: str, tag: int, generation: int, properties: BasicProperties, body: bytes
 ) -> Delivery:
     came = provenance(queue, address.exchange, address.routing_key, properties)
     headers = _believed(properties.headers or {}, ours=came.ours, redelivered=address.redelivered)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from schemas.labels import LANES, LaneName
 from schemas.settings import Settings
 from schemas.topology import DEAD, PINGS, QUARANTINE, QUEUES
 
@@ -13,7 +14,7 @@ from schemas.topology import DEAD, PINGS, QUARANTINE, QUEUES
 class Lane:
     """Which queues a worker consumes, with the prefetch of each, and how many messages it commits at once."""
 
-    name: str
+    name: LaneName
     queues: Mapping[str, int]
     batch_messages: int
 
@@ -29,4 +30,4 @@ def quarantine_lane(_settings: Settings) -> Lane:
     return Lane("quarantine", {QUARANTINE: 1}, 1)
 
 
-LANES: Mapping[str, Callable[[Settings], Lane]] = {"main": main_lane, "quarantine": quarantine_lane}
+BY_NAME: Mapping[str, Callable[[Settings], Lane]] = dict(zip(LANES, (main_lane, quarantine_lane), strict=True))

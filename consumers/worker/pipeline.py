@@ -15,7 +15,7 @@ from consumers.delivery import Committed, Delivery, Judged, hears
 from consumers.runtime.failpoints import Failpoint
 from consumers.worker.batcher import Batcher
 from consumers.worker.committer import Committer
-from consumers.worker.guard import Guard
+from consumers.worker.guard import FaultGuard
 from consumers.worker.hand import Hand
 from consumers.worker.intake import FAULT, fault_of
 from consumers.worker.seams import Outbox, Source
@@ -24,7 +24,7 @@ from schemas.topology import DEAD, QUARANTINE, QUEUES
 from schemas.validation.judge import Candidate
 from schemas.verdict import Invalid, Pong, Verdict, is_parked, is_told
 
-Judge = Callable[[Message], Candidate | Invalid]
+Judging = Callable[[Message], Candidate | Invalid]
 
 TICK_SECONDS = 1.0
 """How long the loop may sleep: heartbeats and stop requests are heeded at least this often."""
@@ -50,7 +50,7 @@ class Pipeline:
     """Everything the loop works with; made by the worker, once for each connection to the broker."""
 
     source: Source
-    judge: Judge
+    judge: Judging
     batcher: Batcher[Judged]
     committer: Committer
     outbox: Outbox
@@ -60,7 +60,7 @@ class Pipeline:
     """Payload bytes in hand at most; beyond them the broker's socket is left unread, but for heartbeats."""
     heartbeat: float
     drain_seconds: float
-    guard: Guard = field(default_factory=Guard)
+    guard: FaultGuard = field(default_factory=FaultGuard)
     wall: Callable[[], float] = time.time
     """UNIX time, in which deadlines travel."""
     observe: Callable[[Committed], None] = lambda _: None

@@ -26,11 +26,11 @@ from consumers.runtime.urls import Urls
 from consumers.store.maintenance import Maintenance
 from consumers.store.store import PostgresStore
 from consumers.telemetry.reporter import Reporter
-from consumers.telemetry.reports import Line
+from consumers.telemetry.reports import ReportLine
 from consumers.worker.batcher import Batcher
 from consumers.worker.committer import Committer, backoff
-from consumers.worker.guard import EXPECTED, Guard
-from consumers.worker.lanes import LANES, Lane
+from consumers.worker.guard import EXPECTED, FaultGuard
+from consumers.worker.lanes import BY_NAME, Lane
 from consumers.worker.outbox import AmqpOutbox
 from consumers.worker.pipeline import Pipeline
 from consumers.worker.source import AmqpSource
@@ -74,7 +74,7 @@ class Worker:
         self._store = PostgresStore(settings, version, failpoint, self._urls)
         self._judge = Judge.from_settings(settings)
         self._generation = 0
-        self._guard = Guard(self._reporter.fault)
+        self._guard = FaultGuard(self._reporter.fault)
         self._log = structlog.get_logger().bind(worker=os.getpid(), lane=lane.name)
         self._maintenance = Maintenance(self._store, self._log)
 
@@ -217,12 +217,12 @@ def run_worker(
 
     `report_fd` is the supervisor's line, inherited from it. `reread` reads the configuration anew.
     """
-    reporter = Reporter(lane) if report_fd is None else Reporter(lane, Line(report_fd).send)
+    reporter = Reporter(lane) if report_fd is None else Reporter(lane, ReportLine(report_fd).send)
     # A loop that sleeps is woken, and need not sleep to its end before it sees that it is to stop.
     signals = SignalInbox(())
     worker = Worker(
         settings,
-        LANES[lane](settings),
+        BY_NAME[lane](settings),
         version,
         failpoint,
         reporter=reporter,

@@ -14,7 +14,7 @@ import pika.exceptions
 from pika.channel import Channel
 from pika.spec import BasicProperties
 
-from consumers.broker.frames import Address, DeliveringConnection
+from consumers.broker.frames import Arrival, DeliveringConnection
 from consumers.broker.settle import acknowledge
 from consumers.delivery import Delivery
 from consumers.errors import BrokerUnavailable
@@ -198,8 +198,8 @@ class AmqpSource:
         self._lose(f"the broker cancelled our consumer of {self._queues.get(frame.method.consumer_tag, 'a queue')}")
 
     def _on_message(self, _channel: Channel, method: Any, properties: Any, body: bytes) -> None:
-        self._on_delivery(Address.of(method), method.delivery_tag, properties, body)
+        self._on_delivery(Arrival.of(method), method.delivery_tag, properties, body)
 
-    def _on_delivery(self, address: Address, tag: int, properties: BasicProperties, body: bytes) -> None:
+    def _on_delivery(self, address: Arrival, tag: int, properties: BasicProperties, body: bytes) -> None:
         queue = self._queues[address.consumer_tag]
         self._inbox.append(taken_in(address, queue, tag, self.generation, properties, body))

@@ -27,6 +27,7 @@ from ingest.cli.output import print_rows
 from ingest.cli.soak import soak
 from ingest.cli.token import token
 from schemas.doors import IMPLIED, PROFILES, WORDS
+from schemas.labels import LANES
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
@@ -83,7 +84,7 @@ def serve(listen: str | None, insecure_no_auth: bool, check: bool) -> None:
 
 
 @main.command(hidden=True)
-@click.option("--lane", type=click.Choice(["main", "quarantine"]), default="main")
+@click.option("--lane", type=click.Choice(LANES), default="main")
 @click.option("--report-fd", type=int, help="The supervisor's line, inherited from it.")
 @says_what_is_wrong
 def worker(lane: str, report_fd: int | None) -> None:

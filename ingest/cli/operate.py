@@ -231,14 +231,14 @@ def partitions_drop(before: str, yes: bool, dry_run: bool, output: str) -> None:
     """
     from datetime import UTC, datetime
 
-    from consumers.database.partitions import Partitions, Refused, parse_month
+    from consumers.database.partitions import DropRefused, Partitions, parse_month
     from consumers.supervisor.control import state_folder
 
     if yes and dry_run:
         raise click.UsageError("--yes and --dry-run contradict each other")
     try:
         month = parse_month(before, datetime.now(UTC).date())
-    except Refused as refused:
+    except DropRefused as refused:
         raise click.UsageError(str(refused)) from None
     repository = Partitions(_settings_at(state_folder(None, os.environ)).database_url)
     steps = repository.drop(month, lambda line: click.echo(line, err=True)) if yes else repository.plan(month)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from consumers.broker.declare import REFUSED
-from consumers.broker.probe import Probe, Refusal, confirms, probing
+from consumers.broker.probe import Probe, RefusedDeclaration, confirms, probing
 from consumers.errors import BrokerUnavailable, Misconfigured
 from ingest.diagnostics.finding import Finding
 from schemas.settings import Settings
@@ -79,7 +79,7 @@ def _version(probe: Probe) -> Finding:
     return Finding("broker version", "ok", words)
 
 
-def _missing(refusal: Refusal) -> Finding:
+def _missing(refusal: RefusedDeclaration) -> Finding:
     if refusal.code == REFUSED:
         return Finding("permission", "broken", f"{refusal.what} {refusal.name}: {refusal.text}", _GRANT)
     return Finding("topology", "broken", f"{refusal.what} {refusal.name} is missing: {refusal.text}", _DECLARE)

@@ -22,10 +22,10 @@ _OURS: Final = ("all", "queues", "quorum_queues")
 _PLENTY: Final = 1_000_000
 """Returns that no outage comes to."""
 
-Row = Mapping[str, Any]
+ApiEntry = Mapping[str, Any]
 
 
-def policies(users: list[Row], operators: list[Row]) -> Iterator[Finding]:
+def policies(users: list[ApiEntry], operators: list[ApiEntry]) -> Iterator[Finding]:
     """From `/api/policies/VHOST` and `/api/operator-policies/VHOST`; of each, one is in force on a queue."""
     found = [*_capping(users, "policy"), *_capping(operators, "operator_policy")]
     yield from found
@@ -33,7 +33,7 @@ def policies(users: list[Row], operators: list[Row]) -> Iterator[Finding]:
         yield Finding("policies", "ok", "no policy caps our queues")
 
 
-def _capping(found: list[Row], kind: str) -> Iterator[Finding]:
+def _capping(found: list[ApiEntry], kind: str) -> Iterator[Finding]:
     capped: dict[tuple[str, str], list[str]] = {}
     for queue in TOPOLOGY.queues:
         for policy in _in_force(found, queue.name):
@@ -55,7 +55,7 @@ def _too_low(limit: Any, arguments: Mapping[str, Any]) -> bool:
     return wanted is not None and (not isinstance(limit, int) or limit < min(wanted, _PLENTY))
 
 
-def _in_force(found: list[Row], queue: str) -> Iterator[Row]:
+def _in_force(found: list[ApiEntry], queue: str) -> Iterator[ApiEntry]:
     # Of all policies that match a queue, the one with the highest priority counts, whatever the others say.
     matching = [each for each in found if each.get("apply-to", "all") in _OURS and _matches(each["pattern"], queue)]
     highest = max((each.get("priority", 0) for each in matching), default=0)
@@ -70,7 +70,7 @@ def _matches(pattern: str, queue: str) -> bool:
         return True
 
 
-def bindings(found: list[Row]) -> Iterator[Finding]:
+def bindings(found: list[ApiEntry]) -> Iterator[Finding]:
     """From `/api/bindings/VHOST`."""
     there = {(each["source"], each["destination"], each["routing_key"]) for each in found}
     wanted = [(each.exchange, each.queue, each.routing_key) for each in TOPOLOGY.bindings]
@@ -82,7 +82,7 @@ def bindings(found: list[Row]) -> Iterator[Finding]:
         yield Finding("bindings", "ok", "all there, the dead-letter route's too")
 
 
-def nodes(found: list[Row]) -> Iterator[Finding]:
+def nodes(found: list[ApiEntry]) -> Iterator[Finding]:
     """From `/api/nodes`."""
     troubles = [each for node in found for each in _node(node)]
     yield from troubles
@@ -90,7 +90,7 @@ def nodes(found: list[Row]) -> Iterator[Finding]:
         yield Finding("nodes", "ok", f"no alarm; nodes: {', '.join(str(node['name']) for node in found)}")
 
 
-def _node(node: Row) -> Iterator[Finding]:
+def _node(node: ApiEntry) -> Iterator[Finding]:
     name = node["name"]
     if not node.get("running", True):
         yield Finding("nodes", "warning", f"{name} is down", "start it")

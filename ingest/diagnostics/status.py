@@ -20,6 +20,7 @@ from consumers.supervisor.control import ControlError, ask
 from consumers.supervisor.monitor import WORK, look_at_letters
 from ingest.diagnostics.broker import PARKED_REMEDY, UNCONFIRMED, WAL_REMEDY
 from ingest.diagnostics.shim import look_at_shim, own_url
+from schemas.labels import HELD_UP
 from schemas.printable import printable
 from schemas.settings import Settings
 from schemas.topology import PARKED, TOPOLOGY
@@ -83,7 +84,7 @@ def _to_drain(found: Mapping[str, Any]) -> float | None:
 
 def _blocked(found: Mapping[str, Any]) -> Iterator[str]:
     for worker in found["supervisor"].get("workers", []):
-        if worker["state"] in ("paused", "waiting"):
+        if worker["state"] in HELD_UP.values():
             yield f"worker {worker['pid']} {worker['state']}: {worker['why']}"
     for why in found["supervisor"].get("not_reloaded", []):
         yield f"supervisor: not reloaded: {why}"

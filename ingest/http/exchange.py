@@ -21,20 +21,20 @@ RETRY: Final = ((b"retry-after", b"2"),)
 _STATUS: Final = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
 
 
-class Line(Protocol):
+class Carrier(Protocol):
     """What an exchange needs of its connection."""
 
-    def wants(self, exchange: Exchange) -> None:
+    def wants(self, exchange: HttpExchange) -> None:
         """The application waits for the body."""
 
-    def hold(self, exchange: Exchange, size: int) -> bool:
+    def hold(self, exchange: HttpExchange, size: int) -> bool:
         """Whether so many bytes more may be held for it."""
 
-    def answer(self, exchange: Exchange, head: bytes, body: bytes) -> None:
+    def answer(self, exchange: HttpExchange, head: bytes, body: bytes) -> None:
         """The whole answer."""
 
 
-class Exchange:
+class HttpExchange:
     """`complete`: its request is here to the end. `answered`: its answer is on its way. `held`: bytes counted."""
 
     __slots__ = (
@@ -42,7 +42,7 @@ class Exchange:
         "keep_alive", "scope",
     )  # fmt: skip
 
-    def __init__(self, line: Line, scope: Scope, *, keep_alive: bool, expects: bool) -> None:
+    def __init__(self, line: Carrier, scope: Scope, *, keep_alive: bool, expects: bool) -> None:
         self._line = line
         self.scope = scope
         self.keep_alive = keep_alive

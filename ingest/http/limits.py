@@ -19,7 +19,7 @@ KEEP_ALIVE_SECONDS: Final = 75.0
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class Limits:
     """Connections at once; bytes of one header and of all that is held; seconds that each state may take."""
 
     connections: int
@@ -29,7 +29,7 @@ class Bounds:
     keep_alive_seconds: float = KEEP_ALIVE_SECONDS
 
     @classmethod
-    def of(cls, settings: Settings) -> Bounds:
+    def of(cls, settings: Settings) -> Limits:
         return cls(
             settings.max_connections,
             settings.max_header_bytes,
@@ -56,10 +56,10 @@ class Held:
         self.bytes -= size
 
 
-def open_files(bounds: Bounds) -> None:
+def open_files(limits: Limits) -> None:
     """Let this process open as many files as its connections need, as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = bounds.connections + SPARE_FILES
+    wanted = limits.connections + SPARE_FILES
     most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

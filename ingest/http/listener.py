@@ -13,8 +13,9 @@ from typing import Final
 import structlog
 from starlette.types import ASGIApp, Message
 
-from ingest.http.connection import Connection, Service, State
-from ingest.http.limits import SPARE_FILES, Bounds, open_files
+from ingest.http.connection import ClientConnection
+from ingest.http.limits import SPARE_FILES, Limits, open_files
+from ingest.http.service import ConnectionState, Service
 
 _TICKS: Final = 4
 """How often in each bound the clock looks."""
@@ -35,10 +36,10 @@ class Listener:
     @asynccontextmanager
     async def open(self, drain_seconds: float) -> AsyncIterator[None]:
         """Serve while the block runs; then take no more, and answer what was asked within `drain_seconds`."""
-        bounds = self._service.bounds
-        open_files(bounds)
+        limits = self._service.limits
+        open_files(limits)
         self._socket.setblocking(False)
-        tasks = [asyncio.create_task(self._accept()), asyncio.create_task(self._clock(bounds))]
+        tasks = [asyncio.create_task(self._accept()), asyncio.create_task(self._clock(limits))]
         try:
             yield
         finally:
@@ -60,7 +61,7 @@ class Listener:
             self._admit(sock)
 
     def _admit(self, sock: socket.socket) -> None:
-        taken, most = self._taken(), self._service.bounds.connections
+        taken, most = self._taken(), self._service.limits.connections
         if taken >= most and self._make_room():
             taken -= 1
         if taken >= most + SPARE_FILES // 2:
@@ -77,10 +78,10 @@ class Listener:
 
     async def _connect(self, sock: socket.socket, full: bool) -> None:
         loop = asyncio.get_running_loop()
-        timeout = None if self._tls is None else self._service.bounds.seconds
+        timeout = None if self._tls is None else self._service.limits.seconds
         try:
             await loop.connect_accepted_socket(
-                lambda: Connection(self._service, full), sock, ssl=self._tls, ssl_handshake_timeout=timeout
+                lambda: ClientConnection(self._service, full), sock, ssl=self._tls, ssl_handshake_timeout=timeout
             )
         except (OSError, asyncio.CancelledError) as error:
             # Whoever does not get through the handshake has asked nothing.
@@ -97,15 +98,15 @@ class Listener:
             task.cancel()
             return True
         for each in self._service.connections:
-            if each.state is State.SILENT:
+            if each.state is ConnectionState.SILENT:
                 self._service.connections.pop(each)
                 each.shutdown()
                 return True
         return False
 
-    async def _clock(self, bounds: Bounds) -> None:
+    async def _clock(self, limits: Limits) -> None:
         while True:
-            await asyncio.sleep(min(1.0, bounds.seconds / _TICKS))
+            await asyncio.sleep(min(1.0, limits.seconds / _TICKS))
             self._service.tick()
 
     async def _drain(self, seconds: float) -> None:

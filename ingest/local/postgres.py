@@ -11,7 +11,7 @@ from typing import Final
 
 from consumers.database import statements
 from ingest.local import durable
-from ingest.local.processes import Account, Identity, Ledger, Process, ProcessFailed, end, identify, run
+from ingest.local.processes import Account, Identity, Process, ProcessFailed, ProcessLedger, end, identify, run
 
 DATABASE: Final = "ingest"
 USER: Final = "ingest"
@@ -50,7 +50,7 @@ class Postgres:
         port: int,
         password: str,
         account: Account | None,
-        ledger: Ledger,
+        ledger: ProcessLedger,
         path: str,
         new_password: bool = False,
     ) -> None:

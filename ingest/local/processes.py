@@ -107,7 +107,7 @@ def _private(log: Path) -> BinaryIO:
     return file
 
 
-class Ledger:
+class ProcessLedger:
     """The processes that were started for one state folder, in a file that survives a killed parent."""
 
     def __init__(self, path: Path) -> None:
@@ -152,7 +152,7 @@ class Process:
         argv: Sequence[str],
         *,
         env: Mapping[str, str],
-        ledger: Ledger,
+        ledger: ProcessLedger,
         log: Path | None = None,
         account: Account | None = None,
         stop_signal: int = signal.SIGTERM,

@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import quote
 
 from ingest.local import durable
-from ingest.local.processes import Account, Ledger, Process, ProcessFailed, run
+from ingest.local.processes import Account, Process, ProcessFailed, ProcessLedger, run
 from schemas.topology import VHOST
 
 USER: Final = "ingest"
@@ -66,7 +66,7 @@ class RabbitMQ:
         node: str,
         password: str,
         account: Account | None,
-        ledger: Ledger,
+        ledger: ProcessLedger,
         path: str,
         cookie: str = "",
         config: str = "",

@@ -14,15 +14,15 @@ from typing import Final, Self
 
 from ingest.local.install import Install, Places, Programs, apt_install, ensure
 from ingest.local.postgres import Postgres
-from ingest.local.processes import Account, Ledger, Process
+from ingest.local.processes import Account, Process, ProcessLedger
 from ingest.local.rabbitmq import NODE_PREFIX, RabbitMQ, RabbitMQPorts, node_of
-from ingest.local.state import State
+from ingest.local.state import StateFolder
 
 FALLBACK_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True, slots=True)
-class Urls:
+class StackUrls:
     """Where the stack's broker (vhost `/analytics`) and database are."""
 
     amqp_url: str
@@ -47,8 +47,8 @@ class LocalStack:
         install: Install = apt_install,
         places: Places | None = None,
     ) -> None:
-        self.state = State(state)
-        self.ledger = Ledger(self.state.folder / "processes.json")
+        self.state = StateFolder(state)
+        self.ledger = ProcessLedger(self.state.folder / "processes.json")
         self.rabbit: RabbitMQ | None = None
         self.postgres: Postgres | None = None
         self._given = (amqp_url, database_url)
@@ -59,7 +59,7 @@ class LocalStack:
         self._places = places or Places()
         self._undo = ExitStack()
 
-    def start(self) -> Urls:
+    def start(self) -> StackUrls:
         """Brings both halves up, with the data of last time.
 
         Raises StateError (folder busy), ServersMissing (nothing to run), ProcessFailed (a server does not
@@ -82,7 +82,7 @@ class LocalStack:
         except BaseException:
             self.stop()
             raise
-        urls = Urls(
+        urls = StackUrls(
             amqp_url or (self.rabbit.url if self.rabbit else ""),
             database_url or (self.postgres.url if self.postgres else ""),
         )

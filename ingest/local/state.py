@@ -27,7 +27,7 @@ class StateError(Exception):
     """The state folder can't be used: somebody else's, busy, or no stack runs on it."""
 
 
-class State:
+class StateFolder:
     """One folder, owned by one process at a time.
 
     `state.json` keeps ports and passwords, `running.json` the URLs while a stack is up,

@@ -20,7 +20,7 @@ from ingest.access.gate import Gate
 from ingest.local.demonstration import credentials, demonstrate
 from ingest.local.processes import Process
 from ingest.local.shim_client import ShimClient
-from ingest.local.stack import LocalStack, Urls
+from ingest.local.stack import LocalStack, StackUrls
 from schemas.settings import Loaded, variable
 from schemas.topology import PINGS
 
@@ -76,7 +76,9 @@ def run_up(
         return _watch(children, stop)
 
 
-def _children(stack: LocalStack, environ: Mapping[str, str], urls: Urls, listen: str, consumers: int) -> list[Process]:
+def _children(
+    stack: LocalStack, environ: Mapping[str, str], urls: StackUrls, listen: str, consumers: int
+) -> list[Process]:
     env = {
         **environ,
         variable("amqp_url"): urls.amqp_url,
@@ -112,7 +114,7 @@ def _working(shim: ShimClient, amqp_url: str) -> Callable[[], bool]:
     return is_ready
 
 
-def _demonstrate(shim: ShimClient, urls: Urls, state: Path) -> None:
+def _demonstrate(shim: ShimClient, urls: StackUrls, state: Path) -> None:
     _tell("\nthe demonstration:")
     right = demonstrate(_tell, shim=shim, amqp_url=urls.amqp_url, database_url=urls.database_url)
     _tell("every answer as it should be" if right else "NOT every answer was the right one: see above")

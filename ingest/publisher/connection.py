@@ -26,13 +26,13 @@ _ENVELOPE_BYTES: Final = 1024
 
 
 class Owner(Protocol):
-    """Whom a link tells what happens to it. After `link_down` a link says nothing more."""
+    """Whom a connection tells what happens to it. After `connection_down` a connection says nothing more."""
 
-    def link_up(self, link: BrokerConnection) -> None: ...
+    def connection_up(self, connection: BrokerConnection) -> None: ...
 
-    def link_down(self, link: BrokerConnection, why: str) -> None: ...
+    def connection_down(self, connection: BrokerConnection, why: str) -> None: ...
 
-    def blocked(self, link: BrokerConnection, why: str | None) -> None:
+    def blocked(self, connection: BrokerConnection, why: str | None) -> None:
         """Publishing is blocked by an alarm; None: no longer."""
 
     def settled(self, correlation_id: str, confirmed: bool) -> None: ...
@@ -43,14 +43,14 @@ class Owner(Protocol):
 
 
 def hosts(amqp_url: str, *, heartbeat: int) -> list[pika.URLParameters]:
-    """The hosts of AMQP_URL, as a link connects to them. Raises Misconfigured."""
+    """The hosts of AMQP_URL, as a connection connects to them. Raises Misconfigured."""
     return parameters(amqp_url, heartbeat=heartbeat, name="chef-ingest shim", patience=_PATIENCE)
 
 
 class BrokerConnection:
     """Connects on construction (to the first host that takes us) and tells its owner of everything after.
 
-    Delivery tags and what is unconfirmed belong to one link, so an ack of an old channel can't
+    Delivery tags and what is unconfirmed belong to one connection, so an ack of an old channel can't
     settle a message of a new one.
     """
 
@@ -85,7 +85,7 @@ class BrokerConnection:
         self.unconfirmed_bytes += len(body)
 
     def close(self) -> None:
-        """Let go of the connection, politely where it is open; `link_down` follows."""
+        """Let go of the connection, politely where it is open; `connection_down` follows."""
         if self._connection is None:
             self._workflow.abort()
         elif self._connection.is_open:
@@ -114,7 +114,7 @@ class BrokerConnection:
 
     def _on_confirming(self) -> None:
         self._channel.basic_consume(
-            REPLY_TO, self._on_reply, auto_ack=True, callback=lambda _: self._owner.link_up(self)
+            REPLY_TO, self._on_reply, auto_ack=True, callback=lambda _: self._owner.connection_up(self)
         )
 
     def _on_channel_closed(self, _: Any, error: BaseException) -> None:
@@ -155,7 +155,7 @@ class BrokerConnection:
     def _fail(self, why: str) -> None:
         if not self._down:
             self._down = True
-            self._owner.link_down(self, why)
+            self._owner.connection_down(self, why)
 
 
 def _words(error: BaseException) -> str:

@@ -31,7 +31,7 @@ APP_ID: Final = "chef-ingest"
 
 _BACKOFF_SECONDS: Final = (0.1, 5.0)
 _SETTLED_SECONDS: Final = 5.0
-"""A link that lived this long was a good one: the next loss starts the backoff afresh."""
+"""A connection that lived this long was a good one: the next loss starts the backoff afresh."""
 _BLOCKED_GRACE_SECONDS: Final = 0.5
 """What was under way when an alarm came up is confirmed within this, or not before the alarm is over."""
 _UNCONFIRMED_BYTES: Final = 64 * 1024 * 1024
@@ -74,14 +74,14 @@ class Publisher:
         self._confirm_seconds = confirm_seconds
         self._max_outstanding = max_outstanding
         self._now = now
-        self._open_link = connect
+        self._open_connection = connect
         self._observe = observe
         self._log = structlog.get_logger("ingest.publisher.publisher")
         self._pending: dict[str, _Pending] = {}
         prefix = secrets.token_hex(3)
         self._ids = (f"{prefix}-{number:x}" for number in count(1))
         self._nacks = Nacks()
-        self._link: BrokerConnection | None = None
+        self._connection: BrokerConnection | None = None
         self._connecting: BrokerConnection | None = None
         self._blocked = False
         self._attempt = 0
@@ -100,19 +100,19 @@ class Publisher:
         self._drop_all()
         if self._retry is not None:
             self._retry.cancel()
-        link = self._link or self._connecting
-        if link is not None:
-            link.close()
+        connection = self._connection or self._connecting
+        if connection is not None:
+            connection.close()
             await asyncio.wait([self._closed], timeout=2.0)
 
     def refusal(self) -> Refusal | None:
         """Why a publish would be refused now; None: it would be tried."""
-        link = self._link
-        if link is None:
+        connection = self._connection
+        if connection is None:
             return Refusal.NOT_CONNECTED
         if self._blocked:
             return Refusal.BLOCKED
-        if link.unconfirmed_bytes >= _UNCONFIRMED_BYTES or link.unconfirmed >= self._max_outstanding:
+        if connection.unconfirmed_bytes >= _UNCONFIRMED_BYTES or connection.unconfirmed >= self._max_outstanding:
             return Refusal.UNCONFIRMED
         return Refusal.OVERLOADED if len(self._pending) >= self._max_outstanding else None
 
@@ -123,7 +123,7 @@ class Publisher:
 
     @property
     def connected(self) -> bool:
-        return self._link is not None
+        return self._connection is not None
 
     @property
     def blocked_by_broker(self) -> bool:
@@ -161,8 +161,8 @@ class Publisher:
 
     def _fits(self, message: Message) -> bool:
         """Whether the names in the envelope fit into one frame, which would cost everybody the connection."""
-        assert self._link is not None
-        return sum(len(str(value).encode()) for value in message.headers().values()) <= self._link.name_bytes
+        assert self._connection is not None
+        return sum(len(str(value).encode()) for value in message.headers().values()) <= self._connection.name_bytes
 
     def _send(
         self, correlation_id: str, message: Message, wait: float, ephemeral: bool, traceparent: str | None
@@ -185,11 +185,11 @@ class Publisher:
             delivery_mode=1 if ephemeral else 2,
             expiration="5000" if ephemeral else None,
         )
-        assert self._link is not None
+        assert self._connection is not None
         try:
-            self._link.publish(correlation_id, ROUTING_KEYS[message.kind], message.payload, properties)
+            self._connection.publish(correlation_id, ROUTING_KEYS[message.kind], message.payload, properties)
         except pika.exceptions.AMQPError:
-            # The link is closing under us; it will say so itself in a moment.
+            # The connection is closing under us; it will say so itself in a moment.
             return False
         return True
 
@@ -235,19 +235,19 @@ class Publisher:
 
     def _connect(self) -> None:
         self._retry = None
-        self._connecting = self._open_link(self._hosts(), self)
+        self._connecting = self._open_connection(self._hosts(), self)
 
-    # What the link tells us.
+    # What the connection tells us.
 
-    def link_up(self, link: BrokerConnection) -> None:
-        self._link, self._connecting, self._blocked = link, None, False
+    def connection_up(self, connection: BrokerConnection) -> None:
+        self._connection, self._connecting, self._blocked = connection, None, False
         self._up_since = self._loop.time()
         self._log.info("broker_connected")
 
-    def link_down(self, link: BrokerConnection, why: str) -> None:
-        if link is self._link and self._loop.time() - self._up_since > _SETTLED_SECONDS:
+    def connection_down(self, connection: BrokerConnection, why: str) -> None:
+        if connection is self._connection and self._loop.time() - self._up_since > _SETTLED_SECONDS:
             self._attempt = 0
-        self._link = self._connecting = None
+        self._connection = self._connecting = None
         self._drop_all()
         if self._closed is not None:
             if not self._closed.done():
@@ -259,16 +259,16 @@ class Publisher:
         self._log.warning("broker_disconnected", why=why, retry_in=round(delay, 2), attempt=self._attempt)
         self._retry = self._loop.call_later(delay, self._connect)
 
-    def blocked(self, link: BrokerConnection, why: str | None) -> None:
+    def blocked(self, connection: BrokerConnection, why: str | None) -> None:
         self._blocked = why is not None
         if why is None:
             self._log.info("broker_unblocked")
             return
         self._log.warning("broker_blocked", why=why, remedy="free memory or disk on the broker")
-        self._loop.call_later(_BLOCKED_GRACE_SECONDS, self._refuse_blocked, link)
+        self._loop.call_later(_BLOCKED_GRACE_SECONDS, self._refuse_blocked, connection)
 
-    def _refuse_blocked(self, link: BrokerConnection) -> None:
-        if not self._blocked or link is not self._link:
+    def _refuse_blocked(self, connection: BrokerConnection) -> None:
+        if not self._blocked or connection is not self._connection:
             return
         for correlation_id, pending in list(self._pending.items()):
             if not pending.confirmed:
@@ -280,9 +280,9 @@ class Publisher:
             return
         if not confirmed:
             self._resolve(correlation_id, Refused(Refusal.NACKED))
-            if self._link is not None and self._nacks.nacked(pending.kind, self._loop.time()):
+            if self._connection is not None and self._nacks.nacked(pending.kind, self._loop.time()):
                 self._log.warning("broker_nacks", kind=pending.kind, remedy="look whether the queue is full")
-                self._link.close()
+                self._connection.close()
             return
         self._nacks.confirmed(pending.kind)
         if not pending.confirmed:

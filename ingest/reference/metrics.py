@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from consumers.supervisor.metrics import Metrics, Surroundings
 from consumers.supervisor.monitor import Monitor
 from ingest.access.gate import Gate
-from ingest.http.limits import Bounds, Held
+from ingest.http.limits import Held, Limits
 from ingest.shim.metrics import ShimMetrics
 from schemas.settings import Settings
 
@@ -29,7 +29,7 @@ def of_shim() -> list[Metric]:
     metrics = ShimMetrics("")
     publisher = cast(Any, SimpleNamespace(outstanding=0, connected=True, blocked_by_broker=False))
     metrics.watch(publisher, Gate(None, None))
-    metrics.watch_connections(cast(Any, SimpleNamespace(bounds=Bounds.of(Settings()), held=Held(0), connections={})))
+    metrics.watch_connections(cast(Any, SimpleNamespace(limits=Limits.of(Settings()), held=Held(0), connections={})))
     return _listed(metrics.registry)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ingest.reference.commands import Described
 from ingest.reference.metrics import Metric
-from ingest.reference.tables import Column, Table
+from ingest.reference.tables import ColumnEntry, TableEntry
 from schemas.settings import Settings, variable
 
 NOTE = "*Written by `make docs` out of the code: change the code, not this page.*"
@@ -94,7 +94,7 @@ def errors(meanings: Mapping[str, Any]) -> str:
     )
 
 
-def tables(found: Sequence[Table]) -> str:
+def tables(found: Sequence[TableEntry]) -> str:
     """tables.md."""
     parts = [
         "# Tables",
@@ -112,11 +112,11 @@ def tables(found: Sequence[Table]) -> str:
     return _page(parts)
 
 
-def _type(column: Column) -> str:
+def _type(column: ColumnEntry) -> str:
     return column.type if column.required else f"{column.type} or null"
 
 
-def _column(column: Column) -> str:
+def _column(column: ColumnEntry) -> str:
     rest = column.rest.replace("NOT NULL", "").strip()
     return f"{column.comment} `{' '.join(rest.split())}`".strip() if rest else column.comment
 

@@ -15,7 +15,7 @@ _COLUMN = re.compile(r"(?P<name>[a-z_]+) +(?P<type>[a-z]+)(?P<rest>.*)", re.S)
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ColumnEntry:
     """`rest` is what follows the type: constraints and default, as written; `comment` what stands above it."""
 
     name: str
@@ -30,24 +30,24 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TableEntry:
     """`partition` is the partition key or empty; `checks` and `indexes` are as written."""
 
     name: str
     comment: str
-    columns: tuple[Column, ...]
+    columns: tuple[ColumnEntry, ...]
     checks: tuple[str, ...]
     partition: str
     indexes: tuple[str, ...]
 
 
-def tables(sql: str) -> list[Table]:
+def tables(sql: str) -> list[TableEntry]:
     """Every table of the schema, in its order, partitions left out."""
     return [
-        Table(
+        TableEntry(
             found["name"],
             _comment(found["comment"]),
-            tuple(each for each in _columns(found["body"]) if isinstance(each, Column)),
+            tuple(each for each in _columns(found["body"]) if isinstance(each, ColumnEntry)),
             tuple(each for each in _columns(found["body"]) if isinstance(each, str)),
             found["partition"].replace("PARTITION BY", "").strip(),
             tuple(_indexes(sql, found["name"])),
@@ -56,12 +56,16 @@ def tables(sql: str) -> list[Table]:
     ]
 
 
-def _columns(body: str) -> Iterator[Column | str]:
+def _columns(body: str) -> Iterator[ColumnEntry | str]:
     # A column or a check starts four spaces in, or its comment does; what goes on, goes on further in.
     for part in _PART.finditer(body):
         text = re.sub(r"\s+", " ", part["code"]).strip().removesuffix(",")
         found = _COLUMN.fullmatch(text)
-        yield Column(found["name"], found["type"], found["rest"].strip(), _comment(part["comment"])) if found else text
+        yield (
+            ColumnEntry(found["name"], found["type"], found["rest"].strip(), _comment(part["comment"]))
+            if found
+            else text
+        )
 
 
 def _comment(lines: str) -> str:

@@ -16,6 +16,7 @@ import structlog
 from consumers.database import statements
 from consumers.database.connection import Purpose, connect_async
 from consumers.database.errors import database_fault
+from schemas.labels import Acknowledgement
 
 FLUSH_SECONDS: Final = 5.0
 _PURPOSE: Final = Purpose("chef-ingest shim ledger", connect=2, statement=2, silence=3)
@@ -30,7 +31,7 @@ class Acknowledged:
     def __init__(self, database_url: Callable[[], str]) -> None:
         self._database_url = database_url
         self._insert = statements.load("ingest.shim", "acknowledged.sql")["insert"].encode()
-        self._counted: Counter[tuple[datetime, str, str]] = Counter()
+        self._counted: Counter[tuple[datetime, str, Acknowledgement]] = Counter()
         self._fault = ""
         self._log = structlog.get_logger("ingest.shim.acknowledged")
 

@@ -10,14 +10,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from ingest.access.gate import PARTS, Gate
 from ingest.http.answers import Answer
-from ingest.http.connection import Service, State
 from ingest.http.requests import Request
+from ingest.http.service import ConnectionState, Service
 from ingest.publisher.publisher import Publisher
+from schemas.labels import PUBLISH_RESULTS
 
 CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
-RESULTS: Final = (
-    "confirmed", "refused", "nacked", "unroutable", "unconfirmed", "connection_lost", "blocked",
-)  # fmt: skip
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -48,7 +46,7 @@ class ShimMetrics:
             registry=here,
         )
         # A rate needs a zero to rise from.
-        for result in RESULTS:
+        for result in PUBLISH_RESULTS:
             self._published.labels(result)
         # Looking a labelled child up takes longer than counting; of these there are few.
         self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
@@ -76,18 +74,18 @@ class ShimMetrics:
 
     def watch_connections(self, service: Service) -> None:
         """Read at each scrape what the listener holds for strangers, and how much it may."""
-        here, bounds = self.registry, service.bounds
+        here, limits = self.registry, service.limits
         opened = Gauge("chef_ingest_connections", "Open connections, by what each waits for.", ["state"], registry=here)
-        for state in State:
-            if state is not State.CLOSED:
+        for state in ConnectionState:
+            if state is not ConnectionState.CLOSED:
                 opened.labels(state.name.lower()).set_function(partial(_in_state, service, state))
         gauges: tuple[tuple[str, str, Callable[[], float]], ...] = (
             ("chef_ingest_connections_limit", "INGEST_MAX_CONNECTIONS: beyond it whoever comes hears 503.",
-             lambda: bounds.connections),
+             lambda: limits.connections),
             ("chef_ingest_held_bytes", "Headers, bodies and unread answers in memory, of all connections together.",
              lambda: service.held.bytes),
             ("chef_ingest_held_bytes_limit", "INGEST_MAX_HELD_BYTES: beyond it what comes is answered 503.",
-             lambda: bounds.held_bytes),
+             lambda: limits.held_bytes),
         )  # fmt: skip
         for name, help, read in gauges:
             Gauge(name, help, registry=here).set_function(read)
@@ -114,7 +112,7 @@ class ShimMetrics:
         return Answer(200, generate_latest(self.registry), (), "metrics", CONTENT_TYPE)
 
 
-def _in_state(service: Service, state: State) -> float:
+def _in_state(service: Service, state: ConnectionState) -> float:
     return float(sum(each.state is state for each in service.connections))
 
 

@@ -21,9 +21,9 @@ from consumers.runtime.systemd import Notifier
 from consumers.runtime.urls import Urls
 from ingest.access.gate import Gate
 from ingest.http.answers import Answer
-from ingest.http.connection import Service
-from ingest.http.limits import Bounds
+from ingest.http.limits import Limits
 from ingest.http.listener import Listener, lifespan
+from ingest.http.service import Service
 from ingest.publisher.connection import hosts
 from ingest.publisher.publisher import Publisher
 from ingest.shim import app
@@ -94,7 +94,7 @@ async def _serve(
         observe=published,
     )
     application = app.build(settings, publisher, Reads(lambda: urls.now("database_url")), gate, metrics, tracing)
-    service = Service(application, Bounds.of(settings), refusals(metrics))
+    service = Service(application, Limits.of(settings), refusals(metrics))
     metrics.watch_connections(service)
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, gate.reload)

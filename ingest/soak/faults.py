@@ -33,7 +33,7 @@ class Targets:
     database_url: str
 
 
-def menu(targets: Targets, random: Random) -> Mapping[str, Harm]:
+def harms(targets: Targets, random: Random) -> Mapping[str, Harm]:
     """Name -> harm, for everything there is to harm."""
     rabbit, postgres, url = targets.rabbit, targets.postgres, targets.database_url
     broker, database = targets.broker_proxy, targets.database_proxy

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 Key = tuple[str, str]
 """(kind, id): what a message is one of. A message sent twice is one key."""
-Fate = Literal["row", "skip", "letter"]
+Expected = Literal["row", "skip", "letter"]
 """What a message is to become when nothing goes wrong: a row, a count under a rule, a dead letter."""
 
 SHOWN: Final = 5
@@ -23,10 +23,10 @@ def digest(payload: bytes) -> bytes:
 
 
 @dataclass(slots=True)
-class Entry:
+class LedgerEntry:
     """One key's life at its senders: how often it was sent, acknowledged and refused, and with which bodies."""
 
-    fate: Fate
+    fate: Expected
     sent: int = 0
     acknowledged: int = 0
     refused: int = 0
@@ -52,11 +52,11 @@ class Found:
     waiting: Mapping[str, int] = field(default_factory=dict)
 
 
-class Ledger:
+class SoakLedger:
     """Written by the senders while they send; told the time in seconds on any one clock."""
 
     def __init__(self) -> None:
-        self.entries: dict[Key, Entry] = {}
+        self.entries: dict[Key, LedgerEntry] = {}
         self.answers: Counter[str] = Counter()
         self.promised = 0
         """Keys acknowledged so far; may be read while senders are at work."""
@@ -72,11 +72,11 @@ class Ledger:
         self._progress(now)
         self._last = None
 
-    def sent(self, key: Key, payload: bytes, *, fate: Fate = "row", mark: str = "") -> None:
+    def sent(self, key: Key, payload: bytes, *, fate: Expected = "row", mark: str = "") -> None:
         """A message is about to be sent, perhaps once more."""
         entry = self.entries.get(key)
         if entry is None:
-            entry = self.entries[key] = Entry(fate)
+            entry = self.entries[key] = LedgerEntry(fate)
         entry.sent += 1
         entry.digests.add(digest(payload))
         entry.marks.add(mark)
@@ -99,7 +99,7 @@ class Ledger:
             self._stall = max(self._stall, now - self._last)
             self._last = now
 
-    def reconcile(self, found: Found) -> Account:
+    def reconcile(self, found: Found) -> Reconciliation:
         """What was acknowledged minus what is there, and the other way round."""
         known: dict[bytes, list[Key]] = {}
         for key, entry in self.entries.items():
@@ -127,7 +127,7 @@ class Ledger:
         doubled = [key for key, count in found.rows.items() if count > 1]
         doubled += [("letter", each.hex()) for each in found.twice]
         unpromised = {key for key, entry in self.entries.items() if not entry.acknowledged}
-        return Account(
+        return Reconciliation(
             sent=len(self.entries),
             acknowledged=len(self.entries) - len(unpromised),
             refused=len(unpromised),
@@ -150,7 +150,7 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Reconciliation:
     """A reconciled ledger. Counts are of keys, `stored` of rows; `longest_stall` is in seconds.
 
     `refused`: nobody was promised anything; `recovered`: those of them that are stored nevertheless.

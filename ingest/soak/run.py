@@ -19,12 +19,12 @@ from urllib.parse import urlsplit
 
 from consumers.database.migrations import migrate
 from ingest.local.stack import LocalStack
-from ingest.soak.faults import Targets, menu
-from ingest.soak.ledger import Ledger
+from ingest.soak.faults import Targets, harms
+from ingest.soak.ledger import SoakLedger
 from ingest.soak.proxy import Proxy
 from ingest.soak.senders import Load, Sender
-from ingest.soak.system import NotInTime, Rig, children, through
-from ingest.soak.workload import Script, Specimens
+from ingest.soak.system import NotInTime, System, children, through
+from ingest.soak.workload import Script, Workload
 
 Say = Callable[[str], None]
 
@@ -65,7 +65,7 @@ class Soak:
     def __init__(self, folder: Path, seed: int, environ: Mapping[str, str], say: Say, undo: ExitStack) -> None:
         self._random = Random(seed)
         self._say = say
-        self._ledger = Ledger()
+        self._ledger = SoakLedger()
         self._faults: Counter[str] = Counter()
         self._unhealed: list[str] = []
         stack = LocalStack(folder, environ=environ, say=say)
@@ -76,8 +76,8 @@ class Soak:
         migrate(urls.database_url)
         broker = undo.enter_context(Proxy(stack.rabbit.port))
         database = undo.enter_context(Proxy(urlsplit(stack.postgres.url).port or 0))
-        self._rig = undo.enter_context(
-            Rig(
+        self._system = undo.enter_context(
+            System(
                 folder,
                 amqp_url=through(urls.amqp_url, broker.port),
                 database_url=through(urls.database_url, database.port),
@@ -88,19 +88,19 @@ class Soak:
                 lock_timeout_seconds=2,
             )
         )
-        self._rig.declare()
+        self._system.declare()
         stack.rabbit.sync()
-        self._shim = self._rig.shim()
-        self._supervisor = self._rig.consumers(2)
+        self._shim = self._system.shim()
+        self._supervisor = self._system.consumers(2)
         targets = Targets(
             stack.rabbit, stack.postgres, broker, database, self._shim, self._supervisor, urls.database_url
         )
-        self._menu = menu(targets, self._random)
-        self._senders = _senders(self._rig, Specimens(seed, datetime.now(UTC)))
+        self._harms = harms(targets, self._random)
+        self._senders = _senders(self._system, Workload(seed, datetime.now(UTC)))
 
     def run(self, seconds: float, stop: threading.Event) -> bool:
         """Whether the ledger holds and everything healed by itself."""
-        self._rig.ready()
+        self._system.ready()
         began = time.monotonic()
         with Load(self._ledger, self._senders) as load:
             stop.wait(min(5.0, seconds))
@@ -108,12 +108,12 @@ class Soak:
             names: list[str] = []
             while time.monotonic() - began < seconds and not stop.is_set():
                 # Every fault once, in random order, before any comes a second time.
-                names = names or self._random.sample(sorted(self._menu), len(self._menu))
+                names = names or self._random.sample(sorted(self._harms), len(self._harms))
                 self._harm(names.pop(), time.monotonic() - began, stop)
                 stop.wait(self._random.uniform(*PAUSE_SECONDS))
             after = self._costs()
             load.stop()
-        account = self._rig.settle(self._ledger, self._supervisor, seconds=QUIET_SECONDS)
+        account = self._system.settle(self._ledger, self._supervisor, seconds=QUIET_SECONDS)
         self._say(f"\n{sum(self._faults.values())} faults in {(time.monotonic() - began) / 60:.1f} minutes:")
         for name, count in sorted(self._faults.items()):
             self._say(f"{count:>16}  {name}")
@@ -126,11 +126,11 @@ class Soak:
     def _harm(self, name: str, elapsed: float, stop: threading.Event) -> None:
         hold = self._random.uniform(*HOLD_SECONDS)
         self._faults[name] += 1
-        with self._menu[name]():
+        with self._harms[name]():
             stop.wait(hold)
         healed = time.monotonic()
         try:
-            self._rig.ready(HEAL_SECONDS)
+            self._system.ready(HEAL_SECONDS)
         except NotInTime:
             self._unhealed.append(f"{name}, at {elapsed:.0f} s")
         took = time.monotonic() - healed
@@ -144,21 +144,21 @@ class Soak:
         return {"shim": shim, "largest worker": max(workers, default=(0, 0))}
 
 
-def _senders(rig: Rig, specimens: Specimens) -> list[Sender]:
+def _senders(system: System, workload: Workload) -> list[Sender]:
     def runs() -> Iterator[Script]:
         while True:
-            yield specimens.run()
+            yield workload.run()
 
     def letters() -> Iterator[Script]:
         while True:
-            yield (specimens.letter(),)
+            yield (workload.letter(),)
 
-    url = rig.url()
+    url = system.url()
     return [
-        Sender("amqp", rig.direct_amqp_url, specimens.actions(), rate=100),
-        Sender("201", url, specimens.actions(), rate=20, tries=3),
-        Sender("201", url, specimens.actions(data_bytes=20_000), rate=2),
-        Sender("202", url, specimens.actions(), rate=40),
+        Sender("amqp", system.direct_amqp_url, workload.actions(), rate=100),
+        Sender("201", url, workload.actions(), rate=20, tries=3),
+        Sender("201", url, workload.actions(data_bytes=20_000), rate=2),
+        Sender("202", url, workload.actions(), rate=40),
         Sender("201", url, runs(), rate=5, tries=6, pause=2.0),
         Sender("201", url, letters(), rate=1),
     ]

@@ -12,8 +12,8 @@ from typing import Any, Final, Literal, Self
 
 from ingest.soak.amqp_sender import AmqpClient
 from ingest.soak.http_sender import HttpClient, Response
-from ingest.soak.ledger import Ledger
-from ingest.soak.workload import Script, Specimen
+from ingest.soak.ledger import SoakLedger
+from ingest.soak.workload import Script, Sending
 
 PROMISES: Final = (200, 201, 202)
 AMQP_WINDOW: Final = 100
@@ -38,13 +38,13 @@ class Sender:
     rate: float = 0.0
     tries: int = 1
     pause: float = 0.5
-    seen: Callable[[Specimen, Response], None] = field(default=lambda *_: None)
+    seen: Callable[[Sending, Response], None] = field(default=lambda *_: None)
 
 
 class Load:
     """Runs senders until their sources are dry or it is stopped; use as a context manager."""
 
-    def __init__(self, ledger: Ledger, senders: list[Sender]) -> None:
+    def __init__(self, ledger: SoakLedger, senders: list[Sender]) -> None:
         self._ledger = ledger
         self._senders = senders
         self._stop = threading.Event()
@@ -112,8 +112,8 @@ class Load:
     async def _http(self, sender: Sender) -> None:
         client = HttpClient(sender.url)
 
-        async def send(specimen: Specimen) -> Said:
-            return await self._post(client, sender, specimen)
+        async def send(sending: Sending) -> Said:
+            return await self._post(client, sender, sending)
 
         try:
             async for script in self._paced(sender):
@@ -125,8 +125,8 @@ class Load:
         client = AmqpClient(sender.url)
         slots = asyncio.Semaphore(AMQP_WINDOW)
 
-        async def send(specimen: Specimen) -> Said:
-            return await self._publish(client, specimen)
+        async def send(sending: Sending) -> Said:
+            return await self._publish(client, sending)
 
         async def play(script: Script) -> None:
             try:
@@ -140,44 +140,42 @@ class Load:
                 group.create_task(play(script))
         await client.close()
 
-    async def _play(
-        self, sender: Sender, script: Script, send: Callable[[Specimen], Coroutine[Any, Any, Said]]
-    ) -> None:
-        for specimen in script:
+    async def _play(self, sender: Sender, script: Script, send: Callable[[Sending], Coroutine[Any, Any, Said]]) -> None:
+        for sending in script:
             for left in range(sender.tries, 0, -1):
-                said = await send(specimen)
+                said = await send(sending)
                 if said == "promised":
                     break
                 if said == "refused" or left == 1 or self._stop.is_set():
                     return
                 await asyncio.sleep(sender.pause)
 
-    async def _post(self, client: HttpClient, sender: Sender, specimen: Specimen) -> Said:
-        headers = dict(specimen.headers)
+    async def _post(self, client: HttpClient, sender: Sender, sending: Sending) -> Said:
+        headers = dict(sending.headers)
         if sender.way == "202":
             headers["Prefer"] = "respond-async"
-        self._ledger.sent(specimen.key, specimen.body, fate=specimen.fate, mark=specimen.mark)
+        self._ledger.sent(sending.key, sending.body, fate=sending.fate, mark=sending.mark)
         try:
-            response = await client.post(specimen.path, specimen.body, headers)
+            response = await client.post(sending.path, sending.body, headers)
         except (OSError, EOFError, TimeoutError) as error:
-            self._ledger.refused(specimen.key, type(error).__name__)
+            self._ledger.refused(sending.key, type(error).__name__)
             await asyncio.sleep(0.05)
             return "again"
         if response.status in PROMISES:
-            self._ledger.acknowledged(specimen.key, str(response.status), time.monotonic())
+            self._ledger.acknowledged(sending.key, str(response.status), time.monotonic())
         else:
-            self._ledger.refused(specimen.key, str(response.status))
-        sender.seen(specimen, response)
+            self._ledger.refused(sending.key, str(response.status))
+        sender.seen(sending, response)
         if response.status in PROMISES:
             return "promised"
         return "again" if response.status >= 500 else "refused"
 
-    async def _publish(self, client: AmqpClient, specimen: Specimen) -> Said:
-        self._ledger.sent(specimen.key, specimen.body, fate=specimen.fate, mark=specimen.mark)
-        outcome = await client.publish(specimen)
+    async def _publish(self, client: AmqpClient, sending: Sending) -> Said:
+        self._ledger.sent(sending.key, sending.body, fate=sending.fate, mark=sending.mark)
+        outcome = await client.publish(sending)
         if outcome == "confirmed":
-            self._ledger.acknowledged(specimen.key, outcome, time.monotonic())
+            self._ledger.acknowledged(sending.key, outcome, time.monotonic())
             return "promised"
-        self._ledger.refused(specimen.key, outcome)
+        self._ledger.refused(sending.key, outcome)
         await asyncio.sleep(0.05)
         return "again"

@@ -20,9 +20,8 @@ import psycopg
 from consumers.broker.connection import connect
 from consumers.broker.declare import declare
 from consumers.errors import BrokerUnavailable
-from ingest.local.processes import Ledger as ProcessLedger
-from ingest.local.processes import Process
-from ingest.soak.ledger import Account, Ledger
+from ingest.local.processes import Process, ProcessLedger
+from ingest.soak.ledger import Reconciliation, SoakLedger
 from ingest.soak.ports import free_port
 from ingest.soak.tables import read_tables, stored, waiting
 from schemas.settings import variable
@@ -60,7 +59,7 @@ def children(pid: int) -> list[int]:
     return found
 
 
-class Rig:
+class System:
     """The product's processes against one vhost and one database; stopped at the end of the `with`.
 
     `amqp_url` and `database_url` are what the processes are told, perhaps by way of a proxy; `direct_amqp_url`
@@ -97,12 +96,12 @@ class Rig:
 
     def declare(self) -> None:
         """Put the topology on the broker."""
-        connection = connect(self.direct_amqp_url, heartbeat=30, name="chef-ingest rig")
+        connection = connect(self.direct_amqp_url, heartbeat=30, name="chef-ingest soak")
         declare(connection)
         connection.close()
 
     def spawn(self, name: str, argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Process:
-        """Any process of this rig, with its log beside the others."""
+        """Any process of this system, with its log beside the others."""
         mine = {variable("amqp_url"): self.amqp_url, variable("database_url"): self.database_url}
         base = {key: value for key, value in os.environ.items() if not key.startswith("INGEST_")}
         env = {**base, **mine, "INGEST_LOG_FORMAT": "json", **self._settings, **(environ or {})}
@@ -185,7 +184,7 @@ class Rig:
     def consumer_count(self, queue: str) -> int | None:
         """How many consumers a queue has; None when the broker does not say."""
         try:
-            connection = connect(self.direct_amqp_url, heartbeat=10, name="chef-ingest rig")
+            connection = connect(self.direct_amqp_url, heartbeat=10, name="chef-ingest soak")
         except BrokerUnavailable:
             return None
         try:
@@ -214,7 +213,7 @@ class Rig:
                 raise NotInTime(f"not quiet within {seconds:g} s: {now[0]} stored, {self.waiting()} waiting")
             time.sleep(0.1)
 
-    def settle(self, ledger: Ledger, *processes: Process, seconds: float = 120) -> Account:
+    def settle(self, ledger: SoakLedger, *processes: Process, seconds: float = 120) -> Reconciliation:
         """Wait for quiet, stop the consumers (so that nothing can hide unacked), and reconcile."""
         self.quiet(seconds)
         for process in processes:

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from ingest.soak.ledger import Fate, Key
+from ingest.soak.ledger import Expected, Key
 
 ORGANIZATION: Final = "ponyville"
 PROTOCOL: Final = {"X-Ops-Reporting-Protocol-Version": "0.1.0"}
 
 
 @dataclass(frozen=True, slots=True)
-class Specimen:
+class Sending:
     """One message as its sender would send it.
 
     `path` is where it is POSTed, `mark` the value that tells its row from another body's under the same key.
@@ -27,17 +27,17 @@ class Specimen:
     key: Key
     path: str
     body: bytes
-    fate: Fate = "row"
+    fate: Expected = "row"
     mark: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     routing_key: str = "erchef.node.update"
 
 
-Script = tuple[Specimen, ...]
+Script = tuple[Sending, ...]
 """Messages that one sender sends one after the other, and leaves off when one is refused."""
 
 
-class Specimens:
+class Workload:
     """Makes messages; the same seed makes the same ones. `today` is the time they say they were recorded."""
 
     def __init__(self, seed: int, today: datetime) -> None:
@@ -50,17 +50,17 @@ class Specimens:
         for _ in numbers:
             yield (self.action(data_bytes=data_bytes),)
 
-    def action(self, id: str | None = None, *, data_bytes: int = 400, **changes: Any) -> Specimen:
+    def action(self, id: str | None = None, *, data_bytes: int = 400, **changes: Any) -> Sending:
         """An action of a user; `changes` are members given another value."""
         id = id or self._uuid()
         document = self._document(id, data_bytes) | changes
-        return Specimen(("action", id), "/messages", _json(document), mark=str(document["entity_name"]))
+        return Sending(("action", id), "/messages", _json(document), mark=str(document["entity_name"]))
 
-    def letter(self) -> Specimen:
+    def letter(self) -> Sending:
         """An action that its schema refuses: 400 to who waits, a dead letter in any case."""
         id = self._uuid()
         document = self._document(id, 50) | {"task": "explode"}
-        return Specimen(("letter", id), "/messages", _json(document), "letter")
+        return Sending(("letter", id), "/messages", _json(document), "letter")
 
     def run(self, resources: int = 3) -> Script:
         """A run as chef-client reports it: its start, an action during it, which is not stored, and its end."""
@@ -81,9 +81,9 @@ class Specimens:
         }
         during = self._document(self._uuid(), 100) | {"remote_request_id": run_id}
         return (
-            Specimen(("run_start", run_id), base, _json(start), mark=node, headers=PROTOCOL),
-            Specimen(("action", during["id"]), "/messages", _json(during), "skip", during["entity_name"]),
-            Specimen(
+            Sending(("run_start", run_id), base, _json(start), mark=node, headers=PROTOCOL),
+            Sending(("action", during["id"]), "/messages", _json(during), "skip", during["entity_name"]),
+            Sending(
                 ("run_end", run_id),
                 f"{base}/{run_id}",
                 gzip.compress(_json(end), mtime=0),

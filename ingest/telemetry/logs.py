@@ -46,7 +46,7 @@ def configure(settings: Settings) -> None:
 
 
 class _Bridge(logging.Handler):
-    """What libraries log (asyncio, uvicorn, warnings) takes the same form as what we do."""
+    """What libraries log (asyncio, pika, warnings) takes the same form as what we do."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

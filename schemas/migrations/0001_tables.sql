@@ -1,4 +1,4 @@
--- The tables every door and desk reads and writes.
+-- The tables every door writes and every operator reads.
 
 -- One row for each action id ever stored, so that an id is taken once whatever month it names:
 -- a unique index on the partitioned table would have to contain recorded_at.

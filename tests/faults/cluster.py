@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from ingest.local.install import Programs
-from ingest.local.processes import Account, Ledger, ProcessFailed
+from ingest.local.processes import Account, ProcessFailed, ProcessLedger
 from ingest.local.rabbitmq import READY_SECONDS, RabbitMQ, RabbitMQPorts
 from ingest.soak.ports import free_ports
 from schemas.topology import VHOST
@@ -53,7 +53,7 @@ class Cluster:
                 node=name,
                 password=password,
                 account=account,
-                ledger=Ledger(home / "processes.json"),
+                ledger=ProcessLedger(home / "processes.json"),
                 path=path,
                 cookie=cookie,
                 config=_CONFIG + peers,

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from ingest.local.stack import LocalStack
-from ingest.soak.ledger import Account, Ledger
-from ingest.soak.system import Rig
-from ingest.soak.workload import Specimens
+from ingest.soak.ledger import Reconciliation, SoakLedger
+from ingest.soak.system import System
+from ingest.soak.workload import Workload
 from tests.servers import Databases, VhostPool, private_stack
 
 
@@ -37,10 +37,10 @@ def harmed_databases(harmed: LocalStack) -> Databases:
 
 
 @pytest.fixture
-def make_rig(
+def make_system(
     harmed: LocalStack, harmed_vhosts: VhostPool, harmed_databases: Databases, tmp_path: Path
-) -> Iterator[Callable[..., Rig]]:
-    """Makes rigs on one fresh vhost and one fresh database; ends them, and heals the servers, at the end."""
+) -> Iterator[Callable[..., System]]:
+    """Makes systems on one fresh vhost and one fresh database; ends them, and heals the servers, at the end."""
     assert harmed.rabbit is not None
     assert harmed.postgres is not None
     amqp_url = harmed_vhosts.take()
@@ -51,37 +51,37 @@ def make_rig(
         undo.callback(harmed.rabbit.start)
         undo.callback(harmed.postgres.start)
 
-        def make(**arguments: object) -> Rig:
+        def make(**arguments: object) -> System:
             urls = {"amqp_url": amqp_url, "database_url": database_url}
             urls |= {"direct_amqp_url": amqp_url, "direct_database_url": database_url}
-            rig = Rig(tmp_path, **(urls | arguments))  # type: ignore[arg-type]
-            rig.declare()
-            return undo.enter_context(rig)
+            system = System(tmp_path, **(urls | arguments))  # type: ignore[arg-type]
+            system.declare()
+            return undo.enter_context(system)
 
         yield make
 
 
 @pytest.fixture
-def rig(make_rig: Callable[..., Rig]) -> Rig:
+def system(make_system: Callable[..., System]) -> System:
     """The product against servers that may be harmed; nothing is started yet."""
-    return make_rig()
+    return make_system()
 
 
 @pytest.fixture
-def ledger() -> Ledger:
-    return Ledger()
+def ledger() -> SoakLedger:
+    return SoakLedger()
 
 
 @pytest.fixture
-def specimens() -> Specimens:
-    return Specimens(seed=20261122, today=datetime.now(UTC))
+def workload() -> Workload:
+    return Workload(seed=20261122, today=datetime.now(UTC))
 
 
 @pytest.fixture
-def holds(request: pytest.FixtureRequest) -> Callable[[Account], Account]:
+def holds(request: pytest.FixtureRequest) -> Callable[[Reconciliation], Reconciliation]:
     """Prints an account, and fails unless it holds."""
 
-    def check(account: Account) -> Account:
+    def check(account: Reconciliation) -> Reconciliation:
         print(f"\n{request.node.name}\n{account}")
         assert account.holds, f"\n{account}"
         return account

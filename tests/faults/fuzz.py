@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from ingest.soak.ledger import digest
-from ingest.soak.workload import Script, Specimen
+from ingest.soak.workload import Script, Sending
 
 GZIP: Final = {"Content-Encoding": "gzip"}
 
@@ -37,7 +37,7 @@ class Fuzz:
         """So many bodies, each a script of its own; a fate nobody knows."""
         for _ in range(count):
             body, gzipped = self._random.choice(self._ways)()
-            yield (Specimen(("fuzz", digest(body).hex()), path, body, headers=GZIP if gzipped else {}),)
+            yield (Sending(("fuzz", digest(body).hex()), path, body, headers=GZIP if gzipped else {}),)
 
     def _pick(self) -> bytes:
         return self._random.choice(self._good)

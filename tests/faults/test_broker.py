@@ -32,94 +32,94 @@ def _http_codes(account):
 
 @pytest.mark.parametrize("fault", [nemesis.broker_stopped, nemesis.broker_killed], ids=["stop_app", "kill"])
 def test_a_broker_that_goes_and_comes_back_has_kept_every_confirmed_message(
-    rig, harmed, ledger, specimens, holds, fault
+    system, harmed, ledger, workload, holds, fault
 ):
     """S11: what was confirmed is stored, HTTP clients were told 503 and nothing else, consumers come back."""
     harmed.rabbit.sync()
-    supervisor = rig.started()
+    supervisor = system.started()
     senders = [
-        Sender("amqp", rig.amqp_url, specimens.actions(), rate=300),
-        Sender("201", rig.url(), specimens.actions(), rate=20),
-        Sender("202", rig.url(), specimens.actions(), rate=100),
+        Sender("amqp", system.amqp_url, workload.actions(), rate=300),
+        Sender("201", system.url(), workload.actions(), rate=20),
+        Sender("202", system.url(), workload.actions(), rate=100),
     ]
     with Load(ledger, senders) as load:
-        until(lambda: rig.stored() > 300, "rows appear")
+        until(lambda: system.stored() > 300, "rows appear")
         with fault(harmed.rabbit):
             time.sleep(3)
-        rig.consuming(ACTIONS, 2, WELL_SECONDS)
-        rig.consuming(RUNS, 2, WELL_SECONDS)
-        rig.ready(WELL_SECONDS)
+        system.consuming(ACTIONS, 2, WELL_SECONDS)
+        system.consuming(RUNS, 2, WELL_SECONDS)
+        system.ready(WELL_SECONDS)
         time.sleep(1)
         load.stop()
-    account = holds(rig.settle(ledger, supervisor))
+    account = holds(system.settle(ledger, supervisor))
     assert _http_codes(account) <= {201, 202, 503}
     assert account.letters == 0
     assert supervisor.poll() == 0
 
 
-def test_alarms_are_answered_at_once_and_end_without_a_restart(rig, harmed, ledger, specimens, holds):
+def test_alarms_are_answered_at_once_and_end_without_a_restart(system, harmed, ledger, workload, holds):
     """S12: under a disk or memory alarm a POST is refused, never hangs, what is queued is drained, and it ends."""
-    shim = rig.shim()
-    supervisor = rig.consumers(1)
-    rig.ready()
+    shim = system.shim()
+    supervisor = system.consumers(1)
+    system.ready()
     for alarm in (nemesis.disk_alarm, nemesis.memory_alarm):
         with nemesis.frozen(children(supervisor.pid)):
-            with Load(ledger, [Sender("202", rig.url(), specimens.actions(300)) for _ in range(2)]) as load:
+            with Load(ledger, [Sender("202", system.url(), workload.actions(300)) for _ in range(2)]) as load:
                 load.join(60)
-            before, costs = rig.stored(), _costs(shim.pid)
+            before, costs = system.stored(), _costs(shim.pid)
             harm = alarm(harmed.rabbit)
             harm.__enter__()
         try:
-            until(lambda: _post(rig, ledger, specimens) == 503, "the shim refuses")
+            until(lambda: _post(system, ledger, workload) == 503, "the shim refuses")
             for _ in range(5):
                 began = time.monotonic()
-                assert _post(rig, ledger, specimens) == 503
+                assert _post(system, ledger, workload) == 503
                 assert time.monotonic() - began < ANSWER_SECONDS
-            assert rig.health(path="/readyz") == 503
-            until(lambda before=before: rig.stored() >= before + 600, "the backlog is drained", 60)
+            assert system.health(path="/readyz") == 503
+            until(lambda before=before: system.stored() >= before + 600, "the backlog is drained", 60)
         finally:
             harm.__exit__(None, None, None)
-        rig.ready(WELL_SECONDS)
+        system.ready(WELL_SECONDS)
         until(lambda costs=costs: _costs(shim.pid) == costs, "no thread and no descriptor is left over")
-        with Load(ledger, [Sender("201", rig.url(), specimens.actions(10))]) as load:
+        with Load(ledger, [Sender("201", system.url(), workload.actions(10))]) as load:
             load.join(60)
-    account = holds(rig.settle(ledger, supervisor))
+    account = holds(system.settle(ledger, supervisor))
     assert account.letters == 0
 
 
 @pytest.mark.slow
-def test_a_long_outage_of_the_broker_kills_no_worker(rig, harmed, ledger, specimens, holds):
+def test_a_long_outage_of_the_broker_kills_no_worker(system, harmed, ledger, workload, holds):
     """S11: whoever waits for the broker is alive, for longer than silence is borne, and consumes again by himself."""
     sabotage = [sys.executable, str(Path(__file__).with_name("sabotage.py")), "impatient", "consume", "-n", "2"]
-    supervisor = rig.spawn("consumers", [*sabotage, "--state", str(rig.folder / "state")])
-    rig.consuming(ACTIONS, 2)
+    supervisor = system.spawn("consumers", [*sabotage, "--state", str(system.folder / "state")])
+    system.consuming(ACTIONS, 2)
     pids = set(children(supervisor.pid))
     with nemesis.broker_stopped(harmed.rabbit):
         time.sleep(15)
-    rig.consuming(ACTIONS, 2, WELL_SECONDS)
-    rig.consuming(QUARANTINE, 1, WELL_SECONDS)
+    system.consuming(ACTIONS, 2, WELL_SECONDS)
+    system.consuming(QUARANTINE, 1, WELL_SECONDS)
     assert set(children(supervisor.pid)) == pids
-    assert not [each for each in rig.log("consumers") if each["event"].startswith("worker ")]
-    with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(20))]) as load:
+    assert not [each for each in system.log("consumers") if each["event"].startswith("worker ")]
+    with Load(ledger, [Sender("amqp", system.amqp_url, workload.actions(20))]) as load:
         load.join(60)
-    account = holds(rig.settle(ledger, supervisor))
+    account = holds(system.settle(ledger, supervisor))
     assert (account.stored, account.letters) == (20, 0)
 
 
-def test_nobody_waits_for_a_broker_in_alarm(rig, harmed, monkeypatch):
+def test_nobody_waits_for_a_broker_in_alarm(system, harmed, monkeypatch):
     """S12: what is published into an alarm is given up as soon as the broker says so, and goes once that is over."""
     monkeypatch.setattr("consumers.broker.publisher.CONFIRM_SECONDS", 10**6)
     body = b"{}"
     suspect = Delivery(Message("action", body, "chef"), 1, 1, ACTIONS, "actions", "erchef.node.update",
                        properties=pika.BasicProperties())  # fmt: skip
-    outbox = AmqpOutbox(lambda: connect(rig.amqp_url, heartbeat=30, name="test", patience=ENDURING))
+    outbox = AmqpOutbox(lambda: connect(system.amqp_url, heartbeat=30, name="test", patience=ENDURING))
     with nemesis.disk_alarm(harmed.rabbit):
         for move in (outbox.quarantine, lambda each: outbox.park(each, "no letter")) * 2:
             with pytest.raises(BrokerUnavailable, match="blocks publishers"):
                 move(suspect)
     until(lambda: _moved(outbox, suspect), "it goes", WELL_SECONDS)
     outbox.close()
-    assert rig.waiting()[QUARANTINE] >= 1
+    assert system.waiting()[QUARANTINE] >= 1
 
 
 def _moved(outbox, suspect) -> bool:
@@ -130,80 +130,80 @@ def _moved(outbox, suspect) -> bool:
     return True
 
 
-def test_suspects_in_an_alarm_hold_nobody_up_and_become_no_letters(rig, harmed, ledger, specimens, holds):
+def test_suspects_in_an_alarm_hold_nobody_up_and_become_no_letters(system, harmed, ledger, workload, holds):
     """S12: two workers were killed with their hands full: their messages can't be moved, and the rest drains."""
     few = {"INGEST_BATCH_MESSAGES": "20"}
-    with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(400))]) as load:
+    with Load(ledger, [Sender("amqp", system.amqp_url, workload.actions(400))]) as load:
         load.join(60)
     with nemesis.memory_alarm(harmed.rabbit):
         for name in ("first", "second"):
-            doomed = rig.worker(name, environ=few | {"INGEST_TEST_HOOKS": "1", "INGEST_FAILPOINT": "judge"})
+            doomed = system.worker(name, environ=few | {"INGEST_TEST_HOOKS": "1", "INGEST_FAILPOINT": "judge"})
             until(lambda doomed=doomed: doomed.poll() is not None, "it is killed")
-        supervisor = rig.consumers(1, environ=few)
-        until(lambda: rig.waiting()[ACTIONS] == 0, "nothing is left waiting", 60)
-        held = [each for each in rig.log("consumers") if each["event"] == "deliveries stay in hand"]
+        supervisor = system.consumers(1, environ=few)
+        until(lambda: system.waiting()[ACTIONS] == 0, "nothing is left waiting", 60)
+        held = [each for each in system.log("consumers") if each["event"] == "deliveries stay in hand"]
         assert any("blocks publishers" in each["why"] for each in held), "and the worker says why"
-        until(lambda: rig.stored() >= 300, "the others are stored meanwhile", 60)
-        stored = rig.stored()
+        until(lambda: system.stored() >= 300, "the others are stored meanwhile", 60)
+        stored = system.stored()
     assert stored < 400, "some were suspects"
-    until(lambda: rig.stored() >= 400, "and they go once it is over", WELL_SECONDS)
-    account = holds(rig.settle(ledger, supervisor))
+    until(lambda: system.stored() >= 400, "and they go once it is over", WELL_SECONDS)
+    account = holds(system.settle(ledger, supervisor))
     assert (account.stored, account.letters) == (400, 0)
 
 
 @pytest.mark.slow
-def test_a_full_queue_refuses_and_loses_nothing(rig, harmed, ledger, specimens, holds):
+def test_a_full_queue_refuses_and_loses_nothing(system, harmed, ledger, workload, holds):
     """S13: at its length limit the queue refuses: 503 with Retry-After over HTTP, a nack over AMQP."""
-    rig.shim()
-    vhost = rig.amqp_url.rpartition("/")[2]
+    system.shim()
+    vhost = system.amqp_url.rpartition("/")[2]
     harmed.rabbit.ctl("set_policy", "-p", vhost, "--apply-to", "queues", "full", ACTIONS, '{"max-length": 50}')
     waits = []
 
-    def seen(_specimen, response):
+    def seen(_sending, response):
         if response.status == 503:
             waits.append(response.headers.get("retry-after"))
 
     senders = [
-        Sender("202", rig.url(), specimens.actions(200), seen=seen),
-        Sender("amqp", rig.amqp_url, specimens.actions(200)),
+        Sender("202", system.url(), workload.actions(200), seen=seen),
+        Sender("amqp", system.amqp_url, workload.actions(200)),
     ]
     with Load(ledger, senders) as load:
         load.join(120)
     assert waits
     assert all(waits)
-    supervisor = rig.consumers(2)
-    account = holds(rig.settle(ledger, supervisor))
+    supervisor = system.consumers(2)
+    account = holds(system.settle(ledger, supervisor))
     assert account.answers["nack"] > 0
     assert account.letters == 0
 
 
-def test_a_message_nobody_is_bound_for_is_never_promised(rig, ledger, specimens, holds):
+def test_a_message_nobody_is_bound_for_is_never_promised(system, ledger, workload, holds):
     """S14: without the binding every POST is 503, whatever the client asked to wait for; with it again, 201."""
-    supervisor = rig.started(1)
+    supervisor = system.started(1)
     # Each worker declares the topology as it starts, the quarantine's too: the binding stays away once all have.
-    rig.consuming(ACTIONS, 1)
-    rig.consuming(QUARANTINE, 1)
-    with pika.BlockingConnection(pika.URLParameters(rig.amqp_url)) as connection:
+    system.consuming(ACTIONS, 1)
+    system.consuming(QUARANTINE, 1)
+    with pika.BlockingConnection(pika.URLParameters(system.amqp_url)) as connection:
         channel = connection.channel()
         channel.queue_unbind(ACTIONS, INGEST_EXCHANGE, "action.#")
-        with Load(ledger, [Sender(door, rig.url(), specimens.actions(30)) for door in ("201", "202")]) as load:
+        with Load(ledger, [Sender(door, system.url(), workload.actions(30)) for door in ("201", "202")]) as load:
             load.join(60)
         assert ledger.answers == {"503": 60}
-        assert any(each["event"] == "publish_returned" for each in rig.log("shim"))
+        assert any(each["event"] == "publish_returned" for each in system.log("shim"))
         channel.queue_bind(ACTIONS, INGEST_EXCHANGE, "action.#")
-    with Load(ledger, [Sender("201", rig.url(), specimens.actions(10))]) as load:
+    with Load(ledger, [Sender("201", system.url(), workload.actions(10))]) as load:
         load.join(60)
-    account = holds(rig.settle(ledger, supervisor))
+    account = holds(system.settle(ledger, supervisor))
     assert (account.acknowledged, account.recovered) == (10, 0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["arguments", "permission"])
-def test_a_broker_that_is_not_as_it_must_be_stops_everything_once(rig, harmed, fault):
+def test_a_broker_that_is_not_as_it_must_be_stops_everything_once(system, harmed, fault):
     """S15: a queue with other arguments, or a missing permission, ends in exit 78 with the remedy, not in a loop."""
-    vhost = rig.amqp_url.rpartition("/")[2]
+    vhost = system.amqp_url.rpartition("/")[2]
     if fault == "arguments":
-        with pika.BlockingConnection(pika.URLParameters(rig.amqp_url)) as connection:
+        with pika.BlockingConnection(pika.URLParameters(system.amqp_url)) as connection:
             channel = connection.channel()
             channel.queue_delete(ACTIONS)
             channel.queue_declare(ACTIONS, durable=True, arguments={"x-queue-type": "classic"})
@@ -211,31 +211,31 @@ def test_a_broker_that_is_not_as_it_must_be_stops_everything_once(rig, harmed, f
         words = f"queue {ACTIONS!r}: PRECONDITION_FAILED - inequivalent arg 'x-"
     else:
         # What is there need not be declared: only where something is missing is the right missed.
-        with pika.BlockingConnection(pika.URLParameters(rig.amqp_url)) as connection:
+        with pika.BlockingConnection(pika.URLParameters(system.amqp_url)) as connection:
             connection.channel().queue_delete(PINGS)
         harmed.rabbit.ctl("set_permissions", "-p", vhost, harmed.rabbit.user, "", ".*", ".*")
         words = "permission"
-    supervisor = rig.consumers(2)
+    supervisor = system.consumers(2)
     until(lambda: supervisor.poll() is not None, "the supervisor gives up", 30)
     harmed.rabbit.ctl("set_permissions", "-p", vhost, harmed.rabbit.user, ".*", ".*", ".*")
     assert supervisor.poll() == 78
-    said = [each["why"] for each in rig.log("consumers") if each["event"] == "stopped: configuration"]
+    said = [each["why"] for each in system.log("consumers") if each["event"] == "stopped: configuration"]
     assert said
     assert len(said) <= 3, "one start each, not a loop"
     assert all(words in each for each in said), said
 
 
-def test_a_deleted_queue_is_noticed_and_declared_again(rig, ledger, specimens, holds):
+def test_a_deleted_queue_is_noticed_and_declared_again(system, ledger, workload, holds):
     """S16: the loss of a consumer is noticed by itself, the queue is put back, and messages flow."""
-    supervisor = rig.started()
-    rig.consuming(ACTIONS, 2)
-    with pika.BlockingConnection(pika.URLParameters(rig.amqp_url)) as connection:
+    supervisor = system.started()
+    system.consuming(ACTIONS, 2)
+    with pika.BlockingConnection(pika.URLParameters(system.amqp_url)) as connection:
         connection.channel().queue_delete(ACTIONS)
-    until(lambda: _exists(rig.amqp_url), "the queue is declared again", 20)
-    rig.consuming(ACTIONS, 2, 20)
-    with Load(ledger, [Sender("201", rig.url(), specimens.actions(30))]) as load:
+    until(lambda: _exists(system.amqp_url), "the queue is declared again", 20)
+    system.consuming(ACTIONS, 2, 20)
+    with Load(ledger, [Sender("201", system.url(), workload.actions(30))]) as load:
         load.join(60)
-    account = holds(rig.settle(ledger, supervisor))
+    account = holds(system.settle(ledger, supervisor))
     assert account.acknowledged == 30
     assert supervisor.poll() == 0
 
@@ -249,15 +249,15 @@ def _exists(amqp_url):
         return True
 
 
-def _post(rig, ledger, specimens) -> int:
-    specimen = specimens.action()
-    ledger.sent(specimen.key, specimen.body, mark=specimen.mark)
+def _post(system, ledger, workload) -> int:
+    sending = workload.action()
+    ledger.sent(sending.key, sending.body, mark=sending.mark)
     with httpx.Client(trust_env=False, timeout=20) as client:
-        status = client.post(rig.url() + specimen.path, content=specimen.body).status_code
+        status = client.post(system.url() + sending.path, content=sending.body).status_code
     if status in PROMISES:
-        ledger.acknowledged(specimen.key, str(status), time.monotonic())
+        ledger.acknowledged(sending.key, str(status), time.monotonic())
     else:
-        ledger.refused(specimen.key, str(status))
+        ledger.refused(sending.key, str(status))
     return status
 
 

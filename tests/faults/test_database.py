@@ -30,48 +30,50 @@ def workers_memory(supervisor) -> int:
     return max(peaks)
 
 
-def test_a_stopped_database_is_waited_for_with_the_batch_in_hand(rig, harmed, ledger, specimens, holds):
+def test_a_stopped_database_is_waited_for_with_the_batch_in_hand(system, harmed, ledger, workload, holds):
     """S6: through an outage nothing is lost, dead-lettered or redelivered, and rows come again by themselves."""
-    supervisor = rig.started()
-    rig.consuming(ACTIONS, 2)
+    supervisor = system.started()
+    system.consuming(ACTIONS, 2)
     senders = [
-        Sender("amqp", rig.amqp_url, specimens.actions(), rate=600),
-        Sender("201", rig.url(), specimens.actions(), rate=20),
-        Sender("202", rig.url(), specimens.actions(), rate=50),
+        Sender("amqp", system.amqp_url, workload.actions(), rate=600),
+        Sender("201", system.url(), workload.actions(), rate=20),
+        Sender("202", system.url(), workload.actions(), rate=50),
     ]
     with Load(ledger, senders) as load:
-        until(lambda: rig.stored() > 300, "rows appear")
+        until(lambda: system.stored() > 300, "rows appear")
         harmed.postgres.stop("immediate")
         time.sleep(10)
         harmed.postgres.start()
-        before = rig.stored()
-        until(lambda: rig.stored() > before, "a row after the start", FIRST_ROW_SECONDS)
+        before = system.stored()
+        until(lambda: system.stored() > before, "a row after the start", FIRST_ROW_SECONDS)
         load.stop()
     peak = workers_memory(supervisor)
-    account = holds(rig.settle(ledger, supervisor))
-    events = [each["event"] for each in rig.log("consumers")]
+    account = holds(system.settle(ledger, supervisor))
+    events = [each["event"] for each in system.log("consumers")]
     assert account.letters == 0
     assert account.refused == 0, "the broker took what the database could not"
     assert "commits paused" in events
     assert "commits resumed" in events
-    began = [each for each in rig.log("consumers") if each["event"] == "consuming" and ACTIONS in each["queues"]]
+    began = [each for each in system.log("consumers") if each["event"] == "consuming" and ACTIONS in each["queues"]]
     assert len(began) == 2, "deliveries were held, not given back and taken again"
     assert peak < 250 * 1024 * 1024
 
 
 @pytest.mark.slow
-def test_a_frozen_database_is_noticed_by_its_silence(make_rig, harmed, ledger, specimens, holds):
+def test_a_frozen_database_is_noticed_by_its_silence(make_system, harmed, ledger, workload, holds):
     """S7: a database that neither answers nor closes is an outage too, and the broker's heartbeats go on."""
-    rig = make_rig(heartbeat_seconds=5, statement_timeout_seconds=5)
-    supervisor = rig.started()
-    with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(), rate=200)]) as load:
-        until(lambda: rig.stored() > 100, "rows appear")
+    system = make_system(heartbeat_seconds=5, statement_timeout_seconds=5)
+    supervisor = system.started()
+    with Load(ledger, [Sender("amqp", system.amqp_url, workload.actions(), rate=200)]) as load:
+        until(lambda: system.stored() > 100, "rows appear")
         with nemesis.postgres_frozen(harmed.postgres):
             time.sleep(45)
-        until(lambda: rig.stored() > 300, "rows go on", 90)
+        until(lambda: system.stored() > 300, "rows go on", 90)
         load.stop()
-    account = holds(rig.settle(ledger, supervisor))
-    lost = [each for each in rig.log("consumers") if each["event"] == "waiting" and "RabbitMQ" in each.get("why", "")]
+    account = holds(system.settle(ledger, supervisor))
+    lost = [
+        each for each in system.log("consumers") if each["event"] == "waiting" and "RabbitMQ" in each.get("why", "")
+    ]
     assert not lost, "the broker's connections lived"
     assert account.letters == 0
 
@@ -81,40 +83,40 @@ def test_a_frozen_database_is_noticed_by_its_silence(make_rig, harmed, ledger, s
     ("fault", "sqlstate"), [(nemesis.read_only, "25006"), (nemesis.no_connections, "too many clients")],
     ids=["read_only", "no_connections"],
 )  # fmt: skip
-def test_a_database_that_refuses_pauses_the_workers(rig, ledger, specimens, holds, fault, sqlstate):
+def test_a_database_that_refuses_pauses_the_workers(system, ledger, workload, holds, fault, sqlstate):
     """S8: read-only or out of connections: commits pause and say why, and resume by themselves."""
-    supervisor = rig.consumers(2)
-    rig.consuming(ACTIONS, 2)
-    with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(), rate=200)]) as load:
-        until(lambda: rig.stored() > 100, "rows appear")
-        with fault(rig.database_url):
-            until(lambda: any(sqlstate in each["why"] for each in paused(rig)), "a worker says why it is paused", 60)
+    supervisor = system.consumers(2)
+    system.consuming(ACTIONS, 2)
+    with Load(ledger, [Sender("amqp", system.amqp_url, workload.actions(), rate=200)]) as load:
+        until(lambda: system.stored() > 100, "rows appear")
+        with fault(system.database_url):
+            until(lambda: any(sqlstate in each["why"] for each in paused(system)), "a worker says why it is paused", 60)
             time.sleep(5)
-        before = rig.stored()
-        until(lambda: rig.stored() > before, "rows go on", 60)
+        before = system.stored()
+        until(lambda: system.stored() > before, "rows go on", 60)
         load.stop()
-    account = holds(rig.settle(ledger, supervisor))
+    account = holds(system.settle(ledger, supervisor))
     assert account.letters == 0
     assert supervisor.poll() == 0
 
 
 @pytest.mark.slow
-def test_a_full_disk_pauses_the_workers(make_rig, harmed, tmp_path, ledger, specimens, holds):
+def test_a_full_disk_pauses_the_workers(make_system, harmed, tmp_path, ledger, workload, holds):
     """S8: without room for another row (53100) commits pause, and resume when there is room again."""
     with small_disk(harmed, tmp_path) as (database_url, filler):
-        rig = make_rig(database_url=database_url, direct_database_url=database_url)
-        supervisor = rig.consumers(2)
-        rig.consuming(ACTIONS, 2)
-        with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(data_bytes=2000), rate=200)]) as load:
-            until(lambda: rig.stored() > 100, "rows appear")
+        system = make_system(database_url=database_url, direct_database_url=database_url)
+        supervisor = system.consumers(2)
+        system.consuming(ACTIONS, 2)
+        with Load(ledger, [Sender("amqp", system.amqp_url, workload.actions(data_bytes=2000), rate=200)]) as load:
+            until(lambda: system.stored() > 100, "rows appear")
             fill(filler)
-            until(lambda: any("53100" in each["why"] for each in paused(rig)), "the disk is full", 60)
+            until(lambda: any("53100" in each["why"] for each in paused(system)), "the disk is full", 60)
             time.sleep(5)
             filler.unlink()
-            before = rig.stored()
-            until(lambda: rig.stored() > before, "rows go on", 60)
+            before = system.stored()
+            until(lambda: system.stored() > before, "rows go on", 60)
             load.stop()
-        account = holds(rig.settle(ledger, supervisor))
+        account = holds(system.settle(ledger, supervisor))
     assert account.letters == 0
 
 
@@ -152,36 +154,36 @@ def fill(filler):
 
 
 @pytest.mark.slow
-def test_locked_tables_are_waited_for(make_rig, ledger, specimens, holds):
+def test_locked_tables_are_waited_for(make_system, ledger, workload, holds):
     """S9: while somebody holds the table, the worker's own lock timeout makes it wait outside, not inside."""
-    rig = make_rig(lock_timeout_seconds=1)
-    supervisor = rig.consumers(2)
-    rig.consuming(ACTIONS, 2)
-    with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(), rate=200)]) as load:
-        until(lambda: rig.stored() > 100, "rows appear")
-        with nemesis.locked(rig.database_url):
-            until(lambda: paused(rig), "a worker says that it is paused", 60)
+    system = make_system(lock_timeout_seconds=1)
+    supervisor = system.consumers(2)
+    system.consuming(ACTIONS, 2)
+    with Load(ledger, [Sender("amqp", system.amqp_url, workload.actions(), rate=200)]) as load:
+        until(lambda: system.stored() > 100, "rows appear")
+        with nemesis.locked(system.database_url):
+            until(lambda: paused(system), "a worker says that it is paused", 60)
             time.sleep(20)
         load.stop()
-    account = holds(rig.settle(ledger, supervisor))
+    account = holds(system.settle(ledger, supervisor))
     assert account.letters == 0
-    assert any("55P03" in each.get("why", "") for each in paused(rig))
+    assert any("55P03" in each.get("why", "") for each in paused(system))
 
 
 @pytest.mark.slow
-def test_terminated_backends_are_replaced_without_a_storm(rig, ledger, specimens, holds):
+def test_terminated_backends_are_replaced_without_a_storm(system, ledger, workload, holds):
     """S9: thrown out every two seconds, the workers come back each time, and no process dies of it."""
-    supervisor = rig.started()
+    supervisor = system.started()
     pids = set(children(supervisor.pid))
-    with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(), rate=300)]) as load:
+    with Load(ledger, [Sender("amqp", system.amqp_url, workload.actions(), rate=300)]) as load:
         for _ in range(15):
-            nemesis.terminate_backends(rig.database_url)
+            nemesis.terminate_backends(system.database_url)
             time.sleep(2)
         load.stop()
     assert set(children(supervisor.pid)) == pids
-    account = holds(rig.settle(ledger, supervisor))
+    account = holds(system.settle(ledger, supervisor))
     assert account.letters == 0
 
 
-def paused(rig):
-    return [each for each in rig.log("consumers") if each["event"] == "commits paused"]
+def paused(system):
+    return [each for each in system.log("consumers") if each["event"] == "commits paused"]

@@ -18,14 +18,14 @@ HEARTBEAT = 3
 
 
 @pytest.fixture
-def proxied(make_rig, harmed):
-    """The product behind two proxies: (rig, the broker's proxy, the database's proxy)."""
+def proxied(make_system, harmed):
+    """The product behind two proxies: (system, the broker's proxy, the database's proxy)."""
     with ExitStack() as undo:
         broker = undo.enter_context(Proxy(harmed.rabbit.port))
-        plain = make_rig()
+        plain = make_system()
         database = undo.enter_context(Proxy(int(harmed.postgres.url.rpartition(":")[2].partition("/")[0])))
         yield (
-            make_rig(
+            make_system(
                 amqp_url=through(plain.direct_amqp_url, broker.port),
                 database_url=through(plain.direct_database_url, database.port),
                 heartbeat_seconds=HEARTBEAT,
@@ -75,60 +75,60 @@ def _slow_close(proxy):
 
 @pytest.mark.parametrize("leg", ["broker", "database"])
 @pytest.mark.parametrize("harm", [_cut, _cut_in_a_frame, _black_hole, _half_open, _slices, _slow_close])
-def test_a_spoiled_connection_loses_and_doubles_nothing(proxied, ledger, specimens, holds, harm, leg):
+def test_a_spoiled_connection_loses_and_doubles_nothing(proxied, ledger, workload, holds, harm, leg):
     """S17: whatever happens to the bytes on the way, the ledger holds, and the product finds back by itself."""
-    rig, broker, database = proxied
-    supervisor = rig.started()
+    system, broker, database = proxied
+    supervisor = system.started()
     senders = [
-        Sender("amqp", rig.direct_amqp_url, specimens.actions(), rate=200),
-        Sender("201", rig.url(), specimens.actions(), rate=20),
-        Sender("202", rig.url(), specimens.actions(), rate=50),
+        Sender("amqp", system.direct_amqp_url, workload.actions(), rate=200),
+        Sender("201", system.url(), workload.actions(), rate=20),
+        Sender("202", system.url(), workload.actions(), rate=50),
     ]
     with Load(ledger, senders) as load:
-        until(lambda: rig.stored() > 100, "rows appear")
+        until(lambda: system.stored() > 100, "rows appear")
         harm(broker if leg == "broker" else database)
-        rig.ready(60)
-        before = rig.stored()
-        until(lambda: rig.stored() > before, "rows go on", 60)
+        system.ready(60)
+        before = system.stored()
+        until(lambda: system.stored() > before, "rows go on", 60)
         load.stop()
-    account = holds(rig.settle(ledger, supervisor))
+    account = holds(system.settle(ledger, supervisor))
     assert account.letters == 0
     assert not [name for name in account.answers if name.isdigit() and name not in ("201", "202", "503")]
     assert supervisor.poll() == 0
 
 
-def test_a_slow_network_is_no_outage(proxied, ledger, specimens, holds):
+def test_a_slow_network_is_no_outage(proxied, ledger, workload, holds):
     """S18: with 200 ms and 64 kB/s on both legs no heartbeat is missed, and the ledger holds."""
-    rig, broker, database = proxied
+    system, broker, database = proxied
     for proxy in (broker, database):
         proxy.set(latency=0.1, rate=64 * 1024)
-    rig.shim()
-    supervisor = rig.consumers(1)
-    rig.consuming(ACTIONS, 1)
+    system.shim()
+    supervisor = system.consumers(1)
+    system.consuming(ACTIONS, 1)
     senders = [
-        Sender("amqp", rig.direct_amqp_url, specimens.actions(600), rate=30),
-        Sender("202", rig.url(), specimens.actions(100), rate=5),
+        Sender("amqp", system.direct_amqp_url, workload.actions(600), rate=30),
+        Sender("202", system.url(), workload.actions(100), rate=5),
     ]
     with Load(ledger, senders) as load:
         load.join(90)
-    account = holds(rig.settle(ledger, supervisor, seconds=180))
+    account = holds(system.settle(ledger, supervisor, seconds=180))
     assert account.acknowledged == 700
-    assert not [each for each in rig.log("consumers") if each["event"] == "waiting"]
+    assert not [each for each in system.log("consumers") if each["event"] == "waiting"]
 
 
 @pytest.mark.timeout(400)
-def test_a_consumer_the_broker_gave_up_is_redelivered_and_deduplicated(rig, harmed, ledger, specimens, holds):
+def test_a_consumer_the_broker_gave_up_is_redelivered_and_deduplicated(system, harmed, ledger, workload, holds):
     """S19: a broker that loses patience with a held batch takes it back; it is stored once even so."""
     # A channel keeps the timeout that it was opened with.
     harmed.rabbit.ctl("eval", "application:set_env(rabbit, consumer_timeout, 20000).")
     try:
-        supervisor = rig.consumers(2)
-        rig.consuming(ACTIONS, 2)
-        with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(), rate=50)]) as load:
-            until(lambda: rig.stored() > 50, "rows appear")
+        supervisor = system.consumers(2)
+        system.consuming(ACTIONS, 2)
+        with Load(ledger, [Sender("amqp", system.amqp_url, workload.actions(), rate=50)]) as load:
+            until(lambda: system.stored() > 50, "rows appear")
             harmed.postgres.stop("immediate")
             until(
-                lambda: any("delivery acknowledgement" in each.get("why", "") for each in rig.log("consumers")),
+                lambda: any("delivery acknowledgement" in each.get("why", "") for each in system.log("consumers")),
                 "the broker closes a channel that acks nothing", 150,
             )  # fmt: skip
             harmed.postgres.start()
@@ -136,22 +136,24 @@ def test_a_consumer_the_broker_gave_up_is_redelivered_and_deduplicated(rig, harm
     finally:
         harmed.rabbit.ctl("eval", "application:set_env(rabbit, consumer_timeout, 1800000).")
     # The broker takes a moment to take the deliveries of a closed channel back, and nobody sees them meanwhile.
-    until(lambda: rig.stored() == ledger.promised, "everything is stored", 120)
-    account = holds(rig.settle(ledger, supervisor))
+    until(lambda: system.stored() == ledger.promised, "everything is stored", 120)
+    account = holds(system.settle(ledger, supervisor))
     assert account.letters == 0
 
 
 @pytest.mark.timeout(500)
-def test_after_a_long_outage_the_window_is_given_back(rig, harmed, ledger, specimens, holds):
+def test_after_a_long_outage_the_window_is_given_back(system, harmed, ledger, workload, holds):
     """After two minutes without a database the held messages are in their queue again, for whoever can store them."""
-    supervisor = rig.consumers(1)
-    rig.consuming(ACTIONS, 1)
+    supervisor = system.consumers(1)
+    system.consuming(ACTIONS, 1)
     harmed.postgres.stop("immediate")
-    with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(300))]) as load:
+    with Load(ledger, [Sender("amqp", system.amqp_url, workload.actions(300))]) as load:
         load.join(60)
-    until(lambda: any(each["event"] == "commits paused" for each in rig.log("consumers")), "the worker holds a batch")
-    until(lambda: rig.waiting()[ACTIONS] == 300, "the worker gives everything back and waits outside", 200)
-    assert rig.consumer_count(ACTIONS) == 0
+    until(
+        lambda: any(each["event"] == "commits paused" for each in system.log("consumers")), "the worker holds a batch"
+    )
+    until(lambda: system.waiting()[ACTIONS] == 300, "the worker gives everything back and waits outside", 200)
+    assert system.consumer_count(ACTIONS) == 0
     harmed.postgres.start()
-    account = holds(rig.settle(ledger, supervisor))
+    account = holds(system.settle(ledger, supervisor))
     assert (account.stored, account.letters, account.repeated) == (300, 0, 0)

@@ -22,13 +22,13 @@ pytestmark = pytest.mark.slow
 SOURCE = Path(ingest.__file__).parent.parent
 
 
-def test_scaling_and_rolling_restarts_are_not_noticed(rig, ledger, specimens, holds):
+def test_scaling_and_rolling_restarts_are_not_noticed(system, ledger, workload, holds):
     """S21: a reload, five workers more, five fewer, and another reload: no 5xx, nothing lost, nothing twice."""
-    supervisor = rig.started(1)
+    supervisor = system.started(1)
     senders = [
-        Sender("amqp", rig.amqp_url, specimens.actions(), rate=300),
-        Sender("201", rig.url(), specimens.actions(), rate=20),
-        Sender("202", rig.url(), specimens.actions(), rate=50),
+        Sender("amqp", system.amqp_url, workload.actions(), rate=300),
+        Sender("201", system.url(), workload.actions(), rate=20),
+        Sender("202", system.url(), workload.actions(), rate=50),
     ]
     steps = [
         (signal.SIGHUP, 1),
@@ -37,33 +37,33 @@ def test_scaling_and_rolling_restarts_are_not_noticed(rig, ledger, specimens, ho
     ]
     steps.append((signal.SIGHUP, 1))
     with Load(ledger, senders) as load:
-        until(lambda: rig.stored() > 100, "rows appear")
+        until(lambda: system.stored() > 100, "rows appear")
         for number, count in steps:
             before = set(children(supervisor.pid))
             signal_all([supervisor.pid], number)
             if number == signal.SIGHUP:
                 until(lambda before=before: not before & set(children(supervisor.pid)), "every worker is a new one", 90)
-            rig.consuming(ACTIONS, count, 60)
+            system.consuming(ACTIONS, count, 60)
         load.stop()
-    account = holds(rig.settle(ledger, supervisor))
+    account = holds(system.settle(ledger, supervisor))
     assert supervisor.poll() == 0
     assert account.letters == 0
     assert set(account.answers) <= {"201", "202", "confirmed"}
 
 
 @pytest.mark.timeout(600)
-def test_a_worker_added_to_a_backlog_gets_its_share(rig, ledger, specimens, holds):
+def test_a_worker_added_to_a_backlog_gets_its_share(system, ledger, workload, holds):
     """S30: a second worker added to a backlog of 30,000 commits batches of it at once, prefetched or not."""
-    with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(30_000, data_bytes=50))]) as load:
+    with Load(ledger, [Sender("amqp", system.amqp_url, workload.actions(30_000, data_bytes=50))]) as load:
         load.join(300)
-    first = rig.worker("first")
-    until(lambda: rig.stored() > 0, "the first one works")
-    second = rig.worker("second")
-    until(lambda: any(each["event"] == "batch committed" for each in rig.log("second")), "the second one works", 20)
-    account = holds(rig.settle(ledger, first, second, seconds=240))
+    first = system.worker("first")
+    until(lambda: system.stored() > 0, "the first one works")
+    second = system.worker("second")
+    until(lambda: any(each["event"] == "batch committed" for each in system.log("second")), "the second one works", 20)
+    account = holds(system.settle(ledger, first, second, seconds=240))
     assert account.stored == 30_000
     shares = {
-        name: sum(each["messages"] for each in rig.log(name) if each["event"] == "batch committed")
+        name: sum(each["messages"] for each in system.log(name) if each["event"] == "batch committed")
         for name in ("first", "second")
     }
     print(shares)
@@ -71,39 +71,39 @@ def test_a_worker_added_to_a_backlog_gets_its_share(rig, ledger, specimens, hold
 
 
 @pytest.mark.timeout(400)
-def test_a_migration_under_load_is_not_noticed(rig, ledger, specimens, holds, tmp_path):
+def test_a_migration_under_load_is_not_noticed(system, ledger, workload, holds, tmp_path):
     """S32: a new version's migration waits its turn without making workers wait, then old and new work together."""
     newer = _newer(tmp_path)
-    old = rig.started(1)
+    old = system.started(1)
     with Load(
         ledger,
         [
-            Sender("amqp", rig.amqp_url, specimens.actions(), rate=300),
-            Sender("201", rig.url(), specimens.actions(), rate=20),
+            Sender("amqp", system.amqp_url, workload.actions(), rate=300),
+            Sender("201", system.url(), workload.actions(), rate=20),
         ],
     ) as load:
-        until(lambda: rig.stored() > 100, "rows appear")
-        with psycopg.connect(rig.database_url) as reader:
+        until(lambda: system.stored() > 100, "rows appear")
+        with psycopg.connect(system.database_url) as reader:
             # An analyst's transaction: ALTER TABLE has to wait for it, and nobody may have to wait for ALTER TABLE.
             reader.execute("SELECT count(*) FROM actions")
             migration = subprocess.Popen(
                 [sys.executable, "-m", "ingest", "migrate"], cwd=newer,
-                env={"DATABASE_URL": rig.database_url, "PYTHONPATH": str(newer), "PATH": "/usr/bin:/bin"},
+                env={"DATABASE_URL": system.database_url, "PYTHONPATH": str(newer), "PATH": "/usr/bin:/bin"},
             )  # fmt: skip
             for _ in range(6):
-                before = rig.stored()
-                until(lambda before=before: rig.stored() > before, "rows go on beside the waiting migration", 5)
+                before = system.stored()
+                until(lambda before=before: system.stored() > before, "rows go on beside the waiting migration", 5)
                 time.sleep(1)
             assert migration.poll() is None
         assert migration.wait(60) == 0
-        new = rig.consumers(1, name="new", environ={"PYTHONPATH": str(newer)})
-        rig.consuming(ACTIONS, 2)
-        before = len([each for each in rig.log("new") if each["event"] == "batch committed"])
-        until(lambda: len(rig.log("new")) > before + 20, "the new version commits")
+        new = system.consumers(1, name="new", environ={"PYTHONPATH": str(newer)})
+        system.consuming(ACTIONS, 2)
+        before = len([each for each in system.log("new") if each["event"] == "batch committed"])
+        until(lambda: len(system.log("new")) > before + 20, "the new version commits")
         load.stop()
-    with psycopg.connect(rig.database_url) as connection:
+    with psycopg.connect(system.database_url) as connection:
         assert connection.execute("SELECT count(tomorrow) FROM actions").fetchone() == (0,)
-    account = holds(rig.settle(ledger, old, new))
+    account = holds(system.settle(ledger, old, new))
     assert account.letters == 0
     assert set(account.answers) <= {"201", "202", "confirmed"}
 

@@ -22,70 +22,70 @@ def sabotaged(how: str, *command: str) -> list[str]:
 
 
 @pytest.mark.parametrize("honest", [True, False], ids=["honest", "sabotaged"])
-def test_acking_before_the_commit_loses_messages(rig, ledger, specimens, honest):
+def test_acking_before_the_commit_loses_messages(system, ledger, workload, honest):
     """A worker killed with a batch in hand costs nothing, unless it has told the broker too early."""
     how = ["-m", "ingest"] if honest else sabotaged("ack_before_commit")[1:]
-    worker = rig.spawn("worker", [sys.executable, *how, "worker", "--lane", "main"])
-    until(lambda: any(each["event"] == "partitions made" for each in rig.log("worker")), "the worker is ready")
-    with nemesis.locked(rig.database_url):
-        with Load(ledger, [Sender("amqp", rig.amqp_url, specimens.actions(400))]) as load:
+    worker = system.spawn("worker", [sys.executable, *how, "worker", "--lane", "main"])
+    until(lambda: any(each["event"] == "partitions made" for each in system.log("worker")), "the worker is ready")
+    with nemesis.locked(system.database_url):
+        with Load(ledger, [Sender("amqp", system.amqp_url, workload.actions(400))]) as load:
             load.join(60)
-        until(lambda: _waits_for_a_lock(rig), "a batch is in hand")
+        until(lambda: _waits_for_a_lock(system), "a batch is in hand")
         time.sleep(0.5)
         signal_all([worker.pid], signal.SIGKILL)
         until(lambda: worker.poll() is not None, "the worker is dead")
-    rest = rig.worker("rest")
-    account = rig.settle(ledger, rest)
+    rest = system.worker("rest")
+    account = system.settle(ledger, rest)
     print(f"\n{account}")
     assert account.holds == honest
     assert bool(account.lost) != honest
 
 
-def test_publishing_without_mandatory_loses_messages(rig, ledger, specimens):
+def test_publishing_without_mandatory_loses_messages(system, ledger, workload):
     """Without `mandatory` the broker confirms what it has no queue for: the S14 scenario ends in losses."""
-    rig.shim(argv=sabotaged("without_mandatory", "serve"))
-    worker = rig.worker()
-    rig.ready()
-    with pika.BlockingConnection(pika.URLParameters(rig.amqp_url)) as connection:
+    system.shim(argv=sabotaged("without_mandatory", "serve"))
+    worker = system.worker()
+    system.ready()
+    with pika.BlockingConnection(pika.URLParameters(system.amqp_url)) as connection:
         connection.channel().queue_unbind(ACTIONS, INGEST_EXCHANGE, "action.#")
-    with Load(ledger, [Sender("202", rig.url(), specimens.actions(30))]) as load:
+    with Load(ledger, [Sender("202", system.url(), workload.actions(30))]) as load:
         load.join(60)
-    account = rig.settle(ledger, worker)
+    account = system.settle(ledger, worker)
     print(f"\n{account}")
     assert len(account.lost) == 30
     assert not account.holds
 
 
-def test_promising_before_the_confirm_loses_messages(rig, harmed, ledger, specimens):
+def test_promising_before_the_confirm_loses_messages(system, harmed, ledger, workload):
     """A 202 that does not wait for the broker's confirm is a promise that a full queue breaks."""
-    rig.shim(argv=sabotaged("without_confirms", "serve"))
-    vhost = rig.amqp_url.rpartition("/")[2]
+    system.shim(argv=sabotaged("without_confirms", "serve"))
+    vhost = system.amqp_url.rpartition("/")[2]
     harmed.rabbit.ctl("set_policy", "-p", vhost, "--apply-to", "queues", "full", ACTIONS, '{"max-length": 20}')
-    with Load(ledger, [Sender("202", rig.url(), specimens.actions(200))]) as load:
+    with Load(ledger, [Sender("202", system.url(), workload.actions(200))]) as load:
         load.join(60)
-    worker = rig.worker()
-    account = rig.settle(ledger, worker)
+    worker = system.worker()
+    account = system.settle(ledger, worker)
     print(f"\n{account}")
     assert account.lost
     assert not account.holds
 
 
-def test_storing_without_the_key_doubles_rows(rig, ledger, specimens):
+def test_storing_without_the_key_doubles_rows(system, ledger, workload):
     """Without the id's key a repeated message is a second row, and the ledger says so."""
-    worker = rig.spawn("worker", sabotaged("without_key", "worker", "--lane", "main"))
-    rig.consuming(ACTIONS, 1)
-    many = [specimens.action() for _ in range(50)]
+    worker = system.spawn("worker", sabotaged("without_key", "worker", "--lane", "main"))
+    system.consuming(ACTIONS, 1)
+    many = [workload.action() for _ in range(50)]
     for _ in range(2):
-        with Load(ledger, [Sender("amqp", rig.amqp_url, iter([(each,) for each in many]))]) as load:
+        with Load(ledger, [Sender("amqp", system.amqp_url, iter([(each,) for each in many]))]) as load:
             load.join(60)
-        rig.quiet()
-    account = rig.settle(ledger, worker)
+        system.quiet()
+    account = system.settle(ledger, worker)
     print(f"\n{account}")
     assert len(account.duplicated) == 50
     assert not account.holds
 
 
-def _waits_for_a_lock(rig) -> bool:
-    with psycopg.connect(rig.database_url) as connection:
+def _waits_for_a_lock(system) -> bool:
+    with psycopg.connect(system.database_url) as connection:
         row = connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
     return row[0] > 0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.local.install import Places, find
-from ingest.local.processes import Ledger
+from ingest.local.processes import ProcessLedger
 from ingest.local.rabbitmq import RabbitMQ, RabbitMQPorts
 from ingest.local.stack import LocalStack, _account
 from ingest.soak.ports import free_ports
@@ -60,7 +60,7 @@ def managed_broker() -> Iterator[ManagedBroker]:
             node=f"chef-ingest-managed-{secrets.token_hex(3)}",
             password=secrets.token_hex(16),
             account=account,
-            ledger=Ledger(home / "processes.json"),
+            ledger=ProcessLedger(home / "processes.json"),
             path=os.environ["PATH"],
             config=f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {http}\n{FRESH}",
             plugins=("rabbitmq_management",),

@@ -30,9 +30,9 @@ from consumers.supervisor.monitor import Monitor
 from consumers.supervisor.pool import Pool
 from ingest.access.gate import Gate
 from ingest.access.unguarded import Unguarded
-from ingest.http.connection import Service
-from ingest.http.limits import Bounds
+from ingest.http.limits import Limits
 from ingest.http.requests import Declined
+from ingest.http.service import Service
 from ingest.shim.metrics import ShimMetrics
 from ingest.soak.ports import free_port
 from ingest.soak.system import until
@@ -260,7 +260,7 @@ def metric_names() -> dict[str, set[str]]:
     families = [*metrics.registry.collect(), *around.collect()]
     shim.answered("/messages", 201, 0.1)
     shim.watch(_Publisher(), Gate(None, None))  # type: ignore[arg-type]
-    shim.watch_connections(Service(None, Bounds.of(Settings()), lambda _: None))  # type: ignore[arg-type]
+    shim.watch_connections(Service(None, Limits.of(Settings()), lambda _: None))  # type: ignore[arg-type]
     families += shim.registry.collect()
     return {sample.name: set(sample.labels) for family in families for sample in family.samples}
 

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from ingest.local.processes import Identity, identify
-from ingest.local.stack import LocalStack, Urls
+from ingest.local.stack import LocalStack, StackUrls
 from ingest.local.state import StateError, read_environment
 from tests.servers import private_stack
 
@@ -185,7 +185,7 @@ def test_a_second_owner_is_refused(folder: Path) -> None:
 def test_given_urls_start_nothing(folder: Path) -> None:
     """With both URLs given no server is started, and the URLs are handed through."""
     stack = LocalStack(folder, amqp_url="amqp://a", database_url="postgresql://b", environ={}, say=quiet)
-    assert stack.start() == Urls("amqp://a", "postgresql://b")
+    assert stack.start() == StackUrls("amqp://a", "postgresql://b")
     assert (stack.rabbit, stack.postgres, (folder / "data").exists()) == (None, None, False)
     stack.state.publish(ingest_url="http://c")
     assert read_environment(folder) == {

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from operate_support import command, environment
 
-from consumers.database.partitions import Partitions, Refused, parse_month
+from consumers.database.partitions import DropRefused, Partitions, parse_month
 from consumers.errors import StoreUnavailable
 from ingest.diagnostics.database import check_database
 from schemas.settings import Settings
@@ -82,7 +82,7 @@ SLIPS = ("2026-13", "26-05", "2026-5", "2026-05-15", "2062-05", "1026-05", "2026
 @pytest.mark.parametrize("slip", SLIPS)
 def test_a_typing_slip_is_refused(slip: str) -> None:
     """What is no past month since Chef has actions is refused."""
-    with pytest.raises(Refused, match="--before"):
+    with pytest.raises(DropRefused, match="--before"):
         parse_month(slip, date(2026, 11, 22))
 
 
@@ -98,7 +98,7 @@ def test_this_months_partition_is_never_dropped(url: str) -> None:
     """Next month as a limit would drop this month's partition, and is refused in the library too."""
     now = datetime.now(UTC)
     following = date(now.year + now.month // 12, now.month % 12 + 1, 1)
-    with pytest.raises(Refused):
+    with pytest.raises(DropRefused):
         Partitions(url).drop(following, lambda _: None)
 
 

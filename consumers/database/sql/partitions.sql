@@ -1,4 +1,4 @@
--- Statements of the operator's desk for partitions; loaded by consumers/database/statements.py.
+-- What operators ask of partitions; loaded by consumers/database/statements.py.
 
 -- name: list_partitions
 SELECT parent.relname, child.relname,

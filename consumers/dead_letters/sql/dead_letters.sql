@@ -1,4 +1,4 @@
--- Reads and changes of the operator's desk; `{where}` is a selector's condition; loaded by consumers/database/statements.py.
+-- What operators read and change of dead letters; `{where}` is a selector's condition; loaded by consumers/database/statements.py.
 
 -- name: letters
 SELECT id, state, stage, reason, details, sqlstate, fingerprint, kind, door, organization, node, run_id, exchange,

@@ -66,7 +66,7 @@ def show_letter(settings: Settings, letter_id: int, output: str) -> None:
     with repository_at(settings.database_url, who="") as repository:
         letter = queries.letter(repository, letter_id)
         history = queries.history(repository, letter_id)
-    [forecast] = rehearse(settings, [letter])
+    [forecast] = forecasts(settings, [letter])
     if output == "table":
         sys.stdout.write(letter_text(letter, forecast, timed(history)))
     else:
@@ -127,7 +127,7 @@ def import_letters(settings: Settings, paths: Sequence[Path], *, who: str, why: 
             say(f"{path}: {sum(fresh)} letters imported, {len(fresh) - sum(fresh)} were there already")
 
 
-def rehearse(settings: Settings, letters: Sequence[Any]) -> list[Forecast]:
+def forecasts(settings: Settings, letters: Sequence[Any]) -> list[Forecast]:
     """What would become of letters now."""
     dry_run = DryRun(settings, version())
     try:

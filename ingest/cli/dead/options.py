@@ -9,22 +9,22 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
-from typing import Any, get_args
+from typing import Any
 
 import click
 
-from consumers.dead_letters.selector import STATES, Selector, moment
+from consumers.dead_letters.selector import Selector, moment
 from ingest.cli.options import as_text
 from schemas.doors import WORDS
-from schemas.verdict import Stage
+from schemas.labels import LETTER_STATES, STAGES
 
 yes_option = click.option("--yes", is_flag=True, help="Do it; without this, only say what would be done.")
 
 _MEMBERS = {
     "ids": ("--id", click.IntRange(1), "These letters."),
-    "states": ("--state", click.Choice(STATES), "In this state."),
+    "states": ("--state", click.Choice(LETTER_STATES), "In this state."),
     "reasons": ("--reason", str, "With this reason code."),
-    "stages": ("--stage", click.Choice(get_args(Stage)), "Failed at this stage."),
+    "stages": ("--stage", click.Choice(STAGES), "Failed at this stage."),
     "fingerprints": ("--fingerprint", str, "Of this cause; `groups` lists them."),
     "kinds": ("--kind", str, "Of this kind of message."),
     "organizations": ("--organization", str, "Of this organization (run reports have it in their URL)."),

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from consumers.broker.publisher import publishing
 from consumers.dead_letters.dry_run import DryRun
 from consumers.dead_letters.queries import in_one_line
-from consumers.dead_letters.replay import Replay, Run, candidates, count_candidates, start_run, unfinished
+from consumers.dead_letters.replay import Replay, ReplayRun, candidates, count_candidates, start_run, unfinished
 from consumers.dead_letters.repository import Letter, Repository, repository_at
 from consumers.dead_letters.selector import Selector
 from consumers.dead_letters.watch import outcomes, summary
@@ -58,7 +58,7 @@ def replay(
 class _Session:
     """One stretch of a replay at a terminal or in a pipe."""
 
-    def __init__(self, settings: Settings, repository: Repository, run: Run, output: str) -> None:
+    def __init__(self, settings: Settings, repository: Repository, run: ReplayRun, output: str) -> None:
         self._settings = settings
         self._repository = repository
         self._run = run

@@ -13,11 +13,16 @@ import pytest
 from rooms import ROOT
 
 from ingest.cli import main
+from schemas import labels
+from schemas.doors import WORDS
+from schemas.kinds import KINDS
 from schemas.settings import RESERVED, Settings, variable
+from schemas.verdict import OUTCOMES
 
 PAGES = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted(ROOT.glob("SECURITY.md")),
 ]
@@ -132,3 +137,66 @@ def test_each_row_of_threats_is_held_by_tests_that_are_there() -> None:
         named = re.findall(r"`(\S+)`", held)
         assert named, row
         assert [each for each in named if not (ROOT / "tests" / each).is_file()] == [], row
+
+
+PLACE = re.compile(r"^(?:\.ci|bench|consumers|deploy|docs|ingest|schemas|tests)/[\w./@-]+$|^[A-Z]+\.md$|^Makefile$")
+
+
+def places(text: str) -> Iterator[str]:
+    """Files and folders of ours that a page names in code; a NAME to be filled in stands for what is there."""
+    for line in typed(text):
+        yield from (word for word in line.split("#")[0].split() if PLACE.match(word))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_file_named_is_there(page: Path) -> None:
+    """Who follows a page finds the file that it sends them to."""
+    assert [each for each in places(page.read_text()) if not any(ROOT.glob(each.replace("NAME", "*")))] == []
+
+
+def test_the_test_sees_a_file_that_is_not_there() -> None:
+    """In a block of shell and in the text, and a folder as well."""
+    page = (
+        "```sh\npytest tests/unit tests/none.py # tests/never\n```\n`schemas/kinds/NAME/__init__.py`, `consumers/sql/`"
+    )
+    missing = [each for each in places(page) if not any(ROOT.glob(each.replace("NAME", "*")))]
+    assert missing == ["tests/none.py", "consumers/sql/"]
+
+
+def test_there_is_a_recipe_for_whatever_is_added() -> None:
+    """Five things are added to this house, each in numbered steps or in so many words."""
+    headings = re.findall(r"^## (.+)$", (ROOT / "CONTRIBUTING.md").read_text(), re.M)
+    assert [heading for heading in headings if heading.startswith("Add ")] == [
+        "Add a kind of message",
+        "Add a door",
+        "Add a field, with a migration",
+        "Add a command",
+        "Add a metric or a setting",
+    ]
+
+
+def test_the_glossary_has_what_metrics_and_letters_say() -> None:
+    """Stages, triggers, fates and doors are words of the glossary."""
+    page = (ROOT / "docs" / "glossary.md").read_text()
+    words = {*labels.STAGES, *labels.TRIGGERS, *OUTCOMES, *WORDS, *(kind.name for kind in KINDS.values())}
+    assert {word for word in words if not re.search(rf"(?<!\w){word}(?!\w)", page)} == set()
+
+
+RIDDLES = re.compile(
+    r"express (?:lane|way)|\b(?:desks?|fleets?|autopilot|outlook|vitals|takings|specimens?|menu|prospects?)\b|rehears",
+    re.I,
+)
+"""Names that only their inventors understood: each has a word of the glossary instead."""
+
+
+def test_no_page_and_no_comment_speaks_in_riddles() -> None:
+    """One meaning, one word: what has been renamed is gone from what people read, too."""
+    folders = ("ingest", "consumers", "schemas", "tests", "bench", "deploy")
+    read = (each for folder in folders for each in (ROOT / folder).rglob("*"))
+    texts = [*PAGES, *(each for each in read if each.suffix in (".py", ".sql", ".toml", ".md"))]
+    spoken = {}
+    for path in texts:
+        found = RIDDLES.findall(path.read_text())
+        if found and path != Path(__file__) and "fixtures" not in path.parts:
+            spoken[str(path.relative_to(ROOT))] = found
+    assert spoken == {}

@@ -18,12 +18,12 @@ from structlog.testing import capture_logs
 
 from consumers.dead_letters.dry_run import forecast
 from consumers.delivery import Batch, Committed, Delivery, Judged
-from consumers.ledger.counts import takings, tallies
+from consumers.ledger.counts import acknowledgements, tallies
 from consumers.runtime.failpoints import Failpoint
 from consumers.store.letter import Reason
 from consumers.telemetry.reporter import Reporter
 from consumers.telemetry.reports import Report
-from consumers.worker.guard import Guard
+from consumers.worker.guard import FaultGuard
 from consumers.worker.pipeline import Pipeline
 from schemas.message import Message
 from schemas.verdict import (
@@ -89,7 +89,7 @@ def settled(said: list[Verdict]) -> tuple[dict[str, Any], dict[str, int], list[V
         "source": SimpleNamespace(acknowledge=lambda *_, **__: None),
         "outbox": outbox,
         "failpoint": Failpoint(),
-        "guard": Guard(),
+        "guard": FaultGuard(),
         "clock": lambda: 0.0,
         "wall": lambda: 100.0,
         "observe": reporter.observe,
@@ -140,7 +140,7 @@ def test_a_message_is_accounted_for_once(said: list[Verdict]) -> None:
 def test_the_ledger_takes_in_what_has_come_to_its_end(said: list[Verdict], deliveries: int) -> None:
     """Each once; one that left a row now can't have been counted before."""
     ended = [each for each in said if not isinstance(each, Pong | WaitsForRun)]
-    counted = takings([judged("chef", deliveries) for _ in said], said)
+    counted = acknowledgements([judged("chef", deliveries) for _ in said], said)
     again = [each for each in ended if each != Created("/a")] if deliveries else []
     assert counted == Counter({("chef", "taken"): len(ended), ("chef", "redelivered"): len(again)})
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import configparser
 import re
+from importlib.metadata import packages_distributions
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from rooms import ROOT
+from rooms import FILES, ROOT, imported
 
 LOCKED = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if line and not line.startswith("#")]
 
 
-def wanted() -> list[Requirement]:
+def wanted(*, dev: bool = True) -> list[Requirement]:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    texts = [setup["options"]["install_requires"], setup["options.extras_require"]["dev"]]
+    texts = [setup["options"]["install_requires"], *([setup["options.extras_require"]["dev"]] if dev else [])]
     return [Requirement(line) for text in texts for line in text.splitlines() if line.strip()]
 
 
@@ -32,6 +33,15 @@ def test_every_requirement_has_an_upper_bound() -> None:
     """A release that breaks us is met in a test, not in an installation."""
     for requirement in wanted():
         assert any(each.operator in ("<", "<=", "==", "~=") for each in requirement.specifier), requirement
+
+
+def test_what_an_installation_asks_for_is_imported() -> None:
+    """A package that nothing uses is one more to be kept free of holes."""
+    asked = {canonicalize_name(requirement.name) for requirement in wanted(dev=False)}
+    modules = {module.partition(".")[0] for path in FILES for module in imported(path)}
+    providers = packages_distributions()
+    used = {canonicalize_name(each) for module in modules for each in providers.get(module, ())}
+    assert asked - used == set()
 
 
 def test_the_lock_holds_names_and_versions_only() -> None:

@@ -9,8 +9,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from picture import DRAWN, arrows_drawn, picture
 from rooms import FILES, FLOORS, ROOMS, ROOT, arrows, imported, room_of
 
+UNIT = ROOT / "tests" / "unit"
 MOST_FILES = 12
 
 IMPURE = {"os", "socket", "subprocess", "threading", "time", "random", "pika", "psycopg", "click", "structlog"}
@@ -48,6 +50,23 @@ def test_a_room_imports_what_is_declared_and_declares_what_it_imports(room: str)
 def test_no_room_is_declared_that_is_not_there() -> None:
     """The picture shows no room that has gone."""
     assert set(ROOMS) == {room_of(path) for path in FILES}
+
+
+def test_the_picture_shows_the_rooms_as_they_are() -> None:
+    """Whoever declares an arrow runs `make docs`."""
+    page = (ROOT / "docs" / "explanation" / "rooms.md").read_text()
+    assert picture() in page, "run `make docs`"
+
+
+def test_what_the_picture_leaves_out_follows_from_what_it_shows() -> None:
+    """Along drawn arrows a room reaches just what it imports, or what that imports."""
+    drawn = set(arrows_drawn())
+    for room in DRAWN:
+        reached, at = set(), {room}
+        while at:
+            at = {other for one, other in drawn if one in at} - reached
+            reached |= at
+        assert ROOMS[room] & set(DRAWN) <= reached
 
 
 def test_no_arrow_points_up() -> None:
@@ -136,3 +155,10 @@ def test_a_process_loads_only_the_rooms_it_needs(module: str) -> None:
     program = f"import sys, {module}; print(*{{n.split('.')[1] for n in sys.modules if n.startswith('consumers.')}})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert set(done.stdout.split()) == CLOSURES[module]
+
+
+@pytest.mark.parametrize("path", sorted(UNIT.rglob("test_*.py")), ids=lambda path: str(path.relative_to(UNIT)))
+def test_unit_tests_lie_as_the_rooms_do(path: Path) -> None:
+    """What holds a room is found by the room's name; what holds the whole house is a law."""
+    folder = path.parent.relative_to(UNIT)
+    assert str(folder) == "laws" or (ROOT / folder / "__init__.py").is_file()

@@ -16,7 +16,7 @@ from pika.channel import ContentFrameAssembler
 from pika.exceptions import BodyTooLongError, InvalidFrameError
 from pika.spec import Basic, BasicProperties
 
-from consumers.broker.frames import Address, DeliveringConnection
+from consumers.broker.frames import Arrival, DeliveringConnection
 from consumers.broker.properties import Undecodable, carried, envelope, read
 
 
@@ -28,7 +28,7 @@ class Heard(DeliveringConnection):
         super().__init__(pika.ConnectionParameters(), internal_connection_workflow=False)
         self.hear(self._delivered, lambda tag, multiple: self.told.append((tag, multiple)))
 
-    def _delivered(self, address: Address, tag: int, properties: BasicProperties, body: bytes) -> None:
+    def _delivered(self, address: Arrival, tag: int, properties: BasicProperties, body: bytes) -> None:
         self.told.append((*address, tag, properties, body))
 
     def _process_frame(self, frame_value: Any) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pika.spec import BasicProperties
 
-from consumers.broker.frames import Address
+from consumers.broker.frames import Arrival
 from consumers.broker.provenance import provenance
 from consumers.delivery import Delivery
 from consumers.worker.intake import taken_in
@@ -30,7 +30,7 @@ forgeries = st.dictionaries(st.sampled_from([*OUR_HEADERS, "x-delivery-count", "
 
 
 def taken(queue: str, exchange: str, key: str, *, again: bool = False, **facts: Any) -> Delivery:
-    return taken_in(Address("tag", exchange, key, again), queue, 1, 1, BasicProperties(**facts), b"{}")
+    return taken_in(Arrival("tag", exchange, key, again), queue, 1, 1, BasicProperties(**facts), b"{}")
 
 
 def plain(delivery: Delivery) -> tuple[Any, ...]:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.dead_letters.selector import STATES, Selector, moment
+from consumers.dead_letters.selector import Selector, moment
+from schemas.labels import LETTER_STATES
 
 NOW = datetime(2026, 11, 22, 5, 0, tzinfo=UTC)
 TEXTS = st.lists(st.text(max_size=5), max_size=3).map(tuple)
@@ -66,5 +67,5 @@ def test_the_states_of_the_selector_are_those_of_the_table() -> None:
     """A letter in a state that can't be asked for would be hidden."""
     from consumers.database.migrations import available
 
-    listed = ", ".join(f"'{state}'" for state in STATES)
+    listed = ", ".join(f"'{state}'" for state in LETTER_STATES)
     assert f"CHECK (state IN ({listed}))" in available()["0001_tables"]

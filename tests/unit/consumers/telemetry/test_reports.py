@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from consumers.delivery import Batch, Committed, Judged
 from consumers.errors import StoreUnavailable
 from consumers.telemetry.reporter import Reporter
-from consumers.telemetry.reports import Line, Report, Reports
+from consumers.telemetry.reports import Report, ReportLine, Reports
 from schemas.verdict import Conflict, Created, DuringRun, Invalid, Pong, UnknownRun, WaitsForRun
 
 
@@ -79,7 +79,7 @@ class SimpleNamespaceError(Exception):
 def test_reports_get_through_and_a_full_line_never_blocks() -> None:
     """A report comes out as it went in; when nobody reads, sending says no instead of waiting; rubbish is skipped."""
     reports = Reports()
-    line = Line(os.dup(reports.worker_fd))
+    line = ReportLine(os.dup(reports.worker_fd))
     report = Report(pid=1, lane="main", state="consuming", ages={3: 2})
     assert line.send(report)
     os.write(reports.worker_fd, b"\xc1")

@@ -79,7 +79,7 @@ def test_a_hurried_end_finishes_the_commit_under_way_and_gives_back_the_rest(wor
     sent = world.put(20)
 
     def hurry(_):
-        world.hurrying = bool(world.desk.work)
+        world.hurrying = bool(world.executor.work)
 
     world.on_sleep = hurry
     world.run()

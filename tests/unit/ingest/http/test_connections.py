@@ -14,10 +14,10 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from ingest.http.answers import Answer, render
-from ingest.http.connection import Service, State
-from ingest.http.limits import Bounds
+from ingest.http.limits import Limits
 from ingest.http.listener import Listener
 from ingest.http.requests import Declined, Request
+from ingest.http.service import ConnectionState, Service
 from ingest.shim.metrics import ShimMetrics
 
 BODY_LIMIT = 100_000
@@ -46,10 +46,10 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 class Door:
     """A listener in this process, and its clock."""
 
-    def __init__(self, **bounds: Any) -> None:
+    def __init__(self, **limits: Any) -> None:
         usual: dict[str, Any] = {"connections": 8, "header_bytes": 4096, "held_bytes": 2**25, "seconds": SECONDS}
         self.refused: list[str] = []
-        self.service = Service(echo, Bounds(**usual | bounds), lambda answer: self.refused.append(answer.code))
+        self.service = Service(echo, Limits(**usual | limits), lambda answer: self.refused.append(answer.code))
         self.time = 0.0
         self.service.now = lambda: self.time
         self.port = 0
@@ -66,7 +66,7 @@ class Door:
         writer.write(sent)
         return reader, writer
 
-    async def state(self, wanted: State) -> None:
+    async def state(self, wanted: ConnectionState) -> None:
         await eventually(lambda: wanted in [each.state for each in self.service.connections])
 
     def later(self, seconds: float) -> None:
@@ -98,22 +98,22 @@ def at(door: Door, scenario: Callable[[Door], Awaitable[None]]) -> None:
     asyncio.run(asyncio.wait_for(run(), 20))
 
 
-STUCK: list[tuple[bytes, State, list[int]]] = [
-    (b"", State.SILENT, []),
-    (b"GET /una", State.HEAD, [408]),
-    (POST + b"Content-Length: 5\r\n\r\n12", State.BODY, [408]),
-    (CHUNKED + b"5\r\n12345\r\n0\r\nX: y", State.BODY, [408]),
-    (POST.replace(b"/a", b"/b") + b"Content-Length: 5\r\n\r\n12", State.DRAINING, [200]),
-    (POST + b"Content-Length: 3000000\r\n\r\n12", State.DRAINING, [413]),
-    (POST + b"Expect: 100-continue\r\nContent-Length: 3000000\r\n\r\n", State.LINGERING, [413]),
-    (CHUNKED + b"zz\r\n", State.LINGERING, [400]),
-    (GET, State.KEPT, [200]),
-    (GET + b"GET /una", State.HEAD, [200, 408]),
+STUCK: list[tuple[bytes, ConnectionState, list[int]]] = [
+    (b"", ConnectionState.SILENT, []),
+    (b"GET /una", ConnectionState.HEAD, [408]),
+    (POST + b"Content-Length: 5\r\n\r\n12", ConnectionState.BODY, [408]),
+    (CHUNKED + b"5\r\n12345\r\n0\r\nX: y", ConnectionState.BODY, [408]),
+    (POST.replace(b"/a", b"/b") + b"Content-Length: 5\r\n\r\n12", ConnectionState.DRAINING, [200]),
+    (POST + b"Content-Length: 3000000\r\n\r\n12", ConnectionState.DRAINING, [413]),
+    (POST + b"Expect: 100-continue\r\nContent-Length: 3000000\r\n\r\n", ConnectionState.LINGERING, [413]),
+    (CHUNKED + b"zz\r\n", ConnectionState.LINGERING, [400]),
+    (GET, ConnectionState.KEPT, [200]),
+    (GET + b"GET /una", ConnectionState.HEAD, [200, 408]),
 ]
 
 
 @pytest.mark.parametrize(("sent", "state", "statuses"), STUCK, ids=[f"{n} {s[1].name}" for n, s in enumerate(STUCK)])
-def test_no_state_lasts_for_ever(sent: bytes, state: State, statuses: list[int]) -> None:
+def test_no_state_lasts_for_ever(sent: bytes, state: ConnectionState, statuses: list[int]) -> None:
     """Whoever stops in any state has been answered what there was to answer, and is gone when its time is over."""
 
     async def scenario(door: Door) -> None:
@@ -133,7 +133,7 @@ def test_no_state_lasts_for_ever(sent: bytes, state: State, statuses: list[int])
 @pytest.mark.parametrize("how", ["abort", "eof"])
 @pytest.mark.parametrize(("sent", "state", "statuses"), STUCK, ids=[f"{n} {s[1].name}" for n, s in enumerate(STUCK)])
 def test_a_client_that_leaves_in_any_state_leaves_nothing(
-    sent: bytes, state: State, statuses: list[int], how: str
+    sent: bytes, state: ConnectionState, statuses: list[int], how: str
 ) -> None:
     """Cut off or gone in good order: its place and its bytes are free, without any clock."""
 
@@ -164,12 +164,12 @@ def test_who_comes_when_the_memory_is_taken_is_told_so(sent: bytes, statuses: li
     """Whatever it asks for, and it costs nothing; when there is room again it is served."""
 
     async def scenario(door: Door) -> None:
-        assert door.service.held.take(door.service.bounds.held_bytes)
+        assert door.service.held.take(door.service.limits.held_bytes)
         reader, writer = await door.dial(sent)
         assert await all_of(reader) == statuses
         writer.close()
         await eventually(lambda: not door.service.connections)
-        door.service.held.give(door.service.bounds.held_bytes)
+        door.service.held.give(door.service.limits.held_bytes)
         assert door.service.held.bytes == 0
         reader, writer = await door.dial(LAST)
         assert await all_of(reader) == [200]
@@ -179,7 +179,7 @@ def test_who_comes_when_the_memory_is_taken_is_told_so(sent: bytes, statuses: li
 
 
 @pytest.mark.parametrize(("sent", "state", "statuses"), STUCK, ids=[f"{n} {s[1].name}" for n, s in enumerate(STUCK)])
-def test_every_state_is_counted(sent: bytes, state: State, statuses: list[int]) -> None:
+def test_every_state_is_counted(sent: bytes, state: ConnectionState, statuses: list[int]) -> None:
     """A scrape tells how many connections wait for what, and the bytes that are held for them."""
     metrics = ShimMetrics("")
 
@@ -190,11 +190,11 @@ def test_every_state_is_counted(sent: bytes, state: State, statuses: list[int]) 
         metrics.watch_connections(door.service)
         reader, writer = await door.dial(sent)
         await door.state(state)
-        assert {each: told("connections", state=each.name.lower()) for each in State} == {
-            each: None if each is State.CLOSED else float(each is state) for each in State
+        assert {each: told("connections", state=each.name.lower()) for each in ConnectionState} == {
+            each: None if each is ConnectionState.CLOSED else float(each is state) for each in ConnectionState
         }
         assert told("held_bytes") == door.service.held.bytes
-        assert (told("held_bytes") or 0) > 0 or state not in (State.BODY, State.DRAINING)
+        assert (told("held_bytes") or 0) > 0 or state not in (ConnectionState.BODY, ConnectionState.DRAINING)
         assert (told("connections_limit"), told("held_bytes_limit")) == (8, 2**25)
         door.later(1000)
         door.later(1000)
@@ -210,7 +210,7 @@ def test_a_body_that_dribbles_on_after_its_answer_is_timed() -> None:
     """Bytes that keep coming give no more time, before the answer or after it."""
 
     async def scenario(door: Door) -> None:
-        for sent, state in ((POST, State.BODY), (POST.replace(b"/a", b"/b"), State.DRAINING)):
+        for sent, state in ((POST, ConnectionState.BODY), (POST.replace(b"/a", b"/b"), ConnectionState.DRAINING)):
             reader, writer = await door.dial(sent + b"Content-Length: 99\r\n\r\n")
             await door.state(state)
             for _ in range(7):
@@ -231,9 +231,13 @@ def test_readers_that_do_not_read_are_bounded_in_bytes_and_time() -> None:
         lazy = [await door.dial(GET.replace(b"unread", b"large")) for _ in range(3)]
         for reader, _ in lazy:
             reader._transport.pause_reading()  # type: ignore[attr-defined]
-        await eventually(lambda: len([1 for each in door.service.connections if each.state is State.WRITING]) == 1)
-        assert door.service.held.bytes <= door.service.bounds.held_bytes
-        await eventually(lambda: len([1 for each in door.service.connections if each.state is State.KEPT]) == 2)
+        await eventually(
+            lambda: len([1 for each in door.service.connections if each.state is ConnectionState.WRITING]) == 1
+        )
+        assert door.service.held.bytes <= door.service.limits.held_bytes
+        await eventually(
+            lambda: len([1 for each in door.service.connections if each.state is ConnectionState.KEPT]) == 2
+        )
         door.later(SECONDS * 25)
         await eventually(lambda: not door.service.held.bytes)
         for _, writer in lazy:
@@ -349,7 +353,7 @@ def test_a_stop_answers_what_is_under_way() -> None:
         door = Door()
         async with door.open():
             reader, writer = await door.dial(POST + b"Content-Length: 5\r\n\r\n12")
-            await door.state(State.BODY)
+            await door.state(ConnectionState.BODY)
             loop = asyncio.get_running_loop()
             loop.call_later(0.05, writer.write, b"345")
         found = await all_of(reader)

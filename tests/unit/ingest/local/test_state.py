@@ -11,29 +11,29 @@ from pathlib import Path
 
 import pytest
 
-from ingest.local.state import PORTS, State, StateError, read_environment
+from ingest.local.state import PORTS, StateError, StateFolder, read_environment
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[State]:
-    owned = State(tmp_path / "state")
+def state(tmp_path: Path) -> Iterator[StateFolder]:
+    owned = StateFolder(tmp_path / "state")
     owned.acquire()
     yield owned
     owned.release()
 
 
-def test_ports_and_secrets_are_remembered(state: State) -> None:
+def test_ports_and_secrets_are_remembered(state: StateFolder) -> None:
     """The same folder gives the same ports and secrets in the next run."""
     ports = [state.port(name) for name in ("amqp", "postgres")]
     secret = state.secret("password")
-    again = State(state.folder)
+    again = StateFolder(state.folder)
     assert [again.port(name) for name in ("amqp", "postgres")] == ports
     assert again.secret("password") == secret
     assert len(set(ports)) == 2
     assert all(port in PORTS for port in ports)
 
 
-def test_a_port_that_was_taken_meanwhile_is_replaced(state: State) -> None:
+def test_a_port_that_was_taken_meanwhile_is_replaced(state: StateFolder) -> None:
     """A remembered port on which somebody else listens now is given up for another."""
     port = state.port("amqp")
     with socket.create_server(("127.0.0.1", port)):
@@ -42,7 +42,7 @@ def test_a_port_that_was_taken_meanwhile_is_replaced(state: State) -> None:
     assert state.port("amqp") == other
 
 
-def test_secrets_are_for_their_owner_only(state: State) -> None:
+def test_secrets_are_for_their_owner_only(state: StateFolder) -> None:
     """The files that hold passwords are readable by their owner alone."""
     state.secret("password")
     state.publish(amqp_url="amqp://user:secret@host")
@@ -50,9 +50,9 @@ def test_secrets_are_for_their_owner_only(state: State) -> None:
         assert stat.S_IMODE((state.folder / name).stat().st_mode) == 0o600
 
 
-def test_a_second_owner_is_refused_until_the_first_releases(state: State) -> None:
+def test_a_second_owner_is_refused_until_the_first_releases(state: StateFolder) -> None:
     """The folder has one owner at a time, and is free again after release."""
-    second = State(state.folder)
+    second = StateFolder(state.folder)
     with pytest.raises(StateError, match=f"process {os.getpid()}"):
         second.acquire()
     state.release()
@@ -60,7 +60,7 @@ def test_a_second_owner_is_refused_until_the_first_releases(state: State) -> Non
     second.release()
 
 
-def test_the_environment_is_that_of_a_running_stack(state: State) -> None:
+def test_the_environment_is_that_of_a_running_stack(state: StateFolder) -> None:
     """What is published, in steps, is read back under the variables' names until the owner releases."""
     with pytest.raises(StateError, match="no local stack runs"):
         read_environment(state.folder)
@@ -76,7 +76,7 @@ def test_the_environment_is_that_of_a_running_stack(state: State) -> None:
         read_environment(state.folder)
 
 
-def test_a_dead_owners_urls_are_not_believed(state: State) -> None:
+def test_a_dead_owners_urls_are_not_believed(state: StateFolder) -> None:
     """URLs that a killed owner left behind are nobody's."""
     state.publish(amqp_url="amqp://a")
     file = state.folder / "running.json"
@@ -89,10 +89,10 @@ def test_an_unusable_folder_is_an_error_with_its_name(tmp_path: Path) -> None:
     """A state folder that cannot be made is a StateError naming it."""
     (tmp_path / "file").touch()
     with pytest.raises(StateError, match=str(tmp_path / "file")):
-        State(tmp_path / "file" / "state").acquire()
+        StateFolder(tmp_path / "file" / "state").acquire()
 
 
-def test_a_damaged_file_is_an_error_that_says_which(state: State) -> None:
+def test_a_damaged_file_is_an_error_that_says_which(state: StateFolder) -> None:
     """A state file that is no JSON is reported by its path and remedy, not by a traceback."""
     (state.folder / "state.json").write_text("{")
     with pytest.raises(StateError, match=r"state\.json is damaged.*remove it"):
@@ -100,7 +100,7 @@ def test_a_damaged_file_is_an_error_that_says_which(state: State) -> None:
 
 
 @pytest.mark.parametrize("left", ["", "\n", "\0" * 300])
-def test_a_file_emptied_by_a_power_cut_is_none(state: State, left: str) -> None:
+def test_a_file_emptied_by_a_power_cut_is_none(state: StateFolder, left: str) -> None:
     """Its name was on the disk before its content: it says nothing, and nothing is in the way."""
     port = state.port("amqp")
     for name in ("state.json", "running.json"):
@@ -112,7 +112,7 @@ def test_a_file_emptied_by_a_power_cut_is_none(state: State, left: str) -> None:
         read_environment(state.folder)
 
 
-def test_what_is_written_is_on_the_disk_before_its_name_is(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_written_is_on_the_disk_before_its_name_is(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Content, then name, then the folder's own entry."""
     steps: list[str] = []
     sync, replace = os.fsync, Path.replace
@@ -131,7 +131,7 @@ def test_what_is_written_is_on_the_disk_before_its_name_is(state: State, monkeyp
     assert steps == ["content", "name", "folder"]
 
 
-def test_a_folder_of_somebody_else_is_not_believed(state: State) -> None:
+def test_a_folder_of_somebody_else_is_not_believed(state: StateFolder) -> None:
     """A folder that lies in the way must not say where messages and passwords go."""
     state.publish(amqp_url="amqp://user:secret@host")
     assert read_environment(state.folder)
@@ -140,13 +140,13 @@ def test_a_folder_of_somebody_else_is_not_believed(state: State) -> None:
         read_environment(state.folder)
 
 
-def test_data_stays_in_the_folder_where_it_can(state: State) -> None:
+def test_data_stays_in_the_folder_where_it_can(state: StateFolder) -> None:
     """For servers that run as ourselves the data lies in the state folder."""
     assert state.data([None]) == state.folder / "data"
     assert state.data([None]).is_dir()
 
 
-def test_a_dangling_data_link_is_an_error(state: State) -> None:
+def test_a_dangling_data_link_is_an_error(state: StateFolder) -> None:
     """Data that was moved out and is gone is said to be, instead of an empty stack put in its place."""
     (state.folder / "data").symlink_to(state.folder / "gone")
     with pytest.raises(StateError, match="gone"):

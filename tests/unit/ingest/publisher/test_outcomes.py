@@ -1,4 +1,4 @@
-"""What the publisher makes of the events of a link, in every order that they can come."""
+"""What the publisher makes of the events of a connection, in every order that they can come."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ACTION_MESSAGE = Message(ACTION, b"{}", "http")
 
 
 class Wire:
-    """Stands where a link stands: notes what is published; the test tells the owner the rest."""
+    """Stands where a connection stands: notes what is published; the test tells the owner the rest."""
 
     def __init__(self, owner: Owner) -> None:
         self.owner = owner
@@ -38,11 +38,11 @@ class Wire:
         self.sent.append((correlation_id, key, body, properties))
 
     def close(self) -> None:
-        self.owner.link_down(self, "closed")  # type: ignore[arg-type]
+        self.owner.connection_down(self, "closed")  # type: ignore[arg-type]
 
 
-class Desk:
-    """A publisher whose links are Wires."""
+class PublisherOnWires:
+    """A publisher whose connections are Wires."""
 
     def __init__(self, **options: Any) -> None:
         self.wires: list[Wire] = []
@@ -55,7 +55,7 @@ class Desk:
         return self.wires[-1]
 
     def up(self) -> Wire:
-        self.publisher.link_up(self.wires[-1])  # type: ignore[arg-type]
+        self.publisher.connection_up(self.wires[-1])  # type: ignore[arg-type]
         return self.wires[-1]
 
     def reply(self, *correlation_ids: str) -> None:
@@ -70,11 +70,11 @@ def test_verdict_before_confirm() -> None:
     """A verdict that overtakes the confirm is the outcome."""
 
     async def scenario() -> None:
-        desk = Desk()
-        desk.up()
-        correlation_id, outcome = desk.publisher.publish(ACTION_MESSAGE, wait=5)
-        desk.reply(correlation_id)
-        desk.publisher.settled(correlation_id, confirmed=True)
+        held = PublisherOnWires()
+        held.up()
+        correlation_id, outcome = held.publisher.publish(ACTION_MESSAGE, wait=5)
+        held.reply(correlation_id)
+        held.publisher.settled(correlation_id, confirmed=True)
         assert await outcome == CREATED
 
     run(scenario)
@@ -84,13 +84,13 @@ def test_confirm_then_verdict() -> None:
     """A verdict within the wait is the outcome, however long after the confirm timeout."""
 
     async def scenario() -> None:
-        desk = Desk(confirm_seconds=0.01)
-        desk.up()
-        correlation_id, outcome = desk.publisher.publish(ACTION_MESSAGE, wait=5)
-        desk.publisher.settled(correlation_id, confirmed=True)
+        held = PublisherOnWires(confirm_seconds=0.01)
+        held.up()
+        correlation_id, outcome = held.publisher.publish(ACTION_MESSAGE, wait=5)
+        held.publisher.settled(correlation_id, confirmed=True)
         await asyncio.sleep(0.05)
         assert not outcome.done()
-        desk.reply(correlation_id)
+        held.reply(correlation_id)
         assert await outcome == CREATED
 
     run(scenario)
@@ -100,10 +100,10 @@ def test_confirmed_without_verdict() -> None:
     """A confirmed message whose verdict is not in within the wait is queued."""
 
     async def scenario() -> None:
-        desk = Desk()
-        desk.up()
-        correlation_id, outcome = desk.publisher.publish(ACTION_MESSAGE, wait=0.02)
-        desk.publisher.settled(correlation_id, confirmed=True)
+        held = PublisherOnWires()
+        held.up()
+        correlation_id, outcome = held.publisher.publish(ACTION_MESSAGE, wait=0.02)
+        held.publisher.settled(correlation_id, confirmed=True)
         assert await outcome == QUEUED
 
     run(scenario)
@@ -113,12 +113,12 @@ def test_confirm_after_the_wait() -> None:
     """The end of the wait alone makes nothing queued: the confirm does, later."""
 
     async def scenario() -> None:
-        desk = Desk(confirm_seconds=5)
-        desk.up()
-        correlation_id, outcome = desk.publisher.publish(ACTION_MESSAGE, wait=0.01)
+        held = PublisherOnWires(confirm_seconds=5)
+        held.up()
+        correlation_id, outcome = held.publisher.publish(ACTION_MESSAGE, wait=0.01)
         await asyncio.sleep(0.05)
         assert not outcome.done()
-        desk.publisher.settled(correlation_id, confirmed=True)
+        held.publisher.settled(correlation_id, confirmed=True)
         assert await outcome == QUEUED
 
     run(scenario)
@@ -129,9 +129,9 @@ def test_never_confirmed(wait: float) -> None:
     """A message not confirmed in time is refused, whatever the wait, and never queued."""
 
     async def scenario() -> None:
-        desk = Desk()
-        desk.up()
-        _, outcome = desk.publisher.publish(ACTION_MESSAGE, wait=wait)
+        held = PublisherOnWires()
+        held.up()
+        _, outcome = held.publisher.publish(ACTION_MESSAGE, wait=wait)
         assert await outcome == Refused(Refusal.UNCONFIRMED)
 
     run(scenario)
@@ -141,11 +141,11 @@ def test_respond_async() -> None:
     """Without a wait no reply is asked for, and the confirm alone is the outcome."""
 
     async def scenario() -> None:
-        desk = Desk()
-        wire = desk.up()
-        correlation_id, outcome = desk.publisher.publish(ACTION_MESSAGE, wait=0)
+        held = PublisherOnWires()
+        wire = held.up()
+        correlation_id, outcome = held.publisher.publish(ACTION_MESSAGE, wait=0)
         assert wire.sent[0][3].reply_to is None
-        desk.publisher.settled(correlation_id, confirmed=True)
+        held.publisher.settled(correlation_id, confirmed=True)
         assert await outcome == QUEUED
 
     run(scenario)
@@ -155,11 +155,11 @@ def test_returned() -> None:
     """A returned message is refused, though the broker confirms it right after."""
 
     async def scenario() -> None:
-        desk = Desk()
-        desk.up()
-        correlation_id, outcome = desk.publisher.publish(ACTION_MESSAGE, wait=0)
-        desk.publisher.returned(correlation_id)
-        desk.publisher.settled(correlation_id, confirmed=True)
+        held = PublisherOnWires()
+        held.up()
+        correlation_id, outcome = held.publisher.publish(ACTION_MESSAGE, wait=0)
+        held.publisher.returned(correlation_id)
+        held.publisher.settled(correlation_id, confirmed=True)
         assert await outcome == Refused(Refusal.UNROUTABLE)
 
     run(scenario)
@@ -169,10 +169,10 @@ def test_nacked() -> None:
     """A nack is a refusal."""
 
     async def scenario() -> None:
-        desk = Desk()
-        desk.up()
-        correlation_id, outcome = desk.publisher.publish(ACTION_MESSAGE, wait=5)
-        desk.publisher.settled(correlation_id, confirmed=False)
+        held = PublisherOnWires()
+        held.up()
+        correlation_id, outcome = held.publisher.publish(ACTION_MESSAGE, wait=5)
+        held.publisher.settled(correlation_id, confirmed=False)
         assert await outcome == Refused(Refusal.NACKED)
 
     run(scenario)
@@ -182,31 +182,31 @@ def test_loss() -> None:
     """When the connection breaks, what was confirmed is queued and the rest is refused, both at once."""
 
     async def scenario() -> None:
-        desk = Desk(confirm_seconds=60)
-        wire = desk.up()
-        first, kept = desk.publisher.publish(ACTION_MESSAGE, wait=60)
-        _, lost = desk.publisher.publish(ACTION_MESSAGE, wait=60)
-        desk.publisher.settled(first, confirmed=True)
-        desk.publisher.link_down(wire, "cut")  # type: ignore[arg-type]
+        held = PublisherOnWires(confirm_seconds=60)
+        wire = held.up()
+        first, kept = held.publisher.publish(ACTION_MESSAGE, wait=60)
+        _, lost = held.publisher.publish(ACTION_MESSAGE, wait=60)
+        held.publisher.settled(first, confirmed=True)
+        held.publisher.connection_down(wire, "cut")  # type: ignore[arg-type]
         assert await kept == QUEUED
         assert await lost == Refused(Refusal.CONNECTION_LOST)
-        assert desk.publisher.refusal() is Refusal.NOT_CONNECTED
+        assert held.publisher.refusal() is Refusal.NOT_CONNECTED
 
     run(scenario)
 
 
 def test_reconnects() -> None:
-    """After a loss another link is opened, by itself, and publishing goes on."""
+    """After a loss another connection is opened, by itself, and publishing goes on."""
 
     async def scenario() -> None:
-        desk = Desk()
-        desk.publisher.link_down(desk.wires[0], "no answer")  # type: ignore[arg-type]
-        while len(desk.wires) < 2:
+        held = PublisherOnWires()
+        held.publisher.connection_down(held.wires[0], "no answer")  # type: ignore[arg-type]
+        while len(held.wires) < 2:
             await asyncio.sleep(0.01)
-        wire = desk.up()
-        correlation_id, outcome = desk.publisher.publish(ACTION_MESSAGE, wait=5)
+        wire = held.up()
+        correlation_id, outcome = held.publisher.publish(ACTION_MESSAGE, wait=5)
         assert wire.sent
-        desk.reply(correlation_id)
+        held.reply(correlation_id)
         assert await outcome == CREATED
 
     run(scenario)
@@ -216,7 +216,7 @@ def test_refused_until_connected() -> None:
     """Before the first connection every publish is refused at once."""
 
     async def scenario() -> None:
-        _, outcome = Desk().publisher.publish(ACTION_MESSAGE, wait=5)
+        _, outcome = PublisherOnWires().publisher.publish(ACTION_MESSAGE, wait=5)
         assert outcome.result() == Refused(Refusal.NOT_CONNECTED)
 
     run(scenario)
@@ -226,34 +226,34 @@ def test_blocked() -> None:
     """Under an alarm new messages are refused at once and unconfirmed ones soon; after it all is well."""
 
     async def scenario() -> None:
-        desk = Desk(confirm_seconds=60)
-        wire: Any = desk.up()
-        first, confirmed = desk.publisher.publish(ACTION_MESSAGE, wait=60)
-        _, unconfirmed = desk.publisher.publish(ACTION_MESSAGE, wait=60)
-        desk.publisher.settled(first, confirmed=True)
-        desk.publisher.blocked(wire, "low on disk")
-        assert desk.publisher.publish(ACTION_MESSAGE, wait=5)[1].result() == Refused(Refusal.BLOCKED)
+        held = PublisherOnWires(confirm_seconds=60)
+        wire: Any = held.up()
+        first, confirmed = held.publisher.publish(ACTION_MESSAGE, wait=60)
+        _, unconfirmed = held.publisher.publish(ACTION_MESSAGE, wait=60)
+        held.publisher.settled(first, confirmed=True)
+        held.publisher.blocked(wire, "low on disk")
+        assert held.publisher.publish(ACTION_MESSAGE, wait=5)[1].result() == Refused(Refusal.BLOCKED)
         assert await unconfirmed == Refused(Refusal.BLOCKED)
         assert not confirmed.done()
-        desk.publisher.blocked(wire, None)
-        assert desk.publisher.refusal() is None
+        held.publisher.blocked(wire, None)
+        assert held.publisher.refusal() is None
 
     run(scenario)
 
 
 def test_small_frames() -> None:
-    """Names that fit into no frame are refused to their sender, and nothing of them reaches the link."""
+    """Names that fit into no frame are refused to their sender, and nothing of them reaches the connection."""
 
     async def scenario() -> None:
-        desk = Desk()
-        wire = desk.up()
+        held = PublisherOnWires()
+        wire = held.up()
         for node, fits in (("n" * 3072, True), ("n" * 3073, False), ("\u00fc" * 1536, True), ("\u00fc" * 1537, False)):
             sent = len(wire.sent)
-            _, outcome = desk.publisher.publish(Message(RUN_START, b"{}", "http", None, node), wait=0)
+            _, outcome = held.publisher.publish(Message(RUN_START, b"{}", "http", None, node), wait=0)
             assert (len(wire.sent) > sent) is fits is not outcome.done()
             if not fits:
                 assert outcome.result() == Refused(Refusal.TOO_LONG)
-        assert desk.publisher.connected
+        assert held.publisher.connected
 
     run(scenario)
 
@@ -262,12 +262,12 @@ def test_bounded() -> None:
     """No more than max_outstanding messages are under way; one that is answered makes room."""
 
     async def scenario() -> None:
-        desk = Desk(confirm_seconds=60)
-        desk.up()
-        first, *_ = (desk.publisher.publish(ACTION_MESSAGE, wait=60)[0] for _ in range(3))
-        assert desk.publisher.publish(ACTION_MESSAGE, wait=60)[1].result() == Refused(Refusal.OVERLOADED)
-        desk.reply(first)
-        assert desk.publisher.refusal() is None
+        held = PublisherOnWires(confirm_seconds=60)
+        held.up()
+        first, *_ = (held.publisher.publish(ACTION_MESSAGE, wait=60)[0] for _ in range(3))
+        assert held.publisher.publish(ACTION_MESSAGE, wait=60)[1].result() == Refused(Refusal.OVERLOADED)
+        held.reply(first)
+        assert held.publisher.refusal() is None
 
     run(scenario)
 
@@ -277,11 +277,11 @@ def test_slow_broker(backlog: dict[str, int]) -> None:
     """Messages the broker has not settled count, though their clients have long been answered."""
 
     async def scenario() -> None:
-        desk = Desk()
-        wire = desk.up()
+        held = PublisherOnWires()
+        wire = held.up()
         for name, value in backlog.items():
             setattr(wire, name, value)
-        assert desk.publisher.refusal() is Refusal.UNCONFIRMED
+        assert held.publisher.refusal() is Refusal.UNCONFIRMED
 
     run(scenario)
 
@@ -293,11 +293,11 @@ def test_unreadable_reply(body: bytes) -> None:
     """A reply that can't be read harms nobody: the message is queued when its wait is over."""
 
     async def scenario() -> None:
-        desk = Desk()
-        desk.up()
-        correlation_id, outcome = desk.publisher.publish(ACTION_MESSAGE, wait=0.02)
-        desk.publisher.settled(correlation_id, confirmed=True)
-        desk.publisher.replied(body.replace(b"ID", correlation_id.encode()))
+        held = PublisherOnWires()
+        held.up()
+        correlation_id, outcome = held.publisher.publish(ACTION_MESSAGE, wait=0.02)
+        held.publisher.settled(correlation_id, confirmed=True)
+        held.publisher.replied(body.replace(b"ID", correlation_id.encode()))
         assert await outcome == QUEUED
 
     run(scenario)
@@ -307,12 +307,12 @@ def test_replies_find_their_own() -> None:
     """Of one reply for many, each verdict goes to its own message and unknown ones to nobody."""
 
     async def scenario() -> None:
-        desk = Desk(confirm_seconds=60)
-        desk.up()
-        first, one = desk.publisher.publish(ACTION_MESSAGE, wait=60)
-        second, two = desk.publisher.publish(ACTION_MESSAGE, wait=60)
+        held = PublisherOnWires(confirm_seconds=60)
+        held.up()
+        first, one = held.publisher.publish(ACTION_MESSAGE, wait=60)
+        second, two = held.publisher.publish(ACTION_MESSAGE, wait=60)
         assert first != second
-        desk.reply("stranger", second)
+        held.reply("stranger", second)
         assert two.result() == CREATED
         assert not one.done()
 
@@ -323,10 +323,10 @@ def test_close_answers_everybody() -> None:
     """Closing leaves no future undone."""
 
     async def scenario() -> None:
-        desk = Desk(confirm_seconds=60)
-        desk.up()
-        outcomes: list[asyncio.Future[Outcome]] = [desk.publisher.publish(ACTION_MESSAGE, wait=60)[1] for _ in range(2)]
-        await desk.publisher.close()
+        held = PublisherOnWires(confirm_seconds=60)
+        held.up()
+        outcomes: list[asyncio.Future[Outcome]] = [held.publisher.publish(ACTION_MESSAGE, wait=60)[1] for _ in range(2)]
+        await held.publisher.close()
         assert all(each.done() for each in outcomes)
 
     run(scenario)
@@ -336,11 +336,11 @@ def test_what_is_published() -> None:
     """The body goes out as it came, with the envelope in the properties and nothing invented."""
 
     async def scenario() -> None:
-        desk = Desk(now=lambda: 1_000_000_000.9)
-        wire = desk.up()
+        held = PublisherOnWires(now=lambda: 1_000_000_000.9)
+        wire = held.up()
         body = b"\x1f\x8b\x00 any bytes"
         message = Message(RUN_END, body, "http", "acme", "wéb/1", "r", "gzip")
-        correlation_id, _ = desk.publisher.publish(message, wait=1)
+        correlation_id, _ = held.publisher.publish(message, wait=1)
         sent_id, key, sent, properties = wire.sent[0]
         assert (sent_id, key, sent) == (correlation_id, "run.end", body)
         envelope = {"x-organization": "acme", "x-node": "wéb/1", "x-run-id": "r"}
@@ -358,13 +358,13 @@ def test_a_door_that_is_not_implied_says_so() -> None:
 
     async def scenario() -> None:
         told: list[tuple[str, str]] = []
-        desk = Desk(observe=lambda door, result, _: told.append((door, result)))
-        wire = desk.up()
-        correlation_id, _ = desk.publisher.publish(Message(ACTION, b"{}", "side"), wait=5)
-        desk.publisher.settled(correlation_id, confirmed=True)
+        held = PublisherOnWires(observe=lambda door, result, _: told.append((door, result)))
+        wire = held.up()
+        correlation_id, _ = held.publisher.publish(Message(ACTION, b"{}", "side"), wait=5)
+        held.publisher.settled(correlation_id, confirmed=True)
         assert wire.sent[0][3].headers == {"x-door": "side"}
-        desk.publisher.link_down(wire, "over")
-        desk.publisher.publish(ACTION_MESSAGE, wait=1)
+        held.publisher.connection_down(wire, "over")
+        held.publisher.publish(ACTION_MESSAGE, wait=1)
         assert told == [("side", "confirmed"), ("http", "refused")]
 
     run(scenario)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.soak.ledger import Found, Ledger, digest
+from ingest.soak.ledger import Found, SoakLedger, digest
 
 KEYS = st.sampled_from([("action", str(number)) for number in range(8)])
 OUTCOMES = st.sampled_from(["acknowledged", "refused"])
 
 
-def written(history) -> Ledger:
-    ledger = Ledger()
+def written(history) -> SoakLedger:
+    ledger = SoakLedger()
     for key, outcome in history:
         ledger.sent(key, repr(key).encode())
         if outcome == "acknowledged":
@@ -44,7 +44,7 @@ def test_the_account_is_set_arithmetic(history, rows, letters):
 
 def test_a_letter_stands_for_one_of_the_messages_that_have_its_body():
     """Of two messages with one body, one stored and one a letter, none is lost; both missing but for a letter, one."""
-    ledger = Ledger()
+    ledger = SoakLedger()
     for number in range(2):
         ledger.sent(("run_end", str(number)), b"same")
         ledger.acknowledged(("run_end", str(number)), "202", 0.0)
@@ -52,7 +52,7 @@ def test_a_letter_stands_for_one_of_the_messages_that_have_its_body():
     for stored in range(2):
         assert ledger.reconcile(Found(rows={("run_end", str(stored)): 1}, marks={}, letters=letter)).holds
     assert len(ledger.reconcile(Found(rows={}, marks={}, letters=letter)).lost) == 1
-    other = Ledger()
+    other = SoakLedger()
     for key, outcome in ((("letter", "refused"), other.refused), (("letter", "promised"), other.acknowledged)):
         other.sent(key, b"same")
         outcome(key, *(("413",) if outcome == other.refused else ("202", 0.0)))
@@ -62,7 +62,7 @@ def test_a_letter_stands_for_one_of_the_messages_that_have_its_body():
 @given(st.integers(0, 5), st.integers(0, 5))
 def test_skipped_messages_are_lost_by_number(sent, counted):
     """A message that a rule skips leaves a count and no name: as many are lost as the count is short."""
-    ledger = Ledger()
+    ledger = SoakLedger()
     for number in range(sent):
         ledger.sent(("action", str(number)), b"%d" % number, fate="skip")
         ledger.acknowledged(("action", str(number)), "200", 0.0)
@@ -71,7 +71,7 @@ def test_skipped_messages_are_lost_by_number(sent, counted):
 
 def test_a_row_with_a_mark_that_was_never_sent_is_unexpected():
     """A row under a known id that says something nobody sent does not pass for the message."""
-    ledger = Ledger()
+    ledger = SoakLedger()
     ledger.sent(("action", "1"), b"x", mark="app1")
     rows = {("action", "1"): 1}
     assert ledger.reconcile(Found(rows=rows, marks={("action", "1"): "app1"}, letters={})).holds
@@ -80,7 +80,7 @@ def test_a_row_with_a_mark_that_was_never_sent_is_unexpected():
 
 def test_a_message_left_in_a_queue_is_no_success():
     """An account whose messages are still under way does not hold, whatever else it says."""
-    account = Ledger().reconcile(found({}, waiting={"ingest.actions": 1}))
+    account = SoakLedger().reconcile(found({}, waiting={"ingest.actions": 1}))
     assert not account.holds
     assert ("left in ingest.actions", "1") in account.rows()
 
@@ -95,7 +95,7 @@ def test_one_letter_twice_is_a_duplicate_and_one_by_each_door_is_not():
 
 def test_the_longest_stall_is_between_acknowledgements_of_running_senders():
     """Time in which nothing was promised counts while senders are at work, and not between two loads."""
-    ledger = Ledger()
+    ledger = SoakLedger()
     for begin in (100.0, 500.0):
         ledger.begin(begin)
         for later in (1.0, 4.0):

@@ -1,4 +1,4 @@
-"""The express lane takes nothing that the long way would refuse, and finds the same row."""
+"""The fast path takes nothing that the long way would refuse, and finds the same row."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def agree(body: bytes) -> None:
         assert JUDGE(message) == LONG_WAY(message)
 
 
-def express(body: bytes, door: str = "chef") -> Any:
+def fast(body: bytes, door: str = "chef") -> Any:
     lane = JUDGE.validators["action", door].fastpath
     assert lane is not None
     return lane(body)
 
 
-def test_what_chef_servers_send_goes_by_express() -> None:
+def test_what_chef_servers_send_takes_the_fast_path() -> None:
     """The lane is worth having: captured messages in ASCII take it."""
-    taken = [express(body) is not None for body in BODIES]
+    taken = [fast(body) is not None for body in BODIES]
     assert sum(taken) >= len(taken) - 1
 
 

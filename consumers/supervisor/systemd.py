@@ -11,7 +11,7 @@ WAITING_SECONDS: Final = 30.0
 """An outage must not keep a boot waiting: after this we are ready, and say what we wait for."""
 
 
-class Vitals:
+class Systemd:
     """Times are seconds of the monotonic clock."""
 
     def __init__(self, notifier: Notifier, began: float) -> None:

@@ -1,0 +1,54 @@
+"""Every label's words, each list once: what metrics, log lines and the columns of the same name may say.
+
+Two lists lie where they are made: outcomes in the table of fates (`verdict`), doors beside what a door is. Words are
+stored and exposed: a new one may come, an old one is never renamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, Literal, get_args
+
+Stage = Literal["decode", "schema", "meaning", "database", "crash", "broker"]
+STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
+"""Where a message's way ended, of a dead letter."""
+
+LetterState = Literal["open", "replaying", "parked", "resolved", "discarded"]
+LETTER_STATES: Final[tuple[LetterState, ...]] = get_args(LetterState)
+
+Trigger = Literal["size", "bytes", "age", "idle", "drain"]
+TRIGGERS: Final[tuple[Trigger, ...]] = get_args(Trigger)
+"""What flushes a batch."""
+
+LaneName = Literal["main", "quarantine"]
+LANES: Final[tuple[LaneName, ...]] = get_args(LaneName)
+
+WorkerState = Literal["starting", "consuming", "paused", "waiting", "draining", "leaving", "dead"]
+WORKER_STATES: Final[tuple[WorkerState, ...]] = get_args(WorkerState)
+"""The last two are the supervisor's words: told to go, and waiting to be replaced."""
+
+# `paused` holds a batch and waits for the database; `waiting` has neither of the two for sure.
+HELD_UP: Final[Mapping[str, WorkerState]] = MappingProxyType({"database": "paused", "connection": "waiting"})
+"""The reason for which workers are held up -> the state in which they are."""
+
+Doing = Literal[
+    "taking in", "judging", "storing", "keeping a letter", "replying", "moving", "logging", "measuring", "a session"
+]  # fmt: skip
+DOINGS: Final[tuple[Doing, ...]] = get_args(Doing)
+"""What a worker was doing when a fault of our own code was met."""
+
+NO_SQLSTATE: Final = "connection"
+SQLSTATE_CLASSES: Final = (NO_SQLSTATE, "08", "22", "23", "25", "40", "53", "55", "57", "58")
+"""Those to be met; the database may say others."""
+
+PublishResult = Literal[
+    "confirmed", "refused", "nacked", "unroutable", "unconfirmed", "connection_lost", "blocked"
+]  # fmt: skip
+PUBLISH_RESULTS: Final[tuple[PublishResult, ...]] = get_args(PublishResult)
+"""What became of handing a message to the broker; `refused`: it was not tried."""
+
+Acknowledgement = Literal["confirmed", "unconfirmed", "taken", "redelivered"]
+ACKNOWLEDGEMENTS: Final[tuple[Acknowledgement, ...]] = get_args(Acknowledgement)
+"""What the ledger counts of senders, by hour: told that we have it, told to send again though the broker may have it,
+published by a Chef server, and delivered again without leaving a row."""

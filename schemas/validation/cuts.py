@@ -2,7 +2,8 @@
 
 A body must not cost more than a few times its decoding, so nothing here steps from token to token: one match passes
 over all the members that stay, and Python acts only where a member goes, or where a value is too large for a
-pattern and the decoder has to find its end.
+pattern and the decoder has to find its end. The steps are counted: text that asks for more of them than its length
+allows, which is made for that, is put together anew by the decoder.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -19,7 +21,10 @@ MARK: Final = "[redacted]"
 """Stands where a value was (mask), or names what was taken away: `"[redacted]":["password"]` (drop)."""
 
 _MARKED: Final = f'"{MARK}"'.encode()
+_TOO_MANY: Final = b'"more secrets than can be cut one by one"'
 _DECODE: Final = msgspec.json.Decoder(msgspec.Raw).decode
+_MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_ENCODE: Final = msgspec.json.Encoder().encode
 _TRAILING: Final = re.compile(r"trailing characters \(byte ([0-9]+)\)")
 _WHITE: Final = b" \t\n\r"
 
@@ -29,6 +34,11 @@ _COLON: Final = _SPACE + b":" + _SPACE
 _STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _SECRET: Final = rb'(?!(?:true|false|null|"\**+"|"\[redacted\]")[ \t\n\r]*+[,}])'
 """A value that tells something; Chef servers put stars for a user's password themselves."""
+EXACT_BYTES: Final = 1_000_000
+"""An object up to this size keeps what is between its members, too."""
+_FREE_STEPS, _STEP_BYTES, _MEMBER_BYTES = 256, 400, 8
+"""A step costs as much as decoding 400 bytes, or four times that; the shortest secret member has eight."""
+_TELLS_NOTHING: Final = re.compile(rb'true|false|null|"\**+"|"\[redacted\]"').fullmatch
 _TOKENS, _LEVELS = 32, 16
 """What a container holds that a pattern passes over; the end of a larger one costs a call of the decoder."""
 
@@ -59,6 +69,10 @@ class _Patterns(NamedTuple):
     large: list[re.Pattern[bytes]]
 
 
+class _Costly(Exception):
+    """More steps than a text of that length may take."""
+
+
 class Members:
     """The members of some names, and how they are taken out of valid JSON text (UTF-8).
 
@@ -71,20 +85,49 @@ class Members:
         self.names = sorted(names)
 
     def top(self, data: bytes) -> bytes:
-        """Without those directly in the object that the text is; any other text stays."""
-        return self._dropped(data) if self.drop else self._masked(data)
+        """Without those directly in the object that the text is; any other text stays.
+
+        Of an object that is large, or takes too many steps, each value stays to the letter, but no space between its
+        members, and of a repeated member only the last.
+        """
+        if len(data) <= EXACT_BYTES:
+            with suppress(_Costly):
+                return self._dropped(data) if self.drop else self._masked(data)
+        return self._anew(data) if data.lstrip(_WHITE).startswith(b"{") else data
 
     def anywhere(self, data: bytes) -> bytes:
-        """Without those of any object, however deep; of dropped ones each leaves its name in its place."""
+        """Without those of any object, however deep; of dropped ones each leaves its name in its place.
+
+        Of text that takes too many steps nothing is left.
+        """
         patterns = self._patterns(data)
-        for small in patterns.small:
-            parts = small.split(data)
-            if len(parts) > 1:
-                parts[1::2] = map(self._instead, parts[1::2])
-                data = b"".join(parts)
-        for large in patterns.large:
-            data = self._without_large(data, large)
+        most = _FREE_STEPS + len(data) // _STEP_BYTES
+        try:
+            for small in patterns.small:
+                parts = small.split(data, most + 1)
+                if len(parts) > 2 * most:
+                    raise _Costly
+                if len(parts) > 1:
+                    parts[1::2] = map(self._instead, parts[1::2])
+                    data = b"".join(parts)
+            for large in patterns.large:
+                data = self._without_large(data, large, most)
+        except _Costly:
+            told = _MARKED + b":" + _TOO_MANY
+            return b"{%b}" % told if data.lstrip(_WHITE).startswith(b"{") else b"[{%b}]" % told
         return data
+
+    def _anew(self, data: bytes) -> bytes:
+        """The object of its members as the decoder finds them."""
+        members: dict[str, bytes | msgspec.Raw] = dict(_MEMBERS(data))
+        secrets = [name for name in self.names if name in members and not _TELLS_NOTHING(bytes(members[name]))]
+        if self.drop and secrets:
+            members = {name: value for name, value in members.items() if name not in secrets}
+            members[MARK] = _ENCODE(secrets)
+        else:
+            members |= dict.fromkeys(secrets, _MARKED)
+        anew = b"{%b}" % b",".join(map(b":".join, zip(map(_ENCODE, members), members.values(), strict=True)))
+        return data if anew == data else anew
 
     def _patterns(self, data: bytes) -> _Patterns:
         # Without a backslash there is one way to spell a name, which is the fastest to look for.
@@ -102,11 +145,13 @@ class Members:
     def _instead(self, head: bytes) -> bytes:
         return _listed([head]) if self.drop else head + _MARKED
 
-    def _without_large(self, data: bytes, large: re.Pattern[bytes]) -> bytes:
+    def _without_large(self, data: bytes, large: re.Pattern[bytes], most: int) -> bytes:
         pieces: list[bytes] = []
         kept = 0
         view = memoryview(data)
         while found := large.search(data, kept):
+            if len(pieces) > 2 * most:
+                raise _Costly
             pieces += data[kept : found.start()], self._instead(found[1])
             kept = _end(data, view, found.end())
         return b"".join([*pieces, data[kept:]]) if pieces else data
@@ -140,7 +185,11 @@ class Members:
         return b"".join([pieces[0], _listed(keys), *pieces[1:], data[kept:]]) if keys else data
 
     def _hits(self, data: bytes) -> Iterator[tuple[re.Match[bytes], int, int, int]]:
-        """Each first member to cut directly in an object: its match, its value's span, the end of its run."""
+        """Each first member to cut directly in an object: its match, its value's span, the end of its run.
+
+        Raises _Costly.
+        """
+        left = _FREE_STEPS + len(data) // _STEP_BYTES
         step = self._patterns(data).step.match
         view = memoryview(data)
         position = 0
@@ -150,6 +199,9 @@ class Members:
             if start == end:
                 start, position = position, _end(data, view, position)
                 end = position
+            left -= 1 + (position - end) // _MEMBER_BYTES
+            if left < 0:
+                raise _Costly
             if found.lastindex is not None:
                 yield found, start, end, position
 

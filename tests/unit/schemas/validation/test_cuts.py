@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.settings import Settings
-from schemas.validation.cuts import MARK
+from schemas.validation import cuts
+from schemas.validation.cuts import MARK, Members
 from schemas.validation.redaction import Redaction
 
 SPACE = " \t\n\r"
@@ -210,22 +211,65 @@ def steps(redaction: Redaction, text: str) -> int:
     return count
 
 
-UNITS = {
-    '"password":"x"': 0, '"\\u0070assword" : 1': 0, '"password":[1]': 0, '"password":null': 0, '"":1': 0, '"k":[]': 0,
-    '"k":{"password":1}': 0, '"k":"password"': 0, '"k":"\\"password\\":"': 0, '"k":["","",""]': 0, '"passwort":1': 0,
-    '"password":1,"k":2': 12, '"k":' + "[" * 20 + "]" * 20: 14, '"password":{"a":' + "[" * 20 + "]" * 20 + "}": 14,
-}  # fmt: skip
+UNITS = [
+    '"password":"x"', '"\\u0070assword" : 1', '"password":[1]', '"password":null', '"":1', '"k":[]',
+    '"k":{"password":1}', '"k":"password"', '"k":"\\"password\\":"', '"k":["","",""]', '"passwort":1',
+    '"password":1,"k":2',
+    '"k":' + "[" * 20 + "]" * 20, '"password":{"a":' + "[" * 20 + "]" * 20 + "}",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("anywhere", ["", "password"])
 @pytest.mark.parametrize("mode", ["mask", "drop"])
-def test_a_member_costs_no_step_unless_it_is_cut_alone_or_large(unit: str, mode: str) -> None:
-    """A thousand times as many members are as many calls, but where one is cut from between others or is large."""
-    redaction = Redaction.from_settings(Settings(redact_mode=mode))
+def test_the_steps_have_a_bound_in_the_length_of_a_text(unit: str, anywhere: str, mode: str) -> None:
+    """Whatever is repeated in it: some calls a step, 256 steps and one more for every 400 bytes."""
+    redaction = Redaction.from_settings(Settings(redact_mode=mode, redact_anywhere=anywhere))
     assert redaction is not None
-    few, many = ('{"password":1,' + ",".join([unit] * times) + "}" for times in (10, 1010))
-    steps(redaction, few)  # The patterns are made when they are first needed.
-    assert steps(redaction, many) - steps(redaction, few) <= 1000 * UNITS[unit]
+    steps(redaction, f'{{"password":1,{unit}}}')  # The patterns are made when they are first needed.
+    for times in (100, 20_000):
+        text = '{"password":1,' + ",".join([unit] * times) + "}"
+        assert steps(redaction, text) <= 20 * (256 + len(text) // 400)
+
+
+@given(
+    member=st.lists(st.tuples(GAPS, KEYS, GAPS, st.just(":"), GAPS, TEXTS, GAPS).map("".join), max_size=6),
+    drop=st.booleans(),
+)
+def test_put_together_anew_it_says_the_same(member: list[str], drop: bool) -> None:
+    """What takes too many steps, or is large, loses its secrets, repeated members and spaces, and nothing else."""
+    text = "{" + ",".join(member) + "}"
+    members = Members({"password", 'q"', "é"}, drop=drop)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuts, "EXACT_BYTES", 0)
+        cut = members.top(text.encode()).decode()
+        assert members.top(cut.encode()) == cut.encode()
+    wanted = json.loads(text, parse_int=str)  # More digits than Python takes.
+    secret = [name for name in members.names if name in wanted and tells(wanted[name])]
+    if drop and secret:
+        wanted = {name: value for name, value in wanted.items() if name not in secret} | {MARK: secret}
+    else:
+        wanted |= dict.fromkeys(secret, MARK)
+    assert json.loads(cut, parse_int=str) == wanted
+
+
+def tells(value: object) -> bool:
+    """Whether a value is one to cut."""
+    if isinstance(value, str):
+        return value != MARK and not set(value) <= {"*"}
+    return not isinstance(value, bool | None)
+
+
+def test_more_secrets_than_can_be_cut_one_by_one_leave_nothing() -> None:
+    """Where names are cut anywhere: nothing of such a text is stored, which is told in its place."""
+    redaction = Redaction.from_settings(Settings(redact_anywhere="pin"))
+    assert redaction is not None
+    for text in ('{"a":[%s]}', "[%s]", '[[["pin"]],%s]'):
+        cut = redaction.text(text % ",".join(['{"pin":4711}'] * 1000))
+        assert cut is not None
+        assert "4711" not in cut
+        assert "more secrets than can be cut" in cut
+        assert redaction.text(cut) is cut
 
 
 @pytest.mark.parametrize("value", ["{},", '"",', '"password",', '{"password":1},', "[" * 50 + "]" * 50 + ",", '"\\"",'])

@@ -27,8 +27,10 @@ def _setting(
     choices: tuple[str, ...] = (),
     minimum: float | None = None,
     secret: bool = False,
+    check: Callable[[str], None] | None = None,
 ) -> Any:
     metadata = {
+        "check": check,
         "env": env,
         "help": help,
         "unit": unit,
@@ -37,6 +39,15 @@ def _setting(
         "secret": secret,
     }
     return field(default=default, metadata=metadata)
+
+
+def _names_of_members(value: str) -> None:
+    """Raises ValueError for a name that can't be told from what stands between two strings, as `":"` does."""
+    odd = [name for each in value.split(",") if (name := each.strip()).startswith(":")]
+    if odd:
+        raise ValueError(
+            f"{odd[0]!r}: a name here may not begin with a colon; name such a member in INGEST_REDACT_MEMBERS"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +111,9 @@ class Settings:
         "members never stored when directly in `data`, `before` or `after`; comma-separated",
     )
     redact_anywhere: str = _setting(
-        "", "members never stored however deep they are, such as encrypted_data; comma-separated"
+        "",
+        "members never stored however deep they are, such as encrypted_data; comma-separated",
+        check=_names_of_members,
     )
     redact_sensitive: bool = _setting(False, "don't store the states and the diff of sensitive resources")
     redact_mode: str = _setting(
@@ -284,6 +297,8 @@ def _parse(each: Any, raw: Any) -> Any:
         raise ValueError(f"{value!r} is none of {', '.join(metadata['choices'])}")
     if metadata["minimum"] is not None and value < metadata["minimum"]:
         raise ValueError(f"{value} is below the least, {metadata['minimum']}")
+    if metadata["check"] is not None:
+        metadata["check"](value)
     return value
 
 

@@ -82,3 +82,11 @@ def test_what_kubernetes_says_of_a_service_is_no_setting(name: str) -> None:
     assert load({**service, name: "tcp://10.0.0.1:5432"}).settings == load({}).settings
     with pytest.raises(ConfigError, match="INGEST_DBX_PORT"):
         load({**service, "INGEST_DBX_PORT": "1"})
+
+
+@pytest.mark.parametrize("names", [":", "password, :x", "\t:\n"])
+def test_a_name_that_stands_between_strings_is_none_to_cut_anywhere(names: str) -> None:
+    """`":"` is also what separates a member's name from its text: cutting by it would break the JSON."""
+    with pytest.raises(ConfigError, match=r"INGEST_REDACT_ANYWHERE.*may not begin with a colon"):
+        load({"INGEST_REDACT_ANYWHERE": names})
+    assert load({"INGEST_REDACT_ANYWHERE": "a:", "INGEST_REDACT_MEMBERS": names}).settings.redact_anywhere == "a:"

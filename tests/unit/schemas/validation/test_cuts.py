@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -281,3 +282,13 @@ def test_a_large_value_costs_one_step_however_much_is_in_it(value: str) -> None:
         few, many = (f'{{"password":1,"{name}":[{value * times}0]}}' for times in (50, 5000))
         steps(redaction, few)
         assert steps(redaction, many) <= steps(redaction, few)
+
+
+@given(before=TEXTS, gap=GAPS, after=st.sampled_from([",", "]", "}", ', "b": 2}', "x"]))
+def test_the_decoder_says_which_byte_follows_a_value(before: str, gap: str, after: str) -> None:
+    """The end of a large value is read out of its message: another wording has to be seen before it is shipped."""
+    data = f"[{before}]{gap}{after}".encode()
+    start = len(data) - len(after.encode())  # Counted from 0; the message counts from 1.
+    with pytest.raises(msgspec.DecodeError, match=rf"trailing characters \(byte {start + 1}\)$"):
+        msgspec.json.decode(data, type=msgspec.Raw)
+    assert cuts._end(data, memoryview(data), 0) == start - len(gap)

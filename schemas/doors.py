@@ -49,6 +49,8 @@ class Door:
     """How long a POST waits for its verdict."""
     waits: Mapping[str, str] = field(default_factory=dict)
     """The same, by kind, where it is another."""
+    strays: bool = False
+    """Bytes that are no UTF-8 are kept, marked in the text; elsewhere they are a fault of the message."""
     inlet: Inlet | None = None
     """All that comes this way is of the door's one kind."""
 
@@ -73,6 +75,7 @@ REPORTS: Final = Door(
     profile="http_profile",
     posts={RUNS_PATH: RUN_START.name, RUN_PATH: RUN_END.name},
     scope="runs",
+    strays=True,
 )
 EXCHANGE: Final = Door(
     name="exchange",
@@ -88,6 +91,8 @@ PROFILES: Final[Mapping[str, str]] = MappingProxyType({door.word: door.profile f
 """Word -> the setting with the schema profile."""
 WORDS: Final = tuple(PROFILES)
 """What the column `door`, the header `x-door` and the option `--door` may say."""
+STRAYS: Final = frozenset((kind, door.word) for door in DOORS if door.strays for kind in door.kinds)
+"""(Kind, word) of messages whose bytes that are no UTF-8 are kept."""
 IMPLIED: Final = MESSAGES.word
 """The word of what a shim publishes without saying another."""
 

@@ -15,6 +15,8 @@ from psycopg_pool import AsyncConnectionPool
 from consumers.database.connection import AsyncConnection, Purpose, begin, heeding
 from consumers.database.statements import filled
 from schemas.kinds.action import ActionRow, document
+from schemas.kinds.extra import FLAG, is_flagged
+from schemas.kinds.stray import restore
 
 _PATIENCE_SECONDS: Final = 2.0
 _PURPOSE: Final = Purpose("chef-ingest shim", connect=2, statement=2, silence=3, read_only=True)
@@ -63,19 +65,23 @@ class Reads:
             return None
         keys = {"id": action_id.lower(), "organizations": None if organizations is None else list(organizations)}
         rows = await self._query([self._action], keys)
-        return document(ActionRow(*rows[0][0].values())).encode() if rows[0] else None
+        if not rows[0]:
+            return None
+        row = ActionRow(*rows[0][0].values())
+        return _body(document(row), strays=is_flagged(row.extra))
 
     async def run(self, organization: str, node: str, run_id: str) -> bytes | None:
         """A run of this node in this organization, with its resources; `null` where the end is not in."""
         if not _UUID.fullmatch(run_id.lower()) or "\0" in organization + node:
             return None
-        keys = {"organization": organization, "node": node, "run_id": run_id.lower()}
+        keys = {"organization": organization, "node": node, "run_id": run_id.lower(), "flag": FLAG}
         runs, resources = await self._query([self._run, self._resources], keys)
         if not runs:
             return None
+        strays = runs[0].pop("strays")
         run = _embed(runs[0], ("data",))
         run["resources"] = [_embed(each, ("before", "after")) for each in resources]
-        return msgspec.json.encode(run)
+        return _body(msgspec.json.encode(run).decode(), strays=strays)
 
     async def _query(self, statements: Sequence[LiteralString], keys: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
         try:
@@ -89,6 +95,11 @@ class Reads:
                 return [await (await cursor.execute(each, keys)).fetchall() for each in statements]
         except psycopg.Error as error:
             raise ReadsUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+def _body(text: str, *, strays: bool) -> bytes:
+    """What is answered; bytes that were no UTF-8 when they came are none when they go."""
+    return restore(text) if strays else text.encode()
 
 
 def _embed(row: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:

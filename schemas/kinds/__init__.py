@@ -1,6 +1,6 @@
 """The kinds of messages, one folder a kind, found by walking them: `kind` says what a kind is, `columns` with which
 types its row says its columns, `formats` reads its times, ids and names, `extra` keeps what the columns do not hold,
-`report` is what run reports share.
+`stray` keeps bytes that are no text, `report` is what run reports share.
 """
 
 from __future__ import annotations

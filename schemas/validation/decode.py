@@ -1,4 +1,4 @@
-"""From payload to members: inflated within bounds, strictly UTF-8 JSON, each member still the sender's text."""
+"""From payload to members: inflated within bounds, JSON in UTF-8, each member still the sender's text."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from schemas.kinds.stray import mark
 from schemas.verdict import Invalid
 from schemas.wording import shorten
 
@@ -36,24 +37,42 @@ _CHUNK: Final = 65536
 
 
 class Body(NamedTuple):
-    """A decoded body: its whole text, and each top-level member's JSON text, in the order sent."""
+    """A decoded body: its whole text, and each top-level member's JSON text, in the order sent.
+
+    `strays`: how many of its bytes were no UTF-8, and are marked in all of these texts.
+    """
 
     text: str
     members: dict[str, msgspec.Raw]
+    strays: int = 0
 
 
-def decode(payload: bytes, content_encoding: str | None, *, max_bytes: int, max_depth: int) -> Body | Invalid:
+def decode(
+    payload: bytes, content_encoding: str | None, *, max_bytes: int, max_depth: int, strays: bool = False
+) -> Body | Invalid:
     """The body's members, or the first reason why there are none; never raises.
 
-    `max_bytes` bounds the inflated body, and with it the memory this takes; `max_depth` bounds nesting.
+    `max_bytes` bounds the inflated body, and with it the memory this takes; `max_depth` bounds nesting. With `strays`
+    bytes that are no UTF-8 are marked in the text; without, they are a reason.
     """
     body = inflate(payload, content_encoding, max_bytes)
     if isinstance(body, Invalid):
         return body
     try:
-        text = body.decode()
+        return _members(body, body.decode(), max_depth)
     except UnicodeDecodeError as error:
-        return _refuse("not_utf8", f"not UTF-8: {error.reason} (byte {error.start})")
+        refused = _refuse("not_utf8", f"not UTF-8: {error.reason} (byte {error.start})")
+    marked = mark(body, max_bytes) if strays else None
+    if marked is None:
+        return refused
+    decoded = _members(marked.text.encode(), marked.text, max_depth)
+    if isinstance(decoded, Invalid):
+        # No JSON either, such as UTF-16: the first reason is the one that helps.
+        return refused if decoded.reason == "not_json" else decoded
+    return decoded._replace(strays=marked.strays)
+
+
+def _members(body: bytes, text: str, max_depth: int) -> Body | Invalid:
     if text.startswith("\ufeff"):
         return _refuse("not_utf8", "starts with a byte order mark; send UTF-8 without one")
     if deeper_than(max_depth, body):

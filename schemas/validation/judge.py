@@ -9,11 +9,13 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.doors import PROFILES
+from schemas.doors import PROFILES, STRAYS
 from schemas.kinds import KINDS
-from schemas.kinds.columns import Row
+from schemas.kinds.columns import Row, RowType, columns
+from schemas.kinds.extra import flagged
 from schemas.kinds.formats import Fault
 from schemas.kinds.kind import Document
+from schemas.kinds.stray import count
 from schemas.message import Message
 from schemas.settings import Settings
 from schemas.validation.decode import Body, decode, deeper_than
@@ -86,6 +88,7 @@ class Judge:
                 message.content_encoding,
                 max_bytes=self.max_bytes,
                 max_depth=self.max_depth,
+                strays=(message.kind, message.door) in STRAYS,
             )
             judged = body if isinstance(body, Invalid) else _judge(validator, message, body)
             return judged if self.redaction is None else _redacted(judged, self.redaction)
@@ -114,7 +117,21 @@ def _judge(validator: Validator, message: Message, body: Body) -> Candidate | In
             return refused
     elif faults := kind.faults(message, values):
         return _meaningless(faults)
-    return Candidate(kind.name, kind.make(message, document))
+    row = kind.make(message, document)
+    return Candidate(kind.name, _flagged(row, body.strays) if body.strays else row)
+
+
+def _flagged(row: Row, strays: int) -> Row:
+    """The row of a message in which so many bytes are marked, flagged, as are those of its rows that have some."""
+    kind: RowType = type(row)
+    values = list(row)
+    for at, column in enumerate(columns(kind)):
+        if column.extra:
+            values[at] = flagged(values[at], strays)
+        elif column.rows is not None:
+            marked = [(each, sum(count(value) for value in each if isinstance(value, str))) for each in values[at]]
+            values[at] = tuple(_flagged(each, strays) if strays else each for each, strays in marked)
+    return row._make(values)
 
 
 def _owner(validator: Validator, message: Message, body: Body) -> str | None:

@@ -229,6 +229,34 @@ def test_a_run_that_finished_and_then_failed_has_one_end_and_no_letter(
     assert system.rows("SELECT reason FROM dead_letters WHERE run_id = %s", run_id) == []
 
 
+def test_bytes_that_are_no_utf_8_are_kept_in_a_report_and_given_back(system: System) -> None:
+    """A Latin-1 file name in a report, or an encoded half of a surrogate pair, costs no client its run: the row shows
+    where the bytes were, says that there were some, and a read has them; sent again it is the same, and with another
+    byte another end. POST /messages refuses them."""
+    run_id = start_run(system)
+    resource = {"type": "file", "name": "/srv/caf<", "id": "/srv/caf<", "duration": "1", "result": "create"}
+    end = json.dumps(run_end(resources=[resource | {"after": {"checksum": ">"}}], total_res_count="1"))
+    path = f"{PONYVILLE}/web01/runs/{run_id}"
+
+    def post(latin: bytes) -> int:
+        body = gzip.compress(end.encode().replace(b"<", latin).replace(b">", b"\xed\xa0\x80"))
+        answer: httpx.Response = system.http.post(path, content=body, headers={"content-encoding": "gzip"})
+        return answer.status_code
+
+    assert [post(b"\xe9"), post(b"\xe9"), post(b"\xe8")] == [201, 201, 409]
+    [(shown, flag)] = system.rows(
+        "SELECT s.name, r.end_extra->>'[not utf-8]' FROM runs r JOIN run_resources s USING (run_id) WHERE run_id = %s",
+        run_id,
+    )
+    assert shown.startswith("/srv/caf\ufffd")
+    assert flag == "5"
+    read = system.http.get(path).content
+    assert b'"/srv/caf\xe9"' in read
+    assert b'{"checksum": "\xed\xa0\x80"}' in read
+    refused = json.dumps(action(entity_name="caf<")).encode().replace(b"<", b"\xe9")
+    assert system.http.post("/messages", content=refused).status_code == 400
+
+
 def test_an_end_without_a_start_is_404_and_leaves_a_letter(system: System) -> None:
     """Unknown run, or another node's or organization's: 404, and the report is not gone."""
     run_id, unknown = start_run(system), str(uuid.uuid4())

@@ -8,6 +8,8 @@ SELECT r.run_id::text AS run_id,
        r.run_list,
        r.total_res_count,
        r.updated_res_count,
-       r.data::text AS data
+       r.data::text AS data,
+       -- Whether bytes are marked in what its end told.
+       starts_with(concat(r.end_extra), %(flag)s::text) OR starts_with(concat(r.collector_end_extra), %(flag)s::text) AS strays
 FROM runs AS r
 WHERE r.run_id = %(run_id)s::uuid AND r.organization = %(organization)s AND r.node_name = %(node)s

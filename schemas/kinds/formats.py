@@ -18,7 +18,10 @@ _ZONED_TIME: Final = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]{1,9})?"
     r"(?:Z| UTC| ?(?P<sign>[+-])(?P<hours>[01][0-9]|2[0-3]):?(?P<minutes>[0-5][0-9]))"
 )
-_CHEF_TIME: Final = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})T([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})Z?")
+_CHEF_TIME: Final = re.compile(
+    r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})T([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?:\.[0-9]{1,9})?"
+    r"(?:Z|(?P<sign>[+-])(?P<hours>[01][0-9]|2[0-3]):(?P<minutes>[0-5][0-9]))?"
+)
 
 
 class Fault(NamedTuple):
@@ -33,6 +36,14 @@ def canonical_uuid(value: object) -> str | None:
     if isinstance(value, str) and _UUID.fullmatch(value):
         return value.lower()
     return None
+
+
+def hyphenated(value: str) -> str:
+    """A UUID in lower case, its hyphens put in where there are none."""
+    plain = value.lower()
+    if len(plain) != 32:
+        return plain
+    return f"{plain[:8]}-{plain[8:12]}-{plain[12:16]}-{plain[16:20]}-{plain[20:]}"
 
 
 def is_canonical_uuid(value: str) -> bool:
@@ -62,7 +73,10 @@ def zoned_time(value: str) -> str | None:
 
 
 def chef_time(value: str) -> str | None:
-    """UTC as `YYYY-MM-DDTHH:MM:SSZ` from a recorded_at, which may be unpadded and without Z [protocol.md 1.6]."""
+    """UTC as `YYYY-MM-DDTHH:MM:SSZ` from a recorded_at, which may be unpadded and without Z [protocol.md 1.6].
+
+    What is no Chef server may send RFC 3339; a fraction is dropped.
+    """
     if len(value) == _STORED_TIME_LENGTH and _is_stored_time(value):
         return value
     return _read(_CHEF_TIME, value)

@@ -73,6 +73,8 @@ class Kind:
     path: str
     """Where it is read, `{field}` of the row filled in."""
     tables: tuple[Table, ...]
+    profile_faults: Mapping[str, Callable[[Message, Mapping[str, Any]], dict[str, Fault]]] = field(default_factory=dict)
+    """Schema profile -> `faults` of its own."""
     opaque: frozenset[str] = frozenset()
     elements: Mapping[str, frozenset[str]] = field(default_factory=dict)
     fastpath: tuple[Sequence[str], Callable[[Sequence[Any]], Row | None]] | None = None

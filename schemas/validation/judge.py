@@ -115,7 +115,7 @@ def _judge(validator: Validator, message: Message, body: Body) -> Candidate | In
         refused = _refusal(validator, message, document)
         if refused is not None:
             return refused
-    elif faults := kind.faults(message, values):
+    elif faults := validator.faults(message, values):
         return _meaningless(faults)
     row = kind.make(message, document)
     return Candidate(kind.name, _flagged(row, body.strays) if body.strays else row)
@@ -149,7 +149,7 @@ def _refusal(validator: Validator, message: Message, document: Document) -> Inva
     """What the reference says of a message that the fast validator refused; None when nothing is wrong."""
     values = document.values
     details = schema_faults(validator.reference, values)
-    meant = validator.kind.faults(message, values) | _line_breaks(validator, values)
+    meant = validator.faults(message, values) | _line_breaks(validator, values)
     if not details:
         return _meaningless(meant) if meant else None
     # All faults at once, one a field: where the schema has spoken, meaning is silent.

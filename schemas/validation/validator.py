@@ -14,7 +14,9 @@ from jsonschema import Draft4Validator
 from jsonschema_rs import Draft4Validator as FastDraft4Validator
 
 from schemas.kinds.columns import Row, columns
+from schemas.kinds.formats import Fault
 from schemas.kinds.kind import Document, Kind
+from schemas.message import Message
 from schemas.validation.decode import Body
 from schemas.validation.fastpath import compile_fastpath
 from schemas.verdict import Invalid
@@ -47,6 +49,7 @@ class Validator:
     """
 
     kind: Kind
+    faults: Callable[[Message, Mapping[str, Any]], dict[str, Fault]]
     plain: frozenset[str]
     elements: Mapping[str, frozenset[str]]
     patterned: frozenset[str]
@@ -130,6 +133,7 @@ def compile_validator(kind: Kind, profile: str) -> Validator:
     fast = FastDraft4Validator(schema, validate_formats=False)
     return Validator(
         kind=kind,
+        faults=kind.profile_faults.get(profile, kind.faults),
         plain=properties.keys() - kind.opaque - kind.elements.keys(),
         elements={
             name: frozenset(properties[name]["items"]["properties"]) - opaque for name, opaque in kind.elements.items()

@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 
 from schemas.kinds.columns import OWNER, Extra, Json, Text, Time, Uuid, columns
 from schemas.kinds.extra import pack, raw_text, to_json, to_object, unpack
-from schemas.kinds.formats import Fault, chef_time, is_canonical_uuid, name_fault, time_fault, uuid_fault
+from schemas.kinds.formats import Fault, chef_time, hyphenated, is_canonical_uuid, name_fault, time_fault, uuid_fault
 from schemas.kinds.kind import Document, Kind, Table
 from schemas.message import Message
 
@@ -45,6 +45,8 @@ COLUMNS: Final = tuple(each.field for each in columns(ActionRow) if each.member 
 """The members that have a column, in the order of the row."""
 _NAMESPACE: Final = UUID("9d6f0c1e-7f2b-5b6c-9c0a-3f1f6f2f4f10")
 """Of the ids given to messages of version 0.1.0, which have none: never to change."""
+
+_VERSION: Final = COLUMNS.index("message_version")
 
 _NAMES: Final = (
     ("entity_name", "entity"),
@@ -88,17 +90,31 @@ def faults(message: Message, values: Mapping[str, Any]) -> dict[str, Fault]:
     return found
 
 
+def wire_faults(message: Message, values: Mapping[str, Any]) -> dict[str, Fault]:
+    """What others than Chef servers send is taken: no name of an organization or a parent, an id without hyphens."""
+    found = faults(message, values)
+    for member in ("organization_name", "parent_name"):
+        if values.get(member) == "":
+            del found[member]
+    sent_id = values.get("id")
+    if "id" in found and isinstance(sent_id, str) and not uuid_fault(hyphenated(sent_id)):
+        del found["id"]
+    return found
+
+
 def make(message: Message, document: Document) -> ActionRow:
     values, members = document.values, document.members
     get = values.get
-    sent_id, sent_time = get("id"), values["recorded_at"]
+    sent_id, sent_time, version = get("id"), values["recorded_at"], get("message_version")
     # A body without id is its own identity: sent again it is the same action.
-    stored_id = str(uuid5(_NAMESPACE, document.text)) if sent_id is None else sent_id.lower()
+    stored_id = str(uuid5(_NAMESPACE, document.text)) if sent_id is None else hyphenated(sent_id)
     stored_time = chef_time(sent_time) or sent_time
     extra = None
     # The values are of named members only.
-    if stored_id != sent_id or stored_time != sent_time or len(values) != len(members):
-        sent, stored = (("id", sent_id), ("recorded_at", sent_time)), (stored_id, stored_time)
+    if stored_id != sent_id or stored_time != sent_time or not version or len(values) != len(members):
+        # An empty column stands for no version at all.
+        sent = ("id", sent_id), ("recorded_at", sent_time), ("message_version", version)
+        stored = stored_id, stored_time, version or None
         respelled = {name for (name, value), other in zip(sent, stored, strict=True) if value != other}
         extra = pack(members, values, respelled)
     return ActionRow(
@@ -118,7 +134,7 @@ def make(message: Message, document: Document) -> ActionRow:
         values["service_hostname"],
         values["user_agent"],
         values["message_type"],
-        values["message_version"],
+        version or "",
         raw_text(members, "data"),
         extra,
     )
@@ -129,7 +145,7 @@ def fastpath(values: Sequence[Any]) -> ActionRow | None:
     stored_id, recorded_at, organization, _, entity_name, _, parent_name, _, _, requestor_name = values[:10]
     if stored_id is None or not is_canonical_uuid(stored_id) or chef_time(recorded_at) != recorded_at:
         return None
-    if not entity_name.strip() or not requestor_name.strip():
+    if not entity_name.strip() or not requestor_name.strip() or values[_VERSION] is None:
         return None
     if (organization is not None and not organization.strip()) or (parent_name is not None and not parent_name.strip()):
         return None
@@ -145,7 +161,7 @@ def document(row: ActionRow) -> str:
         value = columns[name]
         if name in extra:
             texts[name] = extra[name]
-        elif value is not None or name == "organization_name":
+        elif (value is not None or name == "organization_name") and (value or name != "message_version"):
             texts[name] = value if name == "data" else to_json(value)
     return to_object(texts | extra)
 
@@ -155,6 +171,7 @@ KIND: Final = Kind(
     row=ActionRow,
     make=make,
     faults=faults,
+    profile_faults={"wire": wire_faults},
     schemas={"documented": "documented.json", "wire": "wire.json"},
     routing_key="action",
     queue="ingest.actions",

@@ -220,10 +220,13 @@ def test_times_of_runs_are_stored_in_utc(sent, stored):
         ("2026-1-2T3:4:5Z", "2026-01-02T03:04:05Z"),
         ("2026-11-22T03:40:00", "2026-11-22T03:40:00Z"),
         ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"),
+        ("2026-11-22T05:40:00.123456789+02:00", "2026-11-22T03:40:00Z"),
+        ("2026-11-22T03:40:00.5Z", "2026-11-22T03:40:00Z"),
+        ("2026-11-21T19:40:00-08:00", "2026-11-22T03:40:00Z"),
     ],
 )
 def test_wire_times_of_actions_are_normalised_and_kept_as_sent(sent, stored):
-    """A Chef server's unpadded or Z-less time is stored as UTC; the text sent is shown again."""
+    """A Chef server's unpadded or Z-less time, and RFC 3339, is stored as UTC; the text sent is shown again."""
     row = accepted(action("chef", recorded_at=sent))
     assert row.recorded_at == stored
     assert json.loads(document(row))["recorded_at"] == sent
@@ -240,6 +243,61 @@ def test_wire_takes_what_old_and_new_servers_publish():
         accepted(action("chef", parent_type=parent, parent_name="p", entity_type="permission"))
     for entity in ("key", "policy", "cookbook_artifact_version"):
         accepted(action("chef", entity_type=entity))
+
+
+LOOSE = [
+    {"requestor_type": "chef-load"},
+    {"service_hostname": "", "remote_hostname": "", "request_id": "", "remote_request_id": "", "user_agent": ""},
+    {"parent_type": "", "parent_name": ""},
+    {"organization_name": ""},
+    {"entity_type": "data_bag", "parent_type": "chef_bag", "parent_name": "x"},
+    {"message_version": None},
+    {"message_version": ""},
+    {"message_version": "9"},
+    {"recorded_at": "2026-11-22T05:40:00.5+02:00"},
+    {"id": "B576B4A27B2A43B8B385D6281E9A139E"},
+    {"data": {}},
+    {"data": '{"a":1}'},
+]
+"""What is sent by others than Chef servers, each with what it changes in an action as documented."""
+
+
+@pytest.mark.parametrize("changes", [*LOOSE, dict(each for one in LOOSE for each in one.items())], ids=str)
+def test_wire_takes_what_others_than_chef_servers_send_and_gives_it_back(changes):
+    """Invented types, empty strings, an RFC 3339 time, JSON in a string, no version, no hyphens: a row that shows the
+    same action again, and the same row whether it goes the fast way or the long one."""
+    message = action("chef", **changes)
+    row = accepted(message)
+    assert json.loads(document(row)) == json.loads(message.payload)
+    assert row.id == "b576b4a2-7b2a-43b8-b385-d6281e9a139e"
+    assert None not in (row.message_version, row.recorded_at)
+    assert accepted(replace(message, payload=b" " + message.payload)) == row
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"organization_name": " "}, "organization_name"),
+        ({"parent_type": "bag", "parent_name": "\t"}, "parent_name"),
+        ({"entity_name": ""}, "entity_name"),
+        ({"requestor_name": ""}, "requestor_name"),
+        ({"id": "b576b4a2-7b2a43b8b385d6281e9a139e"}, "id"),
+        ({"id": "B576B4A27B2A43B8B385D6281E9A139E\n"}, "id"),
+        ({"recorded_at": "2026-11-22T05:40:00+25:00"}, "recorded_at"),
+        ({"recorded_at": "2026-11-22T05:40:00.+02:00"}, "recorded_at"),
+        ({"message_version": 1}, "message_version"),
+    ],
+    ids=str,
+)
+def test_wire_still_refuses_what_means_nothing(changes, field):
+    """A blank name that is not empty, an action on or by nothing, half an id, a zone that there is none of."""
+    assert field in refused(action("chef", **changes)).details
+
+
+@pytest.mark.parametrize("changes", [each for each in LOOSE if each != {"data": {}}], ids=str)
+def test_documented_takes_none_of_it(changes):
+    """POST /messages takes what is documented, whoever sends it."""
+    refused(action("http", **changes))
 
 
 def test_what_the_columns_do_not_hold_as_sent_is_kept_in_extra():

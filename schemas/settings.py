@@ -239,7 +239,7 @@ def load(
             origin = f"{env}_FILE"
             try:
                 raw = read_secret(environ[origin]).strip()
-            except OSError as error:
+            except (OSError, ValueError) as error:  # ValueError: it is no UTF-8.
                 faults.append(f"{origin}: {error}")
                 continue
         elif each.name in file:

@@ -8,7 +8,7 @@ import ssl
 from pathlib import Path
 from typing import Final
 
-from ingest.access.files import ABSENT
+from ingest.access.files import ABSENT, content
 from schemas.settings import ConfigError, Settings
 
 Faults = dict[str, tuple[str, ...]]
@@ -76,7 +76,7 @@ def _identity(settings: Settings) -> tuple[bytes, bytes]:
     for name in ("tls_certificate", "tls_key"):
         path = getattr(settings, name)
         try:
-            read.append(Path(path).read_bytes())
+            read.append(content(Path(path)))
         except OSError as error:
             faults.append(f"INGEST_{name.upper()}: {path}: {error.strerror}")
     if faults:
@@ -116,7 +116,7 @@ def _client_cas(path: str) -> tuple[list[bytes] | None, list[str]]:
     if not path:
         return None, []
     try:
-        pem = Path(path).read_bytes()
+        pem = content(Path(path))
     except OSError as error:
         if error.errno not in ABSENT:
             raise

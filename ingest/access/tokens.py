@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ingest.access.files import ABSENT
+from ingest.access.files import ABSENT, content
 from ingest.http.negotiation import Fields
 from schemas.settings import ConfigError
 
@@ -99,7 +99,7 @@ def read(path: Path) -> Reading:
     """The tokens of a file as it is now. One that is gone denies everybody; one that can't be read tells nothing."""
     try:
         # What is no UTF-8 is no name, hash or scope either: a fault of its line.
-        return parse(path.read_bytes().decode("utf-8", "replace"))
+        return parse(content(path).decode("utf-8", "replace"))
     except OSError as error:
         gone = error.errno in ABSENT
         return Reading(() if gone else None, (f"INGEST_TOKENS_FILE: {path}: {error.strerror}",))

@@ -29,7 +29,7 @@ def _read_file(path: Path) -> dict[str, object]:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError([f"INGEST_CONFIG: {path}: {error.strerror}"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # No UTF-8, no TOML, a number of 5000 digits, 1000 brackets.
         raise ConfigError([f"INGEST_CONFIG: {path}: no TOML: {error}"]) from None
 
 

@@ -114,7 +114,12 @@ def _circle(path: Path) -> None:
     path.symlink_to(path.name)
 
 
-BREAKS = (_removed, _emptied, _folder, _garbled, _dangling, _circle)
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+BREAKS = (_removed, _emptied, _folder, _garbled, _dangling, _circle, _pipe)
 
 
 @pytest.mark.parametrize("spoil", BREAKS)
@@ -257,6 +262,34 @@ def test_a_key_that_can_t_be_read_now_is_not_no_key(
             with pytest.raises(KeysUnavailable):
                 keys.find("acme", "web1")
     assert keys.find("acme", "web1") is not None
+
+
+@pytest.mark.parametrize("spoil", [each for each in BREAKS if each is not _folder])
+def test_a_folder_of_keys_that_is_none_is_told_and_comes_back_by_itself(
+    door: Door, spoil: Callable[[Path], None]
+) -> None:
+    """Its clients are neither let in nor told that they have no key; tokens and certificates are as they were."""
+    pem = new_key().public_key().public_bytes(*PEM)
+    (door.keys / "web1.pem").write_bytes(pem)
+    assert door.gate.guard is not None
+    keys = door.gate.guard._keys
+    assert keys is not None
+    assert keys.find(None, "web1") is not None
+    (door.keys / "web1.pem").unlink()
+    door.keys.rmdir()
+    door.keys.write_bytes(b"")
+    spoil(door.keys)
+    door.gate.reload()
+    assert door.gate.faults.keys() == {"keys"}
+    with pytest.raises(KeysUnavailable):
+        keys.find(None, "web1")
+    assert (door.knows(door.kept), door.admits(door.client)) == (True, True)
+    door.keys.unlink(missing_ok=True)
+    door.keys.mkdir()
+    (door.keys / "web1.pem").write_bytes(pem)
+    door.gate.retry()
+    assert keys.find(None, "web1") is not None
+    assert not door.gate.faults
 
 
 def test_a_folder_of_keys_that_is_gone_refuses_nobody_for_good(tmp_path: Path) -> None:

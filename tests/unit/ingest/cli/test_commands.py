@@ -12,6 +12,8 @@ from click.testing import CliRunner
 from rooms import ROOT
 
 from ingest.cli import main
+from ingest.cli.configuration import configure
+from schemas.settings import ConfigError
 
 EXAMPLE = ROOT / "tests" / "fixtures" / "example_action.json"
 
@@ -112,3 +114,45 @@ def test_topology_show_prints_every_object(run: CliRunner) -> None:
     done = run.invoke(main, ["topology", "show", "--output", "ndjson"])
     names = {row["name"] for row in map(json.loads, done.output.splitlines())}
     assert {"ingest.actions", "ingest.runs", "ingest.dead", "ingest.quarantine", "erchef.#"} <= names
+
+
+BROKEN = {
+    "removed": None,
+    "garbled": b"\xff\x00 no such thing\n",
+    "unknown": b"nonsense = 1\n",
+    "wrong": b"consumers = 'many'\n",
+    "many_digits": b"consumers = " + b"9" * 5000,
+    "deep": b"consumers = " + b"[" * 5000,
+    "cut": b"consumers = ",
+    "folder": ...,
+    "circle": "circle",
+    "dangling": "nowhere",
+}
+"""What may have become of a file."""
+
+
+def spoil(path: Path, what: object) -> Path:
+    if isinstance(what, bytes):
+        path.write_bytes(what)
+    elif isinstance(what, str):
+        path.symlink_to(path.name if what == "circle" else what)
+    elif what is ...:
+        path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize("what", BROKEN.values(), ids=BROKEN)
+def test_a_settings_file_that_cannot_be_used_is_a_fault_of_the_configuration(tmp_path: Path, what: object) -> None:
+    """Whatever became of it: a supervisor that reads it at SIGHUP says so and goes on, as at a typing slip."""
+    with pytest.raises(ConfigError) as caught:
+        configure({"INGEST_CONFIG": str(spoil(tmp_path / "file", what))})
+    assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", [each for each in BROKEN if each not in ("unknown", "wrong", "many_digits", "deep", "cut")]
+)
+def test_a_secret_s_file_that_cannot_be_read_is_a_fault_of_the_configuration(tmp_path: Path, name: str) -> None:
+    """The same for each file that a variable names."""
+    with pytest.raises(ConfigError, match="DATABASE_URL_FILE"):
+        configure({"DATABASE_URL_FILE": str(spoil(tmp_path / "file", BROKEN[name]))})

@@ -178,6 +178,51 @@ def test_who_comes_when_the_memory_is_taken_is_told_so(sent: bytes, statuses: li
     at(Door(), scenario)
 
 
+REST = b"a" * 50_000
+FILLED: list[tuple[bytes, ConnectionState, bytes, list[int]]] = [
+    (b"", ConnectionState.SILENT, GET, [503]),
+    (b"GET /una", ConnectionState.HEAD, b"sked HTTP/1.1\r\nHost: h\r\n\r\n", [503]),
+    (POST + b"Content-Length: 50002\r\n\r\n12", ConnectionState.BODY, REST, [503]),
+    (CHUNKED + b"5\r\n12345\r\n", ConnectionState.BODY, b"c350\r\n" + REST + b"\r\n0\r\n\r\n", [503]),
+    (CHUNKED + b"5\r\n12345\r\n0\r\nX: y", ConnectionState.BODY, b"\r\n\r\n", [200]),
+    (POST.replace(b"/a", b"/b") + b"Content-Length: 50002\r\n\r\n12", ConnectionState.DRAINING, REST, [200]),
+    (POST + b"Content-Length: 3000000\r\n\r\n12", ConnectionState.DRAINING, b"a" * 2_999_998, [413]),
+    (POST + b"Expect: 100-continue\r\nContent-Length: 3000000\r\n\r\n", ConnectionState.LINGERING, REST, [413]),
+    (CHUNKED + b"zz\r\n", ConnectionState.LINGERING, REST, [400]),
+    (GET, ConnectionState.KEPT, GET, [200, 503]),
+    (GET, ConnectionState.KEPT, POST + UPGRADE + b"Content-Length: 5\r\n\r\n12345", [200, 503]),
+    (GET, ConnectionState.KEPT, GET * 3, [200, 503]),
+]
+
+
+@pytest.mark.parametrize(
+    ("sent", "state", "rest", "statuses"), FILLED, ids=[f"{n} {s[1].name}" for n, s in enumerate(FILLED)]
+)
+def test_whoever_goes_on_when_the_memory_is_taken_is_told_so(
+    sent: bytes, state: ConnectionState, rest: bytes, statuses: list[int]
+) -> None:
+    """In any state: what it sends costs nothing more, and it is answered once for each thing that it asked."""
+
+    async def scenario(door: Door) -> None:
+        reader, writer = await door.dial(sent)
+        await door.state(state)
+        free = door.service.limits.held_bytes - door.service.held.bytes
+        assert door.service.held.take(free)
+        writer.write(rest)
+        reading = asyncio.create_task(all_of(reader))
+        await eventually(lambda: state not in [each.state for each in door.service.connections] or reading.done())
+        while not reading.done():
+            assert door.service.held.bytes <= door.service.limits.held_bytes
+            door.later(1000)
+            await asyncio.sleep(0.005)
+        assert await reading == statuses
+        writer.close()
+        await eventually(lambda: not door.service.connections)
+        assert door.service.held.bytes == free
+
+    at(Door(), scenario)
+
+
 @pytest.mark.parametrize(("sent", "state", "statuses"), STUCK, ids=[f"{n} {s[1].name}" for n, s in enumerate(STUCK)])
 def test_every_state_is_counted(sent: bytes, state: ConnectionState, statuses: list[int]) -> None:
     """A scrape tells how many connections wait for what, and the bytes that are held for them."""

@@ -364,6 +364,16 @@ def test_no_recipe_opens_a_door_without_asking_who_is_there() -> None:
     assert settings["INGEST_AUTH"] == "token"
 
 
+def test_the_brokers_user_in_compose_administers_nothing() -> None:
+    """RabbitMQ reads the file that takes the tag away, which the image would give to its first user."""
+    compose = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())["services"]
+    (mounted,) = (each for each in compose["rabbitmq"]["volumes"] if each.endswith(".conf:ro"))
+    source, target, _ = mounted.split(":")
+    assert target.startswith("/etc/rabbitmq/conf.d/")
+    lines = (DEPLOY / "compose" / source).read_text().splitlines()
+    assert [each for each in lines if each[:1] != "#"] == ["default_user_tags.administrator = false"]
+
+
 def test_every_pod_has_a_network_policy_and_a_bound() -> None:
     """Of each component: who may reach it, and how much memory it may take."""
     made = manifests()

@@ -12,6 +12,8 @@ from schemas.kinds.run_end import KIND as RUN_END
 from schemas.kinds.run_start import KIND as RUN_START
 from schemas.message import Message
 
+Scope = Literal["actions", "runs"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inlet:
@@ -41,14 +43,16 @@ class Door:
     """By which schemas its messages are judged."""
     posts: Mapping[str, str | None] = field(default_factory=dict)
     """Path -> the kind of what is posted there; None: the body tells."""
-    scope: Literal["actions", "runs"] = "actions"
+    scope: Scope = "actions"
     """What a token must be good for to post here."""
+    scopes: Mapping[str, Scope] = field(default_factory=dict)
+    """The same, by kind, where it is another."""
     limit: str = "max_body_bytes"
     """The largest body, in bytes as they come."""
     wait: str = "wait_seconds"
     """How long a POST waits for its verdict."""
     waits: Mapping[str, str] = field(default_factory=dict)
-    """The same, by kind, where it is another."""
+    """The same, by kind, where it is another; the broker has no longer to confirm one either."""
     strays: bool = False
     """Bytes that are no UTF-8 are kept, marked in the text; elsewhere they are a fault of the message."""
     inlet: Inlet | None = None
@@ -77,6 +81,26 @@ REPORTS: Final = Door(
     scope="runs",
     strays=True,
 )
+COLLECTOR: Final = Door(
+    name="collector",
+    word="collector",
+    kinds=(ACTION.name,),
+    profile="collector_profile",
+    posts=dict.fromkeys(
+        (
+            "/data-collector/v0/",
+            "/data-collector/v0",
+            "/data-collector/v0/v0/",
+            "/organizations/{organization}/data-collector",
+            "/api/v0/events/data-collector",
+        )
+    ),
+    scope="runs",
+    scopes={ACTION.name: "actions"},
+    limit="collector_max_body_bytes",
+    waits={ACTION.name: "collector_action_wait_seconds"},
+    strays=True,
+)
 EXCHANGE: Final = Door(
     name="exchange",
     word="chef",
@@ -85,7 +109,7 @@ EXCHANGE: Final = Door(
     inlet=Inlet(exchange=CHEF_EXCHANGE, pattern="erchef.#", queue=ACTION.queue),
 )
 
-DOORS: Final = (MESSAGES, REPORTS, EXCHANGE)
+DOORS: Final = (MESSAGES, REPORTS, COLLECTOR, EXCHANGE)
 
 PROFILES: Final[Mapping[str, str]] = MappingProxyType({door.word: door.profile for door in DOORS})
 """Word -> the setting with the schema profile."""

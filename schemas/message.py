@@ -14,6 +14,8 @@ HEADER_NODE: Final = "x-node"
 HEADER_RUN_ID: Final = "x-run-id"
 HEADER_SPEAKS_FOR: Final = "x-speaks-for"
 """The organizations that its sender may speak for, an array; without it, any."""
+HEADER_SPEAKS_AS: Final = "x-speaks-as"
+"""The node that its sender is, and may speak for; without it, any."""
 HEADER_ORIGIN_EXCHANGE: Final = "x-origin-exchange"
 HEADER_ORIGIN_ROUTING_KEY: Final = "x-origin-routing-key"
 HEADER_ORIGIN_QUEUE: Final = "x-origin-queue"
@@ -39,7 +41,7 @@ TRACEPARENT: Final = "traceparent"
 """W3C Trace Context's header, in HTTP and in AMQP."""
 
 OUR_HEADERS: Final = (
-    HEADER_ORGANIZATION, HEADER_NODE, HEADER_RUN_ID, HEADER_SPEAKS_FOR, HEADER_ORIGIN_EXCHANGE,
+    HEADER_ORGANIZATION, HEADER_NODE, HEADER_RUN_ID, HEADER_SPEAKS_FOR, HEADER_SPEAKS_AS, HEADER_ORIGIN_EXCHANGE,
     HEADER_ORIGIN_ROUTING_KEY, HEADER_ORIGIN_QUEUE, HEADER_DOOR, HEADER_GIVEN_UP, HEADER_PARKED, HEADER_ANSWER_BY,
     HEADER_RETRIES, HEADER_LETTER, HEADER_REPLAY,
 )  # fmt: skip
@@ -52,7 +54,8 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     `payload` is the bytes as the sender sent them, still encoded by `content_encoding`
     (None, "identity" or "gzip"). `organization`, `node` and `run_id` come from the URL of a
     run report, unparsed, and are None for actions. `door` is a door's word, and says which schema profile holds.
-    `speaks_for`: the organizations that the sender may speak for in the body; None: any.
+    `speaks_for`: the organizations that the sender may speak for in the body; None: any. `speaks_as`: the node that he
+    may speak for there; None: any.
     """
 
     kind: str
@@ -63,6 +66,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     run_id: str | None = None
     content_encoding: str | None = None
     speaks_for: tuple[str, ...] | None = None
+    speaks_as: str | None = None
 
     def headers(self) -> dict[str, str | list[str]]:
         """The envelope facts that travel as AMQP headers; the inverse of `from_headers`."""
@@ -70,6 +74,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
             (HEADER_ORGANIZATION, self.organization),
             (HEADER_NODE, self.node),
             (HEADER_RUN_ID, self.run_id),
+            (HEADER_SPEAKS_AS, self.speaks_as),
         )
         told: dict[str, str | list[str]] = {name: value for name, value in facts if value is not None}
         if self.speaks_for is not None:
@@ -98,6 +103,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
             run_id=_text(headers.get(HEADER_RUN_ID)),
             content_encoding=content_encoding,
             speaks_for=_organizations(headers),
+            speaks_as=_text(headers.get(HEADER_SPEAKS_AS)) or "" if HEADER_SPEAKS_AS in headers else None,
         )
 
 

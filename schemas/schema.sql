@@ -199,7 +199,7 @@ CREATE TABLE dead_letters (
     fingerprint      text        NOT NULL,
     -- `action`, `run_start`, `run_end`.
     kind             text        NOT NULL,
-    -- `http`, or `chef` for a Chef server's own publish.
+    -- `http`, `collector`, or `chef` for a Chef server's own publish.
     door             text        NOT NULL,
     -- From the URL, or an action's own.
     organization     text,
@@ -336,7 +336,7 @@ CREATE INDEX tallies_counted_at ON tallies (counted_at);
 CREATE TABLE acknowledgements (
     -- When.
     counted_at timestamptz NOT NULL DEFAULT now(),
-    -- `http`, or `chef` for a Chef server's own publish.
+    -- `http`, `collector`, or `chef` for a Chef server's own publish.
     door       text        NOT NULL,
     -- What was told to the sender.
     outcome    text        NOT NULL CHECK (outcome IN ('confirmed', 'unconfirmed', 'taken', 'redelivered')),

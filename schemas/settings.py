@@ -26,6 +26,7 @@ def _setting(
     unit: str = "",
     choices: tuple[str, ...] = (),
     minimum: float | None = None,
+    maximum: float | None = None,
     secret: bool = False,
     check: Callable[[str], None] | None = None,
 ) -> Any:
@@ -36,6 +37,7 @@ def _setting(
         "unit": unit,
         "choices": choices,
         "minimum": minimum,
+        "maximum": maximum,
         "secret": secret,
     }
     return field(default=default, metadata=metadata)
@@ -122,6 +124,9 @@ class Settings:
     public_url: str = _setting("", "base of the URLs in answers; empty: what the request's Host header says")
     http_profile: str = _setting("documented", "schema profile of POSTed messages", choices=("documented", "wire"))
     chef_profile: str = _setting("wire", "schema profile of Chef servers' own messages", choices=("documented", "wire"))
+    collector_profile: str = _setting(
+        "wire", "schema profile of what comes by the data collector", choices=("documented", "wire")
+    )
     during_run: str = _setting(
         "run_id",
         "which actions count as posted during a chef-client run",
@@ -129,11 +134,25 @@ class Settings:
     )
     strict_protocol: bool = _setting(False, "answer 404 to run reports without X-Ops-Reporting-Protocol-Version")
     max_body_bytes: int = _setting(2 * 1024 * 1024, "largest body taken, on the wire", unit="bytes", minimum=1024)
+    collector_max_body_bytes: int = _setting(
+        16 * 1024 * 1024,
+        "largest body the data collector takes, on the wire; RabbitMQ 4 takes no larger message",
+        unit="bytes",
+        minimum=1024,
+        maximum=16 * 1024 * 1024,
+    )
     max_inflated_bytes: int = _setting(16 * 1024 * 1024, "largest body once inflated", unit="bytes", minimum=1024)
     max_depth: int = _setting(
         1000, "deepest JSON nesting taken; from 1000 on, as deep as the decoder follows", unit="levels", minimum=8
     )
     wait_seconds: float = _setting(2.0, "how long a POST waits for its verdict before 202", unit="s", minimum=0)
+    collector_action_wait_seconds: float = _setting(
+        0.25,
+        "how long an action at the data collector waits for its verdict before 202, and for the broker before 503: a"
+        " Chef server's client waits as long",
+        unit="s",
+        minimum=0.05,
+    )
     max_wait_seconds: float = _setting(30.0, "longest wait that `Prefer: wait=N` may ask for", unit="s", minimum=0)
     confirm_timeout_seconds: float = _setting(
         3.0, "how long the broker may take to confirm a publish before 503", unit="s", minimum=0.05
@@ -297,6 +316,8 @@ def _parse(each: Any, raw: Any) -> Any:
         raise ValueError(f"{value!r} is none of {', '.join(metadata['choices'])}")
     if metadata["minimum"] is not None and value < metadata["minimum"]:
         raise ValueError(f"{value} is below the least, {metadata['minimum']}")
+    if metadata["maximum"] is not None and value > metadata["maximum"]:
+        raise ValueError(f"{value} is above the most, {metadata['maximum']}")
     if metadata["check"] is not None:
         metadata["check"](value)
     return value

@@ -13,7 +13,7 @@ from consumers.broker.properties import Undecodable, text
 from consumers.broker.provenance import provenance
 from consumers.delivery import Delivery
 from schemas.doors import FOREIGN, nameless
-from schemas.message import HEADER_SPEAKS_FOR, Message
+from schemas.message import HEADER_SPEAKS_AS, HEADER_SPEAKS_FOR, Message
 from schemas.verdict import Invalid
 
 _REPLY_TO: Final = "amq.rabbitmq.reply-to."
@@ -79,7 +79,7 @@ def _believed(headers: Mapping[Any, Any], *, ours: bool, redelivered: bool) -> M
     And the count of deliveries once the broker has written it, whoever did before.
     """
     if headers and not ours:
-        headers = {name: headers[name] for name in (HEADER_SPEAKS_FOR, _COUNT) if name in headers}
+        headers = {name: headers[name] for name in (HEADER_SPEAKS_FOR, HEADER_SPEAKS_AS, _COUNT) if name in headers}
     if redelivered or _COUNT not in headers:
         return headers
     return {name: value for name, value in headers.items() if name != _COUNT}

@@ -11,9 +11,9 @@ from typing import Any
 from ingest.access import signatures, tokens
 from ingest.access.keys import KeyFolder, KeysUnavailable
 from ingest.access.tls import Faults
-from ingest.http.answers import FORBIDDEN, Answer, fault
-from ingest.http.requests import Declined, Request
-from ingest.http.routes import Handler, Route
+from ingest.http.answers import Answer, fault
+from ingest.http.requests import Declined, Request, forbidden
+from ingest.http.routes import BY_KIND, Handler, Route
 from schemas.settings import ConfigError, Settings
 
 Event = MutableMapping[str, Any]
@@ -92,7 +92,7 @@ class Guard:
                 raise _untold(request, "the tokens file can't be read")
             token = tokens.find(self._tokens, secret)
             if token is None:
-                raise self._unknown(request, "no such token")
+                raise self._unknown(request, tokens.refusal(secret))
             return Principal(f"token {token.name}", token.scopes, token.organizations)
         if self._keys is None or not signatures.is_signed(request.fields):
             raise self._unknown(request, "nothing presented")
@@ -133,21 +133,23 @@ class Guard:
         return Principal(f"user {claim.user}", frozenset({"actions", "read"}))
 
     def _authorize(self, principal: Principal, route: Route, request: Request) -> None:
-        if route.scope not in principal.scopes:
-            raise _forbidden(request, f"not for {route.scope}")
-        if principal.node is not None and request.params.get("node") != principal.node:
-            raise _forbidden(request, "another node's")
+        if route.scope == BY_KIND:
+            request.scopes = principal.scopes
+        elif route.scope not in principal.scopes:
+            raise forbidden(request, f"not for {route.scope}")
+        unsaid = principal.node if route.owner == "body" else None
+        if principal.node is not None and request.params.get("node", unsaid) != principal.node:
+            raise forbidden(request, "another node's")
         if not principal.organizations:
             return
         organization = request.params.get("organization")
-        if organization is not None:
-            if organization not in principal.organizations:
-                raise _forbidden(request, "another organization's")
-        elif route.owner is not None:
+        if organization is not None and organization not in principal.organizations:
+            raise forbidden(request, "another organization's")
+        if route.owner is not None:
             # A worker reads it in the body, the database in the row.
-            request.speaks_for = tuple(sorted(principal.organizations))
-        else:
-            raise _forbidden(request, "not for one organization")
+            request.speaks_for, request.speaks_as = tuple(sorted(principal.organizations)), principal.node
+        elif organization is None:
+            raise forbidden(request, "not for one organization")
 
     def _unknown(self, request: Request, why: str) -> Declined:
         request.facts["denied"] = why
@@ -194,8 +196,3 @@ def _untold(request: Request, why: str) -> Declined:
     request.facts["denied"] = why
     text = "who asks can't be told now; nothing is stored yet, send it again"
     return Declined(fault(503, text, code="untold", headers=((b"retry-after", b"2"),)))
-
-
-def _forbidden(request: Request, why: str) -> Declined:
-    request.facts["denied"] = why
-    return Declined(FORBIDDEN)

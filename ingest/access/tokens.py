@@ -22,6 +22,7 @@ _ORGANIZATION: Final = "organization="
 _NAME: Final = re.compile(r"[A-Za-z0-9_.@:-]{1,100}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _BEARER: Final = re.compile(rb"(?i:bearer) +([!-~]+)")
+_ERLANG: Final = re.compile(rb'<<"[^"]*">>')
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,15 @@ def read(path: Path) -> Reading:
 def presented(fields: Fields) -> bytes | None:
     """The token that a request carries, None when it carries none."""
     match = _BEARER.fullmatch(fields.get(b"authorization", b""))
-    return match[1] if match else fields.get(b"x-data-collector-token")
+    return match[1] if match else fields.get(b"x-data-collector-token", fields.get(b"api-token"))
+
+
+def refusal(secret: bytes) -> str:
+    """Why a token that is none is not taken, for the log; never quotes it."""
+    if _ERLANG.fullmatch(secret):
+        # Chef servers of 2017 could be told to send it so [chef/chef-server#1281].
+        return 'no such token: it is in the quotes of Erlang, <<"...">>, and wants to be set without them'
+    return "no such token"
 
 
 def find(tokens: Sequence[Token], secret: bytes) -> Token | None:

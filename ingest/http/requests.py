@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, unquote_to_bytes
 
 from starlette.types import Receive, Scope
 
-from ingest.http.answers import Answer, fault
+from ingest.http.answers import FORBIDDEN, Answer, fault
 from ingest.http.negotiation import fields, valid_host
 
 PROTOCOL_FIELD: Final = b"x-ops-reporting-protocol-version"
@@ -23,6 +23,12 @@ class Declined(Exception):
         self.answer = answer
 
 
+def forbidden(request: Request, why: str) -> Declined:
+    """403, and nothing of why but to the log."""
+    request.facts["denied"] = why
+    return Declined(FORBIDDEN)
+
+
 class Disconnected(Exception):
     """The client went away before its body was complete; there is nobody to answer."""
 
@@ -31,7 +37,8 @@ class Request:
     """A request, and what the log line will say of it."""
 
     __slots__ = (
-        "body_bytes", "correlation_id", "facts", "fields", "method", "params", "receive", "scope", "speaks_for",
+        "body_bytes", "correlation_id", "facts", "fields", "method", "params", "receive", "scope", "scopes",
+        "speaks_as", "speaks_for",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
@@ -45,6 +52,10 @@ class Request:
         self.facts: dict[str, str] = {}
         self.speaks_for: tuple[str, ...] | None = None
         """The organizations that who asks may speak for, or read of; None: any."""
+        self.speaks_as: str | None = None
+        """The node that who asks is, and may speak for; None: any."""
+        self.scopes: frozenset[str] | None = None
+        """What who asks is good for, where the kind of what is posted tells which of it is needed; None: all."""
 
     @property
     def path(self) -> str:

@@ -45,6 +45,7 @@ class _Pending:
     outcome: asyncio.Future[Outcome]
     confirm_by: float
     wait_until: float
+    since: float
     confirmed: bool = False
     ephemeral: bool = False
     kind: str = ""
@@ -131,12 +132,19 @@ class Publisher:
         return self._blocked
 
     def publish(
-        self, message: Message, *, wait: float, ephemeral: bool = False, traceparent: str | None = None
+        self,
+        message: Message,
+        *,
+        wait: float,
+        confirm: float = math.inf,
+        ephemeral: bool = False,
+        traceparent: str | None = None,
     ) -> tuple[str, asyncio.Future[Outcome]]:
         """Send a message, mandatory and persistent; gives its correlation id and what will become of it.
 
         `wait` is how many seconds a verdict may take before the outcome is Queued; 0 asks for no
-        verdict. `ephemeral` is for pings: neither persistent nor worth more than 5 s.
+        verdict. `confirm` is how many the broker may take, where that is less than everywhere.
+        `ephemeral` is for pings: neither persistent nor worth more than 5 s.
         `traceparent` travels with the message, for whoever traces it further.
         The future never raises, and is done within the confirm timeout and the wait.
         """
@@ -153,8 +161,8 @@ class Publisher:
             outcome.set_result(Refused(refusal))
             return correlation_id, outcome
         now = self._loop.time()
-        by, until = now + self._confirm_seconds, now + wait
-        pending = _Pending(outcome, by, until, ephemeral=ephemeral, kind=message.kind, door=message.door)
+        by, until = now + min(confirm, self._confirm_seconds), now + wait
+        pending = _Pending(outcome, by, until, now, ephemeral=ephemeral, kind=message.kind, door=message.door)
         self._pending[correlation_id] = pending
         self._set_timer(correlation_id, pending)
         return correlation_id, outcome
@@ -225,7 +233,7 @@ class Publisher:
 
     def _seen(self, pending: _Pending, result: str) -> None:
         if not pending.ephemeral:
-            self._observe(pending.door, result, self._loop.time() - (pending.confirm_by - self._confirm_seconds))
+            self._observe(pending.door, result, self._loop.time() - pending.since)
 
     def _drop_all(self) -> None:
         """Nothing more will be heard of what is outstanding: the confirmed is queued, the rest is refused."""

@@ -38,6 +38,8 @@ def settings() -> str:
             help_text += f" ({', '.join(f'`{choice}`' for choice in facts['choices'])})"
         if facts["minimum"] is not None:
             help_text += f"; at least {facts['minimum']}"
+        if facts["maximum"] is not None:
+            help_text += f"; at most {facts['maximum']}"
         rows.append((f"`{variable(each.name)}`", f"`{each.name}`", _default(each.default), facts["unit"], help_text))
     return _page(
         [

@@ -26,6 +26,8 @@ from schemas.wording import faults as schema_faults
 from schemas.wording import first, shorten
 
 _NAME: Final = msgspec.json.Decoder(str | None)
+_NODE: Final = "node_name"
+"""What every message whose URL names no node calls the one that it is of."""
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
@@ -77,7 +79,7 @@ class Judge:
             text = f"no such kind of message: {shorten(message.kind)!r} by door {shorten(message.door)!r}"
             return Invalid("decode", "unknown_kind", {"message": text})
         payload = message.payload
-        plain = message.content_encoding is None and message.speaks_for is None
+        plain = message.content_encoding is None and message.speaks_for is None and message.speaks_as is None
         if plain and validator.fastpath is not None and len(payload) <= self.max_bytes:
             row = validator.fastpath(payload)
             if row is not None and not deeper_than(self.max_depth, payload):
@@ -107,6 +109,8 @@ def _redacted(judged: Candidate | Invalid, redaction: Redaction) -> Candidate | 
 def _judge(validator: Validator, message: Message, body: Body) -> Candidate | Invalid:
     if message.speaks_for is not None and _owner(validator, message, body) not in message.speaks_for:
         return Invalid("meaning", FOREIGN, {"message": "its sender may not speak for this organization"})
+    if message.speaks_as is not None and _node(message, body) not in (None, message.speaks_as):
+        return Invalid("meaning", FOREIGN, {"message": "its sender may not speak for this node"})
     document = validator.read(body)
     if isinstance(document, Invalid):
         return document
@@ -136,10 +140,17 @@ def _flagged(row: Row, strays: int) -> Row:
 
 def _owner(validator: Validator, message: Message, body: Body) -> str | None:
     """The organization that a message speaks for: its URL's, or the one its body names."""
-    if validator.owner is None:
-        return message.organization
+    return message.organization if validator.owner is None else _name(body, validator.owner)
+
+
+def _node(message: Message, body: Body) -> str | None:
+    """The node that a message speaks for: its URL's, or the one its body names."""
+    return message.node if message.node is not None else _name(body, _NODE)
+
+
+def _name(body: Body, member: str) -> str | None:
     try:
-        name: str | None = _NAME.decode(body.members.get(validator.owner, b"null"))
+        name: str | None = _NAME.decode(body.members.get(member, b"null"))
     except msgspec.DecodeError:
         return None
     return name

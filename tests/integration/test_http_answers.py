@@ -132,6 +132,14 @@ def test_late_verdict(shim: Shim, broker: str) -> None:
     assert depth(broker, ACTIONS) == 1
 
 
+def test_the_collector_waits_for_an_action_as_long_as_it_says(broker: str) -> None:
+    """Not as long as other doors: a Chef server's client waits as well. Its URLs are of no Host, which nginx makes."""
+    with serving(broker, wait_seconds=60, collector_action_wait_seconds=1) as shim:
+        response = shim.http.post("/data-collector/v0/", content=b'{"message_type":"action"}')
+    assert (response.status_code, response.json()["uri_template"]) == (202, "/actions/{id}")
+    assert depth(broker, ACTIONS) == 1
+
+
 def test_default_wait(broker: str) -> None:
     """The default wait is a setting; its end is 202 without Preference-Applied."""
     with serving(broker, wait_seconds="0.05") as shim:

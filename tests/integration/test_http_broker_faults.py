@@ -16,6 +16,7 @@ from operate_support import command, environment
 from private_broker import private_broker
 
 from ingest.local.rabbitmq import RabbitMQ
+from ingest.shim.doors.collector import HEALTH_PATHS
 from ingest.soak.ports import free_port
 from ingest.soak.system import until
 from schemas.topology import ACTIONS, INGEST_EXCHANGE
@@ -95,6 +96,13 @@ def test_nobody_there() -> None:
         assert reason(post(shim)) == "not_connected"
         assert shim.http.get("/readyz").json() == {"ready": False, "why": "not_connected"}
         assert shim.http.get("/healthz").status_code == 200
+        # What a Chef server's own health hangs on, and what its actions and its clients' runs hear meanwhile.
+        for path in HEALTH_PATHS:
+            assert shim.http.get(path).json() == {"status": "ok"}
+            assert (shim.http.head(path).status_code, shim.http.head(path).content) == (200, b"")
+        for body in (b'{"message_type":"action"}', b'{"message_type":"run_start"}', b""):
+            answer = shim.http.post(HEALTH_PATHS[0], content=body)
+            assert (reason(answer), answer.headers["retry-after"]) == ("not_connected", "2")
         assert shim.stop() == 0
 
 

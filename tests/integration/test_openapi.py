@@ -43,7 +43,7 @@ def shim(vhost_pool: Any, databases: Any) -> Iterator[Shim]:
     """A shim with a real worker behind it."""
     amqp_url, database_url = vhost_pool.take(), databases.create(migrated=True)
     try:
-        with running(amqp_url, database_url, wait_seconds=20) as system:
+        with running(amqp_url, database_url, wait_seconds=20, collector_action_wait_seconds=20) as system:
             yield system.shim
     finally:
         vhost_pool.give_back(amqp_url)

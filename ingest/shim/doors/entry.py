@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from ingest.http.answers import ANSWERS, Answer, Answers, Asked, of_outcome
 from ingest.http.negotiation import CODINGS, content_coding, preference
 from ingest.http.outcome import Refused
-from ingest.http.requests import Declined, Request
-from ingest.http.routes import Route
+from ingest.http.requests import Declined, Request, forbidden
+from ingest.http.routes import BY_KIND, Route
 from ingest.publisher.publisher import Publisher
 from ingest.telemetry.tracing import ShimTracing
 from schemas.doors import Door
@@ -23,21 +25,34 @@ KindOf = Callable[[bytes, str | None], str]
 """The kind of a body in a coding, as far as it can be told without parsing it."""
 
 
+Base = Callable[[Request, Settings], str]
+"""What URLs in answers begin with."""
+
+
 def _everybody(request: Request, settings: Settings) -> None:
     return
 
 
+def _as_asked(request: Request, settings: Settings) -> str:
+    return request.base(settings.public_url)
+
+
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """A door with its settings read: the word, bytes, seconds by kind."""
+    """A door with its settings read: bytes, seconds by kind, and what its module says."""
 
-    word: str
+    door: Door
     limit: int
     waits: Mapping[str, float]
     wait: float
     admit: Admit
+    base: Base
     kind_of: KindOf | None
     answers: Answers
+
+    def needs(self, kind: str | None) -> str:
+        """The scope that a token must have to post this kind."""
+        return BY_KIND if kind is None else self.door.scopes.get(kind, self.door.scope)
 
 
 class Entry:
@@ -53,6 +68,7 @@ class Entry:
         door: Door,
         *,
         admit: Admit = _everybody,
+        base: Base = _as_asked,
         kind_of: KindOf | None = None,
         answers: Answers = ANSWERS,
     ) -> Iterator[Route]:
@@ -60,16 +76,18 @@ class Entry:
         settings = self._settings
         waits = {kind: getattr(settings, name) for kind, name in door.waits.items()}
         limit, wait = getattr(settings, door.limit), getattr(settings, door.wait)
-        way = _Way(door.word, limit, waits, wait, admit, kind_of, answers)
+        way = _Way(door, limit, waits, wait, admit, base, kind_of, answers)
         for path, kind in door.posts.items():
+            # A body that tells its kind tells whose it is as well, whatever the path says.
+            owner: Literal["body"] | None = "body" if kind is None or "{organization}" not in path else None
             yield Route(
-                path=path, method="POST", handler=partial(self._post, way, kind), scope=door.scope, owner="body"
+                path=path, method="POST", handler=partial(self._post, way, kind), scope=way.needs(kind), owner=owner
             )
 
     async def _post(self, way: _Way, kind: str | None, request: Request) -> Answer:
         settings = self._settings
         way.admit(request, settings)
-        base, coding = request.base(settings.public_url), _coding(request)
+        base, coding = way.base(request, settings), _coding(request)
         # Before the body is read: who can't be served needn't send it all.
         refusal = self._publisher.refusal()
         if refusal is not None:
@@ -78,18 +96,24 @@ class Entry:
         if kind is None:
             assert way.kind_of is not None
             kind = way.kind_of(body, coding)
+            if request.scopes is not None and way.needs(kind) not in request.scopes:
+                raise forbidden(request, f"not for {way.needs(kind)}")
         default, longest = way.waits.get(kind, way.wait), settings.max_wait_seconds
         wanted = preference(request.fields.get(b"prefer"), default=default, longest=longest)
         params = request.params
         named = params.get("organization"), params.get("node"), params.get("run_id")
-        message = Message(kind, body, way.word, *named, coding, request.speaks_for)
+        message = Message(kind, body, way.door.word, *named, coding, request.speaks_for, request.speaks_as)
         asked = Asked(kind, base, request.path, wanted.applied)
+        return await self._publish(way, message, wanted.wait, asked, request)
+
+    async def _publish(self, way: _Way, message: Message, wait: float, asked: Asked, request: Request) -> Answer:
+        confirm = way.waits.get(message.kind, math.inf)
         if self._tracing is None:
-            request.correlation_id, outcome = self._publisher.publish(message, wait=wanted.wait)
+            request.correlation_id, outcome = self._publisher.publish(message, wait=wait, confirm=confirm)
             return of_outcome(await outcome, asked, way.answers)
         with self._tracing.post(message, request.fields) as trace:
             request.correlation_id, outcome = self._publisher.publish(
-                message, wait=wanted.wait, traceparent=trace.traceparent
+                message, wait=wait, confirm=confirm, traceparent=trace.traceparent
             )
             answer = of_outcome(await outcome, asked, way.answers)
             trace.verdict(answer.code)

@@ -106,6 +106,13 @@ def test_whom_a_sender_may_speak_for_stays_with_its_message(
     assert found.headers["x-speaks-for"] == told  # And so it goes along when it is moved.
 
 
+@pytest.mark.parametrize(("told", "held"), [("web1", "web1"), ("", ""), (5, ""), (None, "")])
+def test_as_whom_a_sender_speaks_stays_with_its_message(told: Any, held: str) -> None:
+    """Also in an envelope of which nothing else is believed; unreadable, it is nobody."""
+    found = taken(ACTIONS, "", "action", type="action", headers={"x-speaks-as": told})
+    assert (found.message.speaks_as, found.headers["x-speaks-as"]) == (held, told)
+
+
 @pytest.mark.parametrize("exchange", ["", "partner", "amq.topic"])
 @pytest.mark.parametrize("kind", [None, "", "run_start", "ping", "something", b"\xff"])
 def test_what_was_moved_by_hand_without_a_kind_of_that_queue_is_a_chef_servers(exchange: str, kind: Any) -> None:

@@ -52,8 +52,18 @@ def test_all_faults_of_a_file_are_told_by_line_and_never_quoted() -> None:
         ({b"x-data-collector-token": b"abc"}, b"abc"), ({b"authorization": b"Basic abc"}, None), ({}, None),
         ({b"authorization": b"Bearer a b"}, None), ({b"authorization": b"Bearer"}, None),
         ({b"authorization": b"Bearer a", b"x-data-collector-token": b"b"}, b"a"),
+        ({b"api-token": b"abc"}, b"abc"), ({b"api-token": b"a", b"x-data-collector-token": b"b"}, b"b"),
+        ({b"authorization": b"Basic abc", b"api-token": b"a"}, b"a"),
     ],
 )  # fmt: skip
-def test_a_token_comes_in_two_ways(fields: dict[bytes, bytes], secret: bytes | None) -> None:
-    """As a bearer token, or as Chef's data collector sends it."""
+def test_a_token_comes_in_three_ways(fields: dict[bytes, bytes], secret: bytes | None) -> None:
+    """As a bearer token, as Chef's data collector sends it, or as Automate's API takes it."""
     assert tokens.presented(fields) == secret
+
+
+@pytest.mark.parametrize("secret", [b'<<"s3cret">>', b'<<"">>', b"s3cret", b'"s3cret"', b'<<"s3cret">>\n'])
+def test_a_token_in_erlangs_quotes_is_told_from_a_wrong_one(secret: bytes) -> None:
+    """A Chef server that sends `<<"TOKEN">>` is refused, and the log says what is to be mended there."""
+    why = tokens.refusal(secret)
+    assert ("Erlang" in why) == (secret in (b'<<"s3cret">>', b'<<"">>'))
+    assert "s3cret" not in why

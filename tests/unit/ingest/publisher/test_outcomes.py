@@ -137,6 +137,21 @@ def test_never_confirmed(wait: float) -> None:
     run(scenario)
 
 
+def test_who_cannot_wait_is_not_kept_by_the_broker() -> None:
+    """A message may give the broker less time than the others have: it is refused then, and theirs go on."""
+
+    async def scenario() -> None:
+        held = PublisherOnWires(confirm_seconds=3600.0)
+        wire = held.up()
+        _, other = held.publisher.publish(ACTION_MESSAGE, wait=0)
+        _, outcome = held.publisher.publish(ACTION_MESSAGE, wait=3600, confirm=0.01)
+        assert await outcome == Refused(Refusal.UNCONFIRMED)
+        held.publisher.settled(wire.sent[0][0], True)
+        assert await other is QUEUED
+
+    run(scenario)
+
+
 def test_respond_async() -> None:
     """Without a wait no reply is asked for, and the confirm alone is the outcome."""
 

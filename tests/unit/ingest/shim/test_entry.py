@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from math import inf
 from types import MappingProxyType
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from ingest.http.answers import ANSWERS, Answer, Asked
 from ingest.http.outcome import QUEUED, Outcome, Refusal, Refused
 from ingest.http.requests import Declined, Request
-from ingest.http.routes import Route
+from ingest.http.routes import BY_KIND, Route
 from ingest.shim.doors.entry import Entry
 from schemas.doors import Door
 from schemas.kinds.action import KIND as ACTION
@@ -30,6 +31,7 @@ DOOR = Door(
     profile="chef_profile",
     posts={"/side/{organization}": None, "/side": ACTION.name},
     scope="runs",
+    scopes={ACTION.name: "actions"},
     limit="max_header_bytes",
     waits={RUN_START.name: "confirm_timeout_seconds"},
 )
@@ -42,13 +44,15 @@ class Broker:
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
         self.taken: list[tuple[Message, float]] = []
+        self.confirms: list[float] = []
         self.refuses: Refusal | None = None
 
     def refusal(self) -> Refusal | None:
         return self.refuses
 
-    def publish(self, message: Message, *, wait: float) -> tuple[str, asyncio.Future[Outcome]]:
+    def publish(self, message: Message, *, wait: float, confirm: float) -> tuple[str, asyncio.Future[Outcome]]:
         self.taken.append((message, wait))
+        self.confirms.append(confirm)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         future.set_result(self.outcome)
         return "1", future
@@ -68,7 +72,13 @@ def side(broker: Broker) -> Iterator[Route]:
     return Entry(SETTINGS, publisher).posts(DOOR, kind_of=kind_of, answers=answers)
 
 
-def post(broker: Broker, body: bytes, fields: dict[bytes, bytes] | None = None, route: int = 0) -> Answer:
+def post(
+    broker: Broker,
+    body: bytes,
+    fields: dict[bytes, bytes] | None = None,
+    route: int = 0,
+    scopes: frozenset[str] | None = None,
+) -> Answer:
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body}
 
@@ -76,8 +86,9 @@ def post(broker: Broker, body: bytes, fields: dict[bytes, bytes] | None = None, 
     scope = {"method": "POST", "headers": headers, "path": "/side/acme", "query_string": b"", "scheme": "http"}
     request = Request(scope, receive)  # type: ignore[arg-type]
     request.params = {"organization": "acme"} if route == 0 else {}
+    request.scopes, request.speaks_for, request.speaks_as = scopes, ("acme",), "web1"
     chosen = list(side(broker))[route]
-    assert (chosen.method, chosen.scope, chosen.owner) == ("POST", "runs", "body")
+    assert (chosen.method, chosen.scope, chosen.owner) == ("POST", (BY_KIND, "actions")[route], "body")
 
     async def answer() -> Answer:
         return await chosen.handler(request)
@@ -86,23 +97,44 @@ def post(broker: Broker, body: bytes, fields: dict[bytes, bytes] | None = None, 
 
 
 def test_the_body_tells_the_kind_where_the_path_does_not() -> None:
-    """What is published has the kind of its body or its path, the path's organization, and the door's word."""
+    """What is published has the kind of its body or its path, the path's organization, the door's word, and whom its
+    sender may speak for."""
     broker = Broker(QUEUED)
     for body, route in ((b"{run}", 0), (b"{}", 0), (b"{run}", 1)):
         post(broker, body, {b"content-encoding": b"gzip"}, route)
     assert [message for message, _ in broker.taken] == [
-        Message(RUN_START.name, b"{run}", "side", "acme", content_encoding="gzip"),
-        Message(ACTION.name, b"{}", "side", "acme", content_encoding="gzip"),
-        Message(ACTION.name, b"{run}", "side", content_encoding="gzip"),
+        Message(RUN_START.name, b"{run}", "side", "acme", None, None, "gzip", ("acme",), "web1"),
+        Message(ACTION.name, b"{}", "side", "acme", None, None, "gzip", ("acme",), "web1"),
+        Message(ACTION.name, b"{run}", "side", None, None, None, "gzip", ("acme",), "web1"),
     ]
 
 
+def test_a_token_must_be_good_for_the_kind_that_comes() -> None:
+    """Where the body tells the kind it tells the scope: nothing else is published, and the log says why."""
+    broker = Broker(QUEUED)
+    for scopes, body, taken in (
+        ({"runs"}, b"run", True), ({"runs"}, b"{}", False), ({"actions", "read"}, b"{}", True),
+        ({"actions", "read"}, b"run", False), ({"actions", "runs"}, b"run", True), (set(), b"run", False),
+    ):  # fmt: skip
+        if taken:
+            assert post(broker, body, scopes=frozenset(scopes)).status == 202
+        else:
+            with pytest.raises(Declined) as declined:
+                post(broker, body, scopes=frozenset(scopes))
+            assert declined.value.answer.status == 403
+    assert [message.payload for message, _ in broker.taken] == [b"run", b"{}", b"run"]
+
+
 def test_each_kind_waits_as_its_door_says() -> None:
-    """A kind with a wait of its own has that, the others the door's; who asks for another gets it, within the bound."""
+    """A kind with a wait of its own has that, the others the door's; who asks for another gets it, within the bound.
+
+    The broker has the kind's own wait to confirm it, whatever is asked for.
+    """
     broker = Broker(QUEUED)
     for body, prefer in ((b"run", b""), (b"{}", b""), (b"{}", b"wait=3"), (b"run", b"wait=99")):
         post(broker, body, {b"prefer": prefer})
     assert [wait for _, wait in broker.taken] == [2.5, 0.25, 3.0, 9.0]
+    assert broker.confirms == [2.5, inf, inf, 2.5]
 
 
 def test_a_body_is_bounded_by_its_doors_limit() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ingest.http.routes import Route
+from ingest.http.routes import BY_KIND, Route
 from ingest.shim import app
+from ingest.shim.doors.collector import HEALTH_PATHS, SEARCH_PATH
 from ingest.shim.doors.entry import Entry
 from ingest.shim.metrics import ShimMetrics
 from ingest.shim.openapi import document
@@ -38,8 +39,13 @@ def test_the_document_has_the_routes_of_the_shim() -> None:
 
 def test_every_path_of_a_door_is_served() -> None:
     """What schemas/doors.py says is posted to the shim is, by a token of the scope it says, and no more is."""
-    said = {(path, door.scope) for door in DOORS for path in door.posts}
-    assert {(route.path, route.scope) for route in routes() if route.method == "POST"} == said
+    said = {
+        (path, BY_KIND if kind is None else door.scopes.get(kind, door.scope))
+        for door in DOORS
+        for path, kind in door.posts.items()
+    }
+    asked = {(SEARCH_PATH, "runs")}
+    assert {(route.path, route.scope) for route in routes() if route.method == "POST"} == said | asked
 
 
 def test_no_path_and_method_has_two_routes() -> None:
@@ -50,7 +56,10 @@ def test_no_path_and_method_has_two_routes() -> None:
 
 def test_anybody_may_ask_only_what_tells_nothing_of_anybody() -> None:
     """Probes and the document are public; whatever else is not of one organization is for tokens of all of them."""
-    assert {route.path for route in routes() if route.scope is None} == {"/healthz", "/readyz", "/openapi.json"}
+    probes = {"/healthz", "/readyz", *HEALTH_PATHS}
+    public = [route for route in routes() if route.scope is None]
+    assert {route.path for route in public} == {*probes, "/openapi.json"}
+    assert {route.method for route in public} == {"GET"}
     unowned = {
         route.path
         for route in routes()

@@ -456,6 +456,25 @@ def test_whose_an_action_is_is_said_in_one_place(body, reason):
     assert refused(Message("action", body, "http", speaks_for=("acme",))).reason == reason
 
 
+@pytest.mark.parametrize(
+    ("member", "taken"),
+    [
+        (b'"node_name": "web1", ', True), (b'"node_name": "WEB1", ', False), (b'"node_name": "", ', False), (b"", True),
+        (b'"node_name": null, ', True), (b'"node_nam\\u0065": "other", ', False),
+    ],
+)  # fmt: skip
+def test_a_client_speaks_for_its_own_node(member, taken):
+    """Where the URL does not say the node the body does, and one that names another node is refused."""
+    body = action().payload.replace(b"{", b"{" + member, 1)
+    verdict = JUDGE(Message("action", body, "chef", speaks_as="web1"))
+    if taken:
+        assert isinstance(verdict, Candidate)
+    else:
+        assert (verdict.stage, verdict.reason) == ("meaning", "foreign_organization")
+    assert isinstance(JUDGE(replace(run_start(), speaks_as=NODE)), Candidate)
+    assert refused(replace(run_start(), speaks_as="other")).reason == "foreign_organization"
+
+
 def test_a_run_is_its_urls_organizations():
     """Where the body names nobody, the envelope says who is spoken for."""
     assert isinstance(JUDGE(replace(run_start(), speaks_for=(ORGANIZATION,))), Candidate)

@@ -1,0 +1,215 @@
+"""What the door of Chef's data collector answers: by kind and verdict, to whom, and when nobody is there to ask."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from http_support import Shim
+from signed_requests import new_key, sign
+from stack_support import ACTION, System, running
+
+from ingest.access import tokens
+from ingest.shim.doors.collector import HEALTH_PATHS, SEARCH_PATH
+from schemas.doors import COLLECTOR
+
+DOOR = "/data-collector/v0/"
+OF_CLIENTS = "/organizations/acme/data-collector"
+KEY = new_key()
+SCOPES = {"server": "actions,runs", "actions": "actions", "runs": "runs", "acme": "actions,runs,organization=acme"}
+PUBLIC_URL = "https://ingest.example.com/"
+MOST_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Place:
+    """The system, and the secrets of those whom it knows."""
+
+    system: System
+    secrets: dict[str, str]
+
+    @property
+    def shim(self) -> Shim:
+        return self.system.shim
+
+    def post(self, body: Any, path: str = DOOR, who: str = "server", **fields: str) -> httpx.Response:
+        """POST as a Chef server does: the token, and nothing else that matters."""
+        headers = {"x-data-collector-token": self.secrets[who]} | fields
+        return heard(self.shim.http.post(path, content=content(body), headers=headers))
+
+    def letters(self) -> list[tuple[str, str, str]]:
+        """Kind, stage and reason of what became a letter since the last look; all came by this door."""
+        found = self.system.rows("DELETE FROM dead_letters RETURNING door, kind, stage, reason")
+        assert {row[0] for row in found} <= {COLLECTOR.word}
+        return [row[1:] for row in found]
+
+
+def content(body: Any) -> bytes:
+    return body if isinstance(body, bytes) else json.dumps(body).encode()
+
+
+def heard(response: httpx.Response) -> httpx.Response:
+    """An answer that no client trips over: JSON that says so, never a redirect, never 429."""
+    assert response.headers["content-type"] == "application/json"
+    response.json()
+    assert response.status_code // 100 != 3
+    assert response.status_code != 429
+    return response
+
+
+def action(**members: Any) -> dict[str, Any]:
+    return ACTION | {"id": str(uuid.uuid4())} | members
+
+
+@pytest.fixture(scope="module")
+def place(vhost_pool: Any, databases: Any, tmp_path_factory: Any) -> Iterator[Place]:
+    """One system for all: its workers always get to a verdict, and keep a single letter an hour of who is told."""
+    folder = tmp_path_factory.mktemp("access")
+    made = {name: tokens.new(name, scopes) for name, scopes in SCOPES.items()}
+    (folder / "tokens").write_text("\n".join(line for _, line in made.values()))
+    (folder / "keys" / "acme").mkdir(parents=True)
+    public = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (folder / "keys" / "acme" / "web1.pem").write_bytes(public)
+    settings = {
+        "auth": "any", "tokens_file": folder / "tokens", "client_keys": folder / "keys",
+        "public_url": PUBLIC_URL, "wait_seconds": 20, "collector_action_wait_seconds": 20, "letters_per_hour": 1,
+    }  # fmt: skip
+    amqp_url, database_url = vhost_pool.take(), databases.create(migrated=True)
+    try:
+        with running(amqp_url, database_url, **settings) as system:
+            yield Place(system, {name: secret for name, (secret, _) in made.items()} | {"nobody": "x" * 43})
+    finally:
+        vhost_pool.give_back(amqp_url)
+        databases.drop(database_url)
+
+
+def test_an_action_is_stored(place: Place) -> None:
+    """201 and where it is; the same again is the same, as a Chef server sends it twice."""
+    body = action()
+    for _ in range(2):
+        answer = place.post(body, Host="data-collector")
+        assert (answer.status_code, answer.json()) == (201, {"uri": f"{PUBLIC_URL}actions/{body['id']}"})
+        assert answer.headers["location"] == answer.json()["uri"]
+    assert place.system.rows("SELECT count(*) FROM actions WHERE id = %s", body["id"]) == [(1,)]
+    assert place.letters() == []
+
+
+def test_another_content_of_an_action_is_a_conflict(place: Place) -> None:
+    """409, and the letter has what came second."""
+    first = action()
+    assert place.post(first).status_code == 201
+    assert place.post(first | {"task": "update"}).status_code == 409
+    assert place.letters() == [("action", "meaning", "conflict")]
+
+
+def test_an_action_that_cannot_be_stored_is_told_so(place: Place) -> None:
+    """400 with what is wrong. Nobody reads it, so each one is a letter, whatever bound holds for who is told."""
+    for task in ("fly", "swim", "crawl"):
+        answer = place.post(action(task=task))
+        assert answer.status_code == 400
+        assert "letter" not in answer.json()
+        assert list(answer.json()["details"]) == ["task"]
+    assert place.letters() == [("action", "schema", "schema")] * 3
+
+
+def test_an_action_during_a_run_is_not_stored(place: Place) -> None:
+    """200, by which rule, and which run it was."""
+    run_id = str(uuid.uuid4())
+    start = {"action": "start", "run_id": run_id, "start_time": "2026-11-25 10:00:00 +0000"}
+    path = "/organizations/acme/reports/nodes/web1/runs"
+    bearer = {"Authorization": f"Bearer {place.secrets['runs']}"}
+    assert place.shim.http.post(path, content=content(start), headers=bearer).status_code == 201
+    answer = place.post(action(organization_name="acme", remote_request_id=run_id))
+    assert answer.status_code == 200
+    assert answer.json() == {"stored": False, "rule": "run_id", "run_id": run_id}
+    assert answer.headers["x-ingest-rule"] == "run_id"
+
+
+def test_a_token_comes_as_senders_send_it(place: Place) -> None:
+    """As Chef servers and clients, Automate's scripts and chef-load do; one in Erlang's quotes is told to the log."""
+    secret = place.secrets["actions"]
+    for headers in (
+        {"x-data-collector-token": secret, "x-data-collector-auth": "version=1.0"},
+        {"api-token": secret},
+        {"Authorization": f"Bearer {secret}"},
+        {"x-data-collector-token": secret, "X-Ops-Sign": "version=1.0", "X-Ops-UserId": "web1"},
+    ):
+        answer = heard(place.shim.http.post(DOOR, content=content(action()), headers=headers))
+        assert answer.status_code == 201
+    for headers in ({}, {"api-token": "x" * 40}, {"x-data-collector-token": f'<<"{secret}">>'}):
+        answer = heard(place.shim.http.post(DOOR, content=content(action()), headers=headers))
+        assert (answer.status_code, answer.json()) == (401, {"error": "not authenticated"})
+    denied = [each["denied"] for each in place.shim.events("request") if "denied" in each]
+    assert [why for why in denied if "Erlang" in why] == [tokens.refusal(b'<<"">>')]
+
+
+def test_the_kind_says_what_a_token_must_be_good_for(place: Place) -> None:
+    """A token for runs posts no action, and one that is held to an organization none of another one."""
+    assert place.post(action(), who="runs").status_code == 403
+    assert place.post(action(organization_name="acme"), who="acme").status_code == 201
+    assert place.letters() == []
+    for path in (DOOR, OF_CLIENTS):
+        assert place.post(action(organization_name="other"), path, "acme").status_code == 403
+        assert place.letters() == [("action", "meaning", "foreign_organization")]
+    assert place.post(action(), "/organizations/other/data-collector", "acme").status_code == 403
+    assert place.letters() == []
+
+
+def test_every_path_leads_here_and_no_redirect_does(place: Place) -> None:
+    """With a slash or without, through a Chef server's proxy, by Automate's own name, plain or gzipped."""
+    for path in COLLECTOR.posts:
+        body = action(organization_name="acme")
+        assert place.post(body, path.replace("{organization}", "acme")).status_code == 201
+        again = gzip.compress(content(body))
+        answer = place.post(again, path.replace("{organization}", "acme"), **{"Content-Encoding": "gzip"})
+        assert answer.status_code == 201
+    for path in (*HEALTH_PATHS, OF_CLIENTS, SEARCH_PATH):
+        answer = heard(place.shim.http.put(path, content=b"{}"))
+        assert (answer.status_code, "POST" in answer.headers["allow"]) == (405, True)
+    assert heard(place.shim.http.get(OF_CLIENTS)).status_code == 405
+    assert heard(place.shim.http.post("/data-collector/v1/", content=b"{}")).status_code == 404
+
+
+def test_a_body_is_taken_up_to_what_the_broker_takes(place: Place) -> None:
+    """The largest message there may be is judged; a byte more is 413 and costs nobody the connection."""
+    most = b'{"message_type":"action","x":"' + b"x" * MOST_BYTES
+    assert place.post(most[: MOST_BYTES + 1]).status_code == 413
+    assert place.letters() == []
+    assert place.post(most[:MOST_BYTES]).status_code == 400
+    assert place.letters() == [("action", "decode", "not_json")]
+    assert len(place.shim.events("broker_connected")) == 1
+
+
+def test_all_profiles_are_said_to_be_missing(place: Place) -> None:
+    """So that a reporter leaves nothing out; what is no search is 400."""
+    asked = ["3984753145f0db693e2c6fc79f764e9aff78d892a874391fc5f5cc18f4675b68", "x"]
+    for who in ("runs", "acme", "server"):
+        answer = place.post({"sha256": asked}, SEARCH_PATH, who)
+        assert (answer.status_code, answer.json()) == (200, {"missing_sha256": asked})
+    for body in (b"", b"[", {}, {"sha256": "x"}, {"sha256": [1]}, b"[" * 200_000):
+        assert place.post(body, SEARCH_PATH).status_code == 400
+    assert place.post(b" " * 300_000, SEARCH_PATH).status_code == 413
+    assert place.post({"sha256": asked}, SEARCH_PATH, "actions").status_code == 403
+    assert place.post({"sha256": asked}, SEARCH_PATH, "nobody").status_code == 401
+
+
+def signed(place: Place, body: Any, path: str = OF_CLIENTS, user: str = "web1") -> httpx.Response:
+    """POST as a chef-client without a token does."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    request = sign(KEY, "1.3", "POST", path, content(body), user=user, time=now)
+    return heard(place.shim.http.post(path, content=request.body, headers=request.headers))
+
+
+def test_a_client_posts_no_action(place: Place) -> None:
+    """Its key is good for its runs: whoever has a node's key writes nobody's history."""
+    assert signed(place, action(organization_name="acme")).status_code == 403
+    assert signed(place, action(), user="other").status_code == 401
+    assert place.letters() == []

@@ -166,6 +166,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "ingest/diagnostics": frozenset(
         {
+            "schemas/doors",
             "schemas/kinds",
             "schemas/labels",
             "schemas/printable",

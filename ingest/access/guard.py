@@ -41,6 +41,8 @@ class Guard:
         self._now = now
         self._keys = KeyFolder(Path(settings.client_keys)) if settings.auth in ("signature", "any") else None
         self._tokens: tuple[tokens.Token, ...] | None = ()
+        self.misquoted = False
+        """Somebody presents a token of ours in the quotes of Erlang, and is refused; forgotten at a reload."""
         self._takes_tokens = settings.auth == "token" or (settings.auth == "any" and bool(settings.tokens_file))
         self._challenge = (b"www-authenticate", b"Bearer" if self._takes_tokens else b'X-Ops-Sign version="1.3"')
         if faults := self.reload():
@@ -52,6 +54,7 @@ class Guard:
         Only what the file says now is let in: a faulty line lets nobody in, a file that is gone or empty neither.
         """
         faults: Faults = {}
+        self.misquoted = False
         if self._takes_tokens:
             reading = tokens.read(Path(self._settings.tokens_file))
             self._tokens = reading.tokens
@@ -92,6 +95,7 @@ class Guard:
                 raise _untold(request, "the tokens file can't be read")
             token = tokens.find(self._tokens, secret)
             if token is None:
+                self.misquoted |= tokens.is_misquoted(self._tokens, secret)
                 raise self._unknown(request, tokens.refusal(secret))
             return Principal(f"token {token.name}", token.scopes, token.organizations)
         if self._keys is None or not signatures.is_signed(request.fields):

@@ -22,7 +22,7 @@ _ORGANIZATION: Final = "organization="
 _NAME: Final = re.compile(r"[A-Za-z0-9_.@:-]{1,100}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _BEARER: Final = re.compile(rb"(?i:bearer) +([!-~]+)")
-_ERLANG: Final = re.compile(rb'<<"[^"]*">>')
+_ERLANG: Final = re.compile(rb'<<"([^"]*)">>')
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,12 @@ def refusal(secret: bytes) -> str:
         # Chef servers of 2017 could be told to send it so [chef/chef-server#1281].
         return 'no such token: it is in the quotes of Erlang, <<"...">>, and wants to be set without them'
     return "no such token"
+
+
+def is_misquoted(tokens: Sequence[Token], secret: bytes) -> bool:
+    """Whether it would be one of these but for the quotes of Erlang around it."""
+    quoted = _ERLANG.fullmatch(secret)
+    return quoted is not None and find(tokens, quoted[1]) is not None
 
 
 def find(tokens: Sequence[Token], secret: bytes) -> Token | None:

@@ -1,3 +1,3 @@
 """Looks and changes nothing: `status`, `audit`, and the `doctor` with its `finding`s from `broker`, `database`,
-`management` and `policies`; `shim` asks the one of this machine; `row_counts` for the demonstration.
+`management`, `policies` and `collector`; `shim` asks the one of this machine; `row_counts` for the demonstration.
 """

@@ -12,6 +12,7 @@ from consumers.database import statements
 from consumers.database.connection import Connection, Purpose, session
 from consumers.database.migrations import require_current
 from consumers.errors import Misconfigured, StoreUnavailable
+from ingest.diagnostics.collector import check_runs
 from ingest.diagnostics.finding import Finding
 from schemas.kinds import tables
 from schemas.settings import Settings
@@ -48,6 +49,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
                 yield _rights(connection)
                 yield from _partitions(connection)
                 yield from _letters(connection, settings)
+                yield from check_runs(connection, settings)
     except (StoreUnavailable, Misconfigured) as error:
         yield Finding("database", "broken", str(error), "start PostgreSQL, or correct DATABASE_URL")
 

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ingest.diagnostics.broker import check_broker
+from ingest.diagnostics.collector import check_collector
 from ingest.diagnostics.database import check_database
 from ingest.diagnostics.finding import Finding
 from ingest.diagnostics.management import check_management
@@ -21,6 +22,7 @@ def examine(settings: Settings, management_url: str | None = None) -> list[Findi
     found = [
         *check_program(),
         *check_door(settings),
+        *check_collector(settings),
         *check_broker(settings),
         *check_management(settings, management_url),
         *check_database(settings),

@@ -20,15 +20,19 @@ def own_url(settings: Settings) -> str:
     return f"{'https' if settings.tls_certificate else 'http'}://{host}:{port}"
 
 
-def look_at_shim(url: str) -> dict[str, Any]:
-    """Its answer and its `url`; empty where no shim answers (there may be none here, or it wants a certificate)."""
+def opener() -> urllib.request.OpenerDirector:
+    """What asks shims: no proxy, any certificate, and every status is an answer."""
     # Nothing is sent that were a secret, and what comes back is shown only.
     context = ssl._create_unverified_context()
-    opener = urllib.request.build_opener(
+    return urllib.request.build_opener(
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context), _AnyStatus()
     )
+
+
+def look_at_shim(url: str) -> dict[str, Any]:
+    """Its answer and its `url`; empty where no shim answers (there may be none here, or it wants a certificate)."""
     try:
-        with opener.open(f"{url}/readyz", timeout=_TIMEOUT_SECONDS) as response:
+        with opener().open(f"{url}/readyz", timeout=_TIMEOUT_SECONDS) as response:
             found = json.loads(response.read(65536))
     except (OSError, ValueError, http.client.HTTPException):
         return {}

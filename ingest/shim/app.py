@@ -196,7 +196,9 @@ class Shim:
     async def readyz(self, request: Request) -> Answer:
         why = await self._readiness.why_not()
         # Told to anybody: which files, by the names of their settings, and nothing of what is in them. Work goes on.
-        reload = {"not_reloaded": sorted(self._gate.faults)} if self._gate.faults else {}
+        besides: dict[str, Any] = {"not_reloaded": sorted(self._gate.faults)} if self._gate.faults else {}
+        if self._gate.guard is not None and self._gate.guard.misquoted:
+            besides["misquoted_token"] = True
         if why is None:
-            return Answer(200, {"ready": True, **reload}, (), "ready")
-        return Answer(503, {"ready": False, "why": why, **reload}, ((b"retry-after", b"2"),), "not_ready")
+            return Answer(200, {"ready": True, **besides}, (), "ready")
+        return Answer(503, {"ready": False, "why": why, **besides}, ((b"retry-after", b"2"),), "not_ready")

@@ -160,6 +160,11 @@ def test_compose_takes_the_file() -> None:
     assert "set it in .env" in refused.stderr
 
 
+COLLECTORS = ("/data-collector/v0/", "/data-collector/v0", "/organizations/o/data-collector")
+LARGE = b" " * (15 * 1024 * 1024)
+"""A body that the data collector's door takes, and no other one."""
+
+
 class Upstream(BaseHTTPRequestHandler):
     seen: ClassVar[list[dict[bytes, bytes]]] = []
 
@@ -178,8 +183,10 @@ def nginx(folder: Path, text: str) -> Iterator[None]:
     """nginx on a configuration of ours, checked by `nginx -t` first."""
     program = unpacked("nginx", "usr/sbin/nginx", folder)
     (folder / "site.conf").write_text(text)
+    # A large body goes through a file, which its workers write.
+    user = "user root;\n" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(
-        f"daemon off;\npid {folder}/pid;\nerror_log {folder}/error.log;\nworker_processes 1;\n"
+        f"{user}daemon off;\npid {folder}/pid;\nerror_log {folder}/error.log;\nworker_processes 1;\n"
         f"events {{}}\nhttp {{\naccess_log off;\n"
         + "".join(
             f"{name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -198,10 +205,10 @@ def nginx(folder: Path, text: str) -> Iterator[None]:
         process.wait(10)
 
 
-def post(url: str) -> int:
+def post(url: str, body: bytes = b"{}") -> int:
     import ssl
 
-    request = urllib.request.Request(url, data=b"{}", method="POST")
+    request = urllib.request.Request(url, data=body, method="POST")
     context = ssl._create_unverified_context()
     try:
         with urllib.request.urlopen(request, timeout=10, context=context) as response:
@@ -242,6 +249,8 @@ def test_nginx_passes_requests_on_and_fails_open_if_chosen(tmp_path: Path, fail_
         until(lambda: post(f"https://127.0.0.1:{port}/messages") == 201, "nginx passes a POST on")
         assert post(runs) == 201
         assert post(f"{runs}/busy") == 503
+        for path in COLLECTORS:
+            assert post(f"https://127.0.0.1:{port}{path}", LARGE) == 201
         assert Upstream.seen[-1][b"x-forwarded-for"] == b"127.0.0.1"
         with pytest.raises(Declined, match="proxied"):
             Unguarded(Settings()).check(Upstream.seen[-1])
@@ -249,6 +258,8 @@ def test_nginx_passes_requests_on_and_fails_open_if_chosen(tmp_path: Path, fail_
         upstream.server_close()
         assert post(runs) == (404 if fail_open else 502)
         assert post(f"https://127.0.0.1:{port}/messages") == 502
+        for path in COLLECTORS:
+            assert post(f"https://127.0.0.1:{port}{path}") == 502
 
 
 def metric_names() -> dict[str, set[str]]:

@@ -103,6 +103,12 @@ def test_tokens(amqp_url: str, database_url: str, tmp_path: Path) -> None:
             assert response.status_code == 401
         header = {"x-data-collector-token": secrets["all"]}
         assert shim.http.post("/messages", content=b"{}", headers=header).status_code == 201
+        misquoted = {"x-data-collector-token": f'<<"{secrets["all"]}">>'}
+        assert "misquoted_token" not in shim.http.get("/readyz").json()
+        assert shim.http.post("/messages", content=b"{}", headers=misquoted).status_code == 401
+        assert shim.http.get("/readyz").json()["misquoted_token"] is True
+        doctor = command("doctor", env=environment(amqp_url, database_url, tmp_path, listen=shim.listen))
+        assert "in the quotes of Erlang" in " ".join(doctor.stdout.split())
         wanted = [status for _, _, _, statuses in expected for status in statuses.values()].count(201) + 1
         stored = [1 for properties, body in worker.seen if told_apart(properties, body) is CREATED]
         pings = [1 for properties, _ in worker.seen if properties.type == "ping"]

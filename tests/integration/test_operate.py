@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.parse
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -217,3 +218,34 @@ def test_watch_draws_again_until_interrupted(env: dict[str, str]) -> None:
         watching.send_signal(signal.SIGINT)
         watching.stdout.read()
         assert watching.wait(20) == 0
+
+
+def test_the_doctor_asks_whether_clients_report_where_nodes_save_themselves_in_runs_that_nobody_told_of(
+    env: dict[str, str], database_url: str
+) -> None:
+    """A run that is known, another's node and a request id that is no run's id are none of them; nor is it asked of a
+    system that keeps all actions."""
+
+    def doctor(rule: str) -> str:
+        return command("doctor", "--output", "json", env=env | {"INGEST_DURING_RUN": rule}).stdout
+
+    told, untold = str(uuid.uuid4()), str(uuid.uuid4()).upper()
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            b"INSERT INTO runs (run_id, organization, node_name, start_time) VALUES (%s, 'acme', 'web01', now())",
+            [told],
+        )
+        for node, requestor, request in (
+            ("web01", "web01", told), ("web02", "web02", untold), ("web02", "web02", untold),
+            ("web03", "rarity", untold), ("web04", "web04", "no id"),
+        ):  # fmt: skip
+            connection.execute(
+                b"INSERT INTO actions (id, recorded_at, organization_name, entity_type, entity_name, task,"
+                b" requestor_type, requestor_name, remote_hostname, remote_request_id, request_id, service_hostname,"
+                b" user_agent, message_type, message_version) VALUES (gen_random_uuid(), now(), 'acme', 'node', %s,"
+                b" 'update', 'client', %s, '', %s, '', '', '', 'action', '0.1.1')",
+                [node, requestor, request],
+            )
+    (finding,) = (row["finding"] for row in rows_of(doctor("run_id")) if row["check"] == "runs")
+    assert finding.startswith("2 self node updates of the last day, by 1 node, 'web02' for one,")
+    assert not [row for row in rows_of(doctor("off")) if row["check"] == "runs"]

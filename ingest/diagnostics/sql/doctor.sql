@@ -31,3 +31,15 @@ SELECT count(*), count(*) FILTER (WHERE state = 'open') FROM dead_letters;
 -- The organization with most new letters in this hour.
 SELECT organization, sum(letters)::bigint FROM letter_counts WHERE hour = date_trunc('hour', now())
 GROUP BY organization ORDER BY 2 DESC, 1 LIMIT 1;
+
+-- name: untold_runs
+-- Of the newest actions of a day: how many nodes saved themselves in runs that nobody told of, how often, and one.
+WITH newest AS MATERIALIZED (
+    SELECT entity_name, organization_name, remote_request_id,
+           task = 'update' AND entity_type = 'node' AND requestor_type = 'client' AND entity_name = requestor_name
+           AND remote_request_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' AS own
+    FROM actions WHERE recorded_at BETWEEN now() - interval '1 day' AND now() + interval '1 hour'
+    ORDER BY recorded_at DESC LIMIT %(most)s
+)
+SELECT count(*), count(DISTINCT (organization_name, entity_name)), min(entity_name) FROM newest
+WHERE own AND NOT EXISTS (SELECT FROM runs WHERE run_id = CASE WHEN own THEN remote_request_id::uuid END);

@@ -67,3 +67,11 @@ def test_a_token_in_erlangs_quotes_is_told_from_a_wrong_one(secret: bytes) -> No
     why = tokens.refusal(secret)
     assert ("Erlang" in why) == (secret in (b'<<"s3cret">>', b'<<"">>'))
     assert "s3cret" not in why
+
+
+@pytest.mark.parametrize("secret", [b'<<"x">>', b'<<"%s">>', b'"%s"', b"%s", b'<<"%s">>\n', b'<<"%s"'])
+def test_a_token_is_misquoted_that_would_be_one_of_ours_without_the_quotes_of_erlang(secret: bytes) -> None:
+    """Whoever knows no token can't make the shim say so."""
+    known, line = tokens.new("chef-server", "actions")
+    presented = secret.replace(b"%s", known.encode())
+    assert tokens.is_misquoted(tokens.parse(line).tokens or (), presented) is (secret == b'<<"%s">>')

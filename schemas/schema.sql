@@ -52,8 +52,8 @@ CREATE TABLE actions (
     user_agent        text        NOT NULL,
     -- `action`.
     message_type      text        NOT NULL,
-    -- `0.1.1`, or `0.1.0` of 2014.
-    message_version   text        NOT NULL,
+    -- `0.1.1`, or `0.1.0` of 2014; null where none was sent.
+    message_version   text,
     -- What was sent with the request, as sent, but for what redaction cut.
     data              json COMPRESSION lz4,
     -- Members of the message that no column is for.

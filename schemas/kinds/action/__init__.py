@@ -36,7 +36,7 @@ class ActionRow(NamedTuple):
     service_hostname: Text
     user_agent: Text
     message_type: Text
-    message_version: Text
+    message_version: Text | None
     data: Json | None
     extra: Extra | None
 
@@ -45,8 +45,6 @@ COLUMNS: Final = tuple(each.field for each in columns(ActionRow) if each.member 
 """The members that have a column, in the order of the row."""
 _NAMESPACE: Final = UUID("9d6f0c1e-7f2b-5b6c-9c0a-3f1f6f2f4f10")
 """Of the ids given to messages of version 0.1.0, which have none: never to change."""
-
-_VERSION: Final = COLUMNS.index("message_version")
 
 _NAMES: Final = (
     ("entity_name", "entity"),
@@ -105,16 +103,14 @@ def wire_faults(message: Message, values: Mapping[str, Any]) -> dict[str, Fault]
 def make(message: Message, document: Document) -> ActionRow:
     values, members = document.values, document.members
     get = values.get
-    sent_id, sent_time, version = get("id"), values["recorded_at"], get("message_version")
+    sent_id, sent_time = get("id"), values["recorded_at"]
     # A body without id is its own identity: sent again it is the same action.
     stored_id = str(uuid5(_NAMESPACE, document.text)) if sent_id is None else hyphenated(sent_id)
     stored_time = chef_time(sent_time) or sent_time
     extra = None
     # The values are of named members only.
-    if stored_id != sent_id or stored_time != sent_time or not version or len(values) != len(members):
-        # An empty column stands for no version at all.
-        sent = ("id", sent_id), ("recorded_at", sent_time), ("message_version", version)
-        stored = stored_id, stored_time, version or None
+    if stored_id != sent_id or stored_time != sent_time or len(values) != len(members):
+        sent, stored = (("id", sent_id), ("recorded_at", sent_time)), (stored_id, stored_time)
         respelled = {name for (name, value), other in zip(sent, stored, strict=True) if value != other}
         extra = pack(members, values, respelled)
     return ActionRow(
@@ -134,7 +130,7 @@ def make(message: Message, document: Document) -> ActionRow:
         values["service_hostname"],
         values["user_agent"],
         values["message_type"],
-        version or "",
+        get("message_version"),
         raw_text(members, "data"),
         extra,
     )
@@ -145,7 +141,7 @@ def fastpath(values: Sequence[Any]) -> ActionRow | None:
     stored_id, recorded_at, organization, _, entity_name, _, parent_name, _, _, requestor_name = values[:10]
     if stored_id is None or not is_canonical_uuid(stored_id) or chef_time(recorded_at) != recorded_at:
         return None
-    if not entity_name.strip() or not requestor_name.strip() or values[_VERSION] is None:
+    if not entity_name.strip() or not requestor_name.strip():
         return None
     if (organization is not None and not organization.strip()) or (parent_name is not None and not parent_name.strip()):
         return None
@@ -161,7 +157,7 @@ def document(row: ActionRow) -> str:
         value = columns[name]
         if name in extra:
             texts[name] = extra[name]
-        elif (value is not None or name == "organization_name") and (value or name != "message_version"):
+        elif value is not None or name == "organization_name":
             texts[name] = value if name == "data" else to_json(value)
     return to_object(texts | extra)
 

@@ -24,6 +24,14 @@ def fields(raw: Iterable[tuple[bytes, bytes]]) -> Fields:
     return {name: b", ".join(values) for name, values in repeated.items()}
 
 
+_ELEMENT: Final = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^,])+')
+
+
+def elements(value: bytes) -> list[bytes]:
+    """What a list holds (RFC 9110, 5.6.1): empty elements count for nothing, and a comma in quotes parts none."""
+    return [each for each in (part.strip(b" \t") for part in _ELEMENT.findall(value)) if each]
+
+
 @dataclass(frozen=True, slots=True)
 class Preference:
     """How long to wait for the verdict, in seconds, and what to say of it in Preference-Applied."""
@@ -32,7 +40,7 @@ class Preference:
     applied: str | None = None
 
 
-_PREFERENCE: Final = re.compile(rb'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*("[^"]*"|[^\s;,"]*))?[^,]*')
+_PREFERENCE: Final = re.compile(rb'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*("[^"]*"|[^\s;,"]*))?.*', re.DOTALL)
 
 
 def preference(value: bytes | None, *, default: float, longest: float) -> Preference:
@@ -43,7 +51,7 @@ def preference(value: bytes | None, *, default: float, longest: float) -> Prefer
     if not value:
         return Preference(default)
     found: dict[bytes, bytes] = {}
-    for part in value.split(b","):
+    for part in elements(value):
         match = _PREFERENCE.fullmatch(part)
         if match is not None:
             # Of a preference that comes twice the first one counts (RFC 7240, 2).
@@ -67,7 +75,7 @@ def wants_problem(accept: bytes | None) -> bool:
     """Whether an Accept field names application/problem+json itself (RFC 9457); wildcards don't."""
     if not accept or b"problem+json" not in accept.lower():
         return False
-    for part in accept.lower().split(b","):
+    for part in elements(accept.lower()):
         media, *parameters = (each.strip() for each in part.split(b";"))
         if media == b"application/problem+json":
             return not any(re.fullmatch(rb"q\s*=\s*0(\.0{0,3})?", each) for each in parameters)
@@ -77,12 +85,12 @@ def wants_problem(accept: bytes | None) -> bool:
 def content_coding(value: bytes | None) -> str | None:
     """The coding of the body, as AMQP's content_encoding is to name it: None or `gzip`.
 
-    The field is a list, whose empty elements count for nothing (RFC 9110, 5.6.1), as identity does.
+    The field is a list, in which identity counts for nothing.
     Raises ValueError for any other coding, and for several.
     """
     if value is None:
         return None
-    codings = [each for each in (part.strip(b" \t").lower() for part in value.split(b",")) if each not in _NO_CODINGS]
+    codings = [each for each in elements(value.lower()) if each != b"identity"]
     if not codings:
         return None
     if len(codings) == 1 and codings[0] in (b"gzip", b"x-gzip"):
@@ -90,8 +98,6 @@ def content_coding(value: bytes | None) -> str | None:
         return "gzip"
     raise ValueError(b", ".join(codings).decode("latin-1"))
 
-
-_NO_CODINGS: Final = frozenset({b"", b"identity"})
 
 CODINGS: Final = b"gzip, identity"
 """What `content_coding` takes, as Accept-Encoding of a 415 says it (RFC 9110, 15.5.16)."""

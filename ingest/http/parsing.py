@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import httptools
 
 from ingest.http.answers import Answer, fault
+from ingest.http.negotiation import elements
 
 _FIELD_COST, _REQUEST_COST = 128, 2048
 """What a header field and a request take beside their bytes."""
@@ -119,7 +120,9 @@ class Parser:
         scope = self._request(version, parser.get_method().decode("ascii"))
         self._offered = parser.should_upgrade()
         self._keep_alive = version != "1.0" and parser.should_keep_alive()
-        expects = version == "1.1" and any(n == b"expect" and v.lower() == b"100-continue" for n, v in self._fields)
+        expects = version == "1.1" and any(
+            name == b"expect" and b"100-continue" in elements(value.lower()) for name, value in self._fields
+        )
         cost = size + _FIELD_COST * len(self._fields) + _REQUEST_COST
         self._heard.on_head(RequestHead(scope, self._keep_alive, expects, cost))
         self._in_body = True

@@ -123,6 +123,16 @@ def test_slash_in_a_name_keeps_its_route(shim: Shim, broker: str) -> None:
     assert (properties.type, properties.headers["x-node"]) == ("run_start", "a/runs/b")
 
 
+def test_slashes_in_a_row_are_one(shim: Shim, broker: str) -> None:
+    """chef-clients up to 11.12.8 send two where their server's URL ends in one; one in a name is a name's."""
+    sent = httpx.URL(str(shim.http.base_url)).copy_with(raw_path=b"//organizations///acme/reports//nodes/a%2F%2Fb/runs")
+    with answering(broker, Created("/x")) as worker:
+        assert shim.http.post(sent, content=b"{}").status_code == 201
+    [(properties, _)] = worker.seen
+    assert (properties.type, properties.headers["x-organization"]) == ("run_start", "acme")
+    assert properties.headers["x-node"] == "a//b"
+
+
 def test_late_verdict(shim: Shim, broker: str) -> None:
     """Without a verdict within the wait the answer is 202, and the message is in the queue."""
     response = shim.http.post("/messages", content=b"{}", headers={"Prefer": "wait=1"})
@@ -208,6 +218,7 @@ def test_other_codings(shim: Shim, broker: str) -> None:
     for coding in ("br", "gzip, gzip", "deflate"):
         response = shim.http.post("/messages", content=b"{}", headers={"Content-Encoding": coding})
         assert response.status_code == 415, coding
+        assert response.headers["accept-encoding"] == "gzip, identity"
         assert response.json()["error"] == "Validation failed"
     assert depth(broker, ACTIONS) == 0
 

@@ -359,6 +359,50 @@ def test_framing(number: int, pieces: int) -> None:
     at(Door(), scenario)
 
 
+@pytest.mark.parametrize("value", [b"100-continue", b"100-CONTINUE", b", 100-continue,", b"x, 100-continue"])
+def test_who_expects_to_be_told_to_go_on_is(value: bytes) -> None:
+    """Expect is a list, too: in whatever place of it, 100 comes before the body does."""
+
+    async def scenario(door: Door) -> None:
+        reader, writer = await door.dial(POST + b"Expect: " + value + b"\r\nContent-Length: 5\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
+        writer.write(b"12345")
+        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
+        writer.close()
+
+    at(Door(), scenario)
+
+
+LONG_AFTER = [
+    (POST + b"Content-Length: 99999999999\r\n\r\n", b"413"),
+    (POST + b"Connection: close\r\nContent-Length: 99999999999\r\n\r\n", b"413"),
+    (CHUNKED + b"ffffffff\r\n" + b"a" * 2 * BODY_LIMIT, b"413"),
+    (CHUNKED + b"zz\r\n", b"400"),
+]
+
+
+@pytest.mark.parametrize(("sent", "status"), LONG_AFTER)
+def test_what_comes_after_the_answer_is_read_away_and_bounded(
+    sent: bytes, status: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that sends a body to its end before it reads gets the answer; nobody may go on for ever."""
+    most = 1 << 20
+    monkeypatch.setattr("ingest.http.connection.AWAY_BYTES", most)
+
+    async def scenario(door: Door) -> None:
+        reader, writer = await door.dial(sent)
+        writer.write(b"a" * (most // 2))
+        await writer.drain()
+        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 " + status)
+        with pytest.raises(ConnectionError):
+            for _ in range(64):
+                writer.write(b"a" * most)
+                await writer.drain()
+        assert not door.service.connections
+
+    at(Door(), scenario)
+
+
 @pytest.mark.parametrize(
     ("sent", "statuses"), [(POST + b"Content-Length: 5\r\n\r\n12", [400]), (GET, [200]), (b"GE", [400])]
 )

@@ -38,6 +38,10 @@ from ingest.http.negotiation import (
         (b"wait=99999999999999999999", Preference(2.0)),
         (b"wait", Preference(2.0)),
         (b",,;=,", Preference(2.0)),
+        (b", wait=5,\t,", Preference(5.0, "wait=5")),
+        (b'foo="a, wait=9, b", wait=5;bar=","', Preference(5.0, "wait=5")),
+        (b'foo="a\\", wait=9, b", wait=5', Preference(5.0, "wait=5")),
+        (b'foo="a, wait=5', Preference(5.0, "wait=5")),
     ],
 )
 def test_preference(value: bytes | None, expected: Preference) -> None:
@@ -64,6 +68,8 @@ def test_preference_takes_anything(value: bytes) -> None:
         (b"application/problem+json;q=0", False),
         (b"application/problem+json; q=0.000", False),
         (b"text/problem+json", False),
+        (b",\t, application/problem+json ,", True),
+        (b'text/plain;x=", application/problem+json,"', False),
     ],
 )
 def test_wants_problem(value: bytes | None, expected: bool) -> None:

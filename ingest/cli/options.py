@@ -72,6 +72,7 @@ class Program(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """As click's, with exit code 1 where the output can't be written: quietly where its reader has gone."""
+        _take_closed_streams()
         try:
             with guarded():
                 return super().main(*args, **kwargs)
@@ -80,6 +81,15 @@ class Program(click.Group):
                 with guarded():
                     say(f"chef-ingest: {failed}")
             sys.exit(EXIT_FAILED)
+
+
+def _take_closed_streams() -> None:
+    """What is opened next would get a closed stream's number, and what is written for the log or a terminal with it."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
 def as_text(given: Any) -> Any:

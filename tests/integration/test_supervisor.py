@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +29,8 @@ from operate_support import (
     until,
 )
 
+from consumers.supervisor.control import ask
+from ingest.soak.ports import free_port
 from tests.servers import Databases, VhostPool
 
 
@@ -168,6 +173,40 @@ def test_a_second_term_hurries(env: dict[str, str], database_url: str, amqp_url:
         assert consumers.events("hurrying")
     assert stored(database_url) == []
     nothing_lost_after_stop(env, database_url, sender.sent)
+
+
+@pytest.mark.parametrize("log", ["2>&-", "2>/dev/full"])
+def test_a_log_that_takes_nothing_stops_no_shim_supervisor_or_worker(
+    env: dict[str, str], database_url: str, tmp_path: Path, log: str
+) -> None:
+    """Closed from the start or full: a POST is stored and answered, no process dies, and all end as they are told."""
+    port = free_port()
+    shell = env | {"X": f"{sys.executable} -m ingest", "INGEST_LISTEN": f"127.0.0.1:{port}"}
+    running = [
+        subprocess.Popen(["bash", "-c", f"exec $X {command} {log}"], env=shell) for command in ("serve", "consume -n 1")
+    ]
+
+    def posted() -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", port), 30) as sock:
+                body = json.dumps(actions(1)[0]).encode()
+                head = f"Host: h\r\nPrefer: wait=20\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+                sock.sendall(b"POST /messages HTTP/1.1\r\n" + head.encode() + body)
+                return sock.makefile("rb").readline().startswith(b"HTTP/1.1 201")
+        except OSError:
+            return False
+
+    try:
+        until(posted, "a POST is stored")
+        known = ask(tmp_path / "state", {"verb": "status"})["workers"]
+        assert sorted(each["deaths"] for each in known) == [0] * len(known)
+        descriptors = {each["pid"]: str(Path(f"/proc/{each['pid']}/fd/2").readlink()) for each in known}
+        assert {"/dev/null" if log == "2>&-" else "/dev/full"} == set(descriptors.values())
+    finally:
+        for each in running:
+            each.terminate()
+        codes = [each.wait(60) for each in running]
+    assert codes == [0, 0]
 
 
 def test_usr2_dumps_the_state(idle: Idle) -> None:

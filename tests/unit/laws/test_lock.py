@@ -35,6 +35,17 @@ def test_every_requirement_has_an_upper_bound() -> None:
         assert any(each.operator in ("<", "<=", "==", "~=") for each in requirement.specifier), requirement
 
 
+KNOWN_BAD = {"httptools": "0.6.1", "starlette": "0.49.0", "cryptography": "44.0.0"}
+"""Releases with holes that a request can reach: smuggled requests, Range headers without end, a broken OpenSSL."""
+
+
+def test_no_requirement_takes_a_release_known_to_be_bad() -> None:
+    """Each floor is above them, so that an installation without the lock gets none either."""
+    for requirement in wanted():
+        bad = KNOWN_BAD.get(canonicalize_name(requirement.name))
+        assert bad is None or not requirement.specifier.contains(bad), f"{requirement} takes {bad}"
+
+
 def test_what_an_installation_asks_for_is_imported() -> None:
     """A package that nothing uses is one more to be kept free of holes."""
     asked = {canonicalize_name(requirement.name) for requirement in wanted(dev=False)}

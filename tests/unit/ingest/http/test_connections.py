@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
+from throwaway_ca import ThrowawayCA
 
 from ingest.http.answers import Answer, render
 from ingest.http.limits import Limits
@@ -53,12 +56,13 @@ class Door:
         self.time = 0.0
         self.service.now = lambda: self.time
         self.port = 0
+        self.tls: ssl.SSLContext | None = None
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Door]:
         sock = socket.create_server(("127.0.0.1", 0))
         self.port = sock.getsockname()[1]
-        async with Listener(self.service, sock, None).open(5):
+        async with Listener(self.service, sock, self.tls).open(5):
             yield self
 
     async def dial(self, sent: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -441,6 +445,36 @@ def test_places() -> None:
             each.close()
 
     at(Door(), scenario)
+
+
+def test_who_never_begins_tls_has_a_place_and_a_time(tmp_path: Path) -> None:
+    """Connections that say nothing before their handshake are counted: they give their places to who comes, and end."""
+    ca = ThrowawayCA(tmp_path, "ca")
+    pair = ca.issue("server", "localhost")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(pair.certificate, pair.key)
+
+    async def crowd(door: Door) -> None:
+        silent = [await door.dial() for _ in range(20)]
+        trusting = ssl.create_default_context(cafile=str(ca.file))
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", door.port, ssl=trusting, server_hostname="localhost"
+        )
+        writer.write(LAST)
+        assert await all_of(reader) == [200]
+        for gone, _ in silent[:13]:
+            assert await all_of(gone) == []
+        for each in (writer, *(other for _, other in silent)):
+            each.close()
+
+    async def alone(door: Door) -> None:
+        reader, writer = await door.dial()
+        assert await all_of(reader) == []
+        writer.close()
+
+    for door, scenario in ((Door(), crowd), (Door(seconds=0.1), alone)):
+        door.tls = tls
+        at(door, scenario)
 
 
 def test_a_stop_answers_what_is_under_way() -> None:

@@ -6,11 +6,14 @@ import json
 import os
 import socket
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from ingest.cli import main
 from ingest.local.state import PORTS, StateError, StateFolder, read_environment
 
 
@@ -74,6 +77,20 @@ def test_the_environment_is_that_of_a_running_stack(state: StateFolder) -> None:
     state.release()
     with pytest.raises(StateError, match="no local stack runs"):
         read_environment(state.folder)
+
+
+def test_what_a_shell_makes_of_the_environment_is_what_was_published(state: StateFolder) -> None:
+    """`eval "$(chef-ingest env)"`: nothing that a URL holds is run, or cut off."""
+    urls = {"amqp_url": "amqp://h; touch owned", "database_url": "postgresql://h/d?a=1&b='$(touch owned)'"}
+    state.publish(**urls)
+    told = CliRunner().invoke(main, ["env", "--state", str(state.folder)])
+    assert told.exit_code == 0
+    script = 'eval "$1"; printf "%s\\n" "$AMQP_URL" "$DATABASE_URL"'
+    said = subprocess.run(
+        ["sh", "-c", script, "sh", told.output], cwd=state.folder, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.splitlines() == list(urls.values())
+    assert not (state.folder / "owned").exists()
 
 
 def test_a_dead_owners_urls_are_not_believed(state: StateFolder) -> None:

@@ -24,7 +24,13 @@ from schemas.doors import COLLECTOR
 DOOR = "/data-collector/v0/"
 OF_CLIENTS = "/organizations/acme/data-collector"
 KEY = new_key()
-SCOPES = {"server": "actions,runs", "actions": "actions", "runs": "runs", "acme": "actions,runs,organization=acme"}
+SCOPES = {
+    "server": "actions,runs",
+    "actions": "actions",
+    "runs": "runs",
+    "acme": "actions,runs,organization=acme",
+    "reads": "read",
+}
 PUBLIC_URL = "https://ingest.example.com/"
 MOST_BYTES = 16 * 1024 * 1024
 
@@ -99,6 +105,36 @@ def test_an_action_is_stored(place: Place) -> None:
         assert (answer.status_code, answer.json()) == (201, {"uri": f"{PUBLIC_URL}actions/{body['id']}"})
         assert answer.headers["location"] == answer.json()["uri"]
     assert place.system.rows("SELECT count(*) FROM actions WHERE id = %s", body["id"]) == [(1,)]
+    assert place.letters() == []
+
+
+def test_an_action_of_a_load_generator_is_stored(place: Place) -> None:
+    """chef-load's own requestor type, empty strings, a time with fraction and offset: 201, and read as it was sent."""
+    body = action(
+        **dict.fromkeys(("organization_name", "service_hostname", "remote_hostname", "request_id", "parent_name"), ""),
+        parent_type="",
+        requestor_type="chef-load",
+        entity_type="data_bag",
+        recorded_at="2026-11-25T12:30:00.123456789+02:00",
+        data={},
+    )
+    del body["message_version"]
+    assert place.post(body).status_code == 201
+    stored = "SELECT recorded_at, message_version FROM actions WHERE id = %s"
+    assert place.system.rows(stored, body["id"]) == [(datetime(2026, 11, 25, 10, 30, tzinfo=UTC), None)]
+    read = place.shim.http.get(f"/actions/{body['id']}", headers={"authorization": f"Bearer {place.secrets['reads']}"})
+    assert read.json() == body
+
+
+def test_bytes_that_are_no_utf_8_are_kept_and_given_back(place: Place) -> None:
+    """201 for a Latin-1 name in an action; the row says that there is one, and a read has the byte."""
+    body = action(entity_name="caf<", data={"name": "caf<"})
+    assert place.post(content(body).replace(b"<", b"\xe9")).status_code == 201
+    stored = "SELECT entity_name LIKE 'caf\ufffd_', extra->>'[not utf-8]' FROM actions WHERE id = %s"
+    assert place.system.rows(stored, body["id"]) == [(True, "2")]
+    read = place.shim.http.get(f"/actions/{body['id']}", headers={"authorization": f"Bearer {place.secrets['reads']}"})
+    assert b'"entity_name":"caf\xe9"' in read.content
+    assert b'"data":{"name": "caf\xe9"}' in read.content
     assert place.letters() == []
 
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from judge_samples import NODE, ORGANIZATION, RUN_ID, run_end
+from judge_samples import EXAMPLE, NODE, ORGANIZATION, RUN_ID, run_end
 
 from schemas.kinds.extra import FLAG, flagged, is_flagged, pack, unpack
 from schemas.kinds.stray import count, mark, restore
@@ -98,12 +98,22 @@ def test_bytes_are_marked_where_everybody_sees_them():
 
 @pytest.mark.parametrize(
     ("kind", "door", "kept"),
-    [("run_start", "http", True), ("run_end", "http", True), ("action", "http", False), ("action", "chef", False)],
+    [
+        ("run_start", "http", True),
+        ("run_end", "http", True),
+        ("action", "http", False),
+        ("action", "chef", False),
+        ("action", "collector", True),
+    ],
 )
 def test_who_keeps_them(kind, door, kept):
-    """Run reports keep bytes that are no UTF-8; POST /messages and a Chef server's publish do not."""
+    """Run reports and the data collector keep bytes that are no UTF-8; POST /messages and the exchange do not."""
     start = b'{"action":"start","run_id":"%b","start_time":"2026-11-21 19:34:20 -0800","x":"\xff"}' % RUN_ID.encode()
-    body = {"run_start": start, "run_end": dirty_end(name=b"\xff").payload, "action": b'{"entity_name":"\xff"}'}[kind]
+    body = {
+        "run_start": start,
+        "run_end": dirty_end(name=b"\xff").payload,
+        "action": EXAMPLE.replace(b"app1", b"\xff"),
+    }[kind]
     run_id = RUN_ID if kind == "run_end" else None
     judged = JUDGE(Message(kind, body, door, ORGANIZATION, NODE, run_id))
     assert isinstance(judged, Candidate) is kept

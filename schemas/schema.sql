@@ -68,9 +68,9 @@ CREATE INDEX actions_recorded_at_id ON actions (recorded_at, id);
 CREATE TABLE runs (
     -- The run's id.
     run_id            uuid PRIMARY KEY,
-    -- From the URL of the report.
+    -- From the URL of the report, or as the data collector's message says.
     organization      text        NOT NULL,
-    -- From the URL of the report.
+    -- The same.
     node_name         text        NOT NULL,
     -- How it stands.
     status            text        NOT NULL DEFAULT 'started'
@@ -133,7 +133,7 @@ CREATE TABLE runs (
 );
 CREATE INDEX runs_start_time ON runs (start_time);
 
--- One row for each resource that a run reports as updated or failed.
+-- One row for each resource that a run reports as updated or failed, or for all (INGEST_COLLECTOR_KEEP_RESOURCES).
 CREATE TABLE run_resources (
     -- The run.
     run_id           uuid        NOT NULL,
@@ -177,6 +177,87 @@ CREATE TABLE run_resources (
 CREATE TABLE run_resources_default PARTITION OF run_resources DEFAULT;
 CREATE INDEX run_resources_start_time_run_id ON run_resources (start_time, run_id, position);
 
+-- One row for each node, with the latest that a data collector was told of it. Gone when an action deletes the node.
+CREATE TABLE nodes (
+    -- Its organization.
+    organization   text        NOT NULL CHECK (length(organization) <= 255),
+    -- Its name.
+    name           text        NOT NULL CHECK (length(name) <= 255),
+    -- Its latest run; null of a node that only pings.
+    run_id         uuid,
+    -- How that stands.
+    status         text        CHECK (status IN ('started', 'success', 'failure')),
+    -- It ended in order to reboot.
+    reboot         boolean     NOT NULL DEFAULT false,
+    -- By the node's clock.
+    start_time     timestamptz,
+    -- By the node's clock; null while it runs.
+    end_time       timestamptz,
+    -- The start of the run that told what follows, up to the node object: the latest one that had a node object.
+    told_at        timestamptz,
+    -- The client's version.
+    client_version text,
+    -- The node's environment.
+    environment    text,
+    -- The node's policy.
+    policy_name    text,
+    -- Its group.
+    policy_group   text,
+    -- The node's run list, as sent.
+    run_list       json,
+    -- SHA-256 of the node object's text.
+    node_hash      text,
+    -- The node object, as sent, but for what redaction cut.
+    node           json COMPRESSION lz4,
+    -- The latest ping of its liveness agent, by the node's clock.
+    pinged_at      timestamptz,
+    -- Members of that ping that no column is for.
+    ping_extra     json,
+    -- When it became known.
+    first_seen     timestamptz NOT NULL DEFAULT now(),
+    -- When this row last changed.
+    last_seen      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (organization, name)
+);
+
+-- One row for each compliance report.
+CREATE TABLE compliance_reports (
+    -- The report's id, which is that of the chef-client run.
+    id           uuid        PRIMARY KEY,
+    -- The node's organization, if it is told.
+    organization text,
+    -- The node.
+    node_name    text,
+    -- Its UUID.
+    node_uuid    text,
+    -- When it was done, by the node's clock.
+    end_time     timestamptz NOT NULL,
+    -- `failed` when a control has, or InSpec itself; else `passed`, `waived` or `skipped`, the first that a control is.
+    status       text        NOT NULL CHECK (status IN ('passed', 'failed', 'skipped', 'waived')),
+    -- How many controls passed.
+    passed       integer     NOT NULL,
+    -- How many have a result that failed.
+    failed       integer     NOT NULL,
+    -- How many have a result that was skipped, and none that failed.
+    skipped      integer     NOT NULL,
+    -- How many have a waiver that has not expired.
+    waived       integer     NOT NULL,
+    -- The node's environment.
+    environment  text,
+    -- The node's policy.
+    policy_name  text,
+    -- Its group.
+    policy_group text,
+    -- The profiles with their controls and results, as sent, but for what redaction cut.
+    profiles     json COMPRESSION lz4 NOT NULL,
+    -- Members of the report that no column is for.
+    extra        json COMPRESSION lz4,
+    -- When it was committed.
+    stored_at    timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX compliance_reports_end_time ON compliance_reports (end_time);
+CREATE INDEX compliance_reports_stored_at ON compliance_reports USING brin (stored_at) WITH (autosummarize = on);
+
 -- Messages that could not be stored, with their reason and their bytes, to be replayed.
 CREATE TABLE dead_letters (
     -- The letter's number, for `chef-ingest dead`.
@@ -197,7 +278,7 @@ CREATE TABLE dead_letters (
     sqlstate         text,
     -- The same for the same cause; `chef-ingest dead groups` groups by it.
     fingerprint      text        NOT NULL,
-    -- `action`, `run_start`, `run_end`.
+    -- `action`, `run_start`, `run_end`, `collector_start` and so on; see [the glossary](../glossary.md).
     kind             text        NOT NULL,
     -- `http`, `collector`, or `chef` for a Chef server's own publish.
     door             text        NOT NULL,
@@ -321,7 +402,7 @@ CREATE INDEX letter_counts_hour ON letter_counts (hour, organization) INCLUDE (l
 CREATE TABLE tallies (
     -- When.
     counted_at timestamptz NOT NULL DEFAULT now(),
-    -- Such as `during_run`, `duplicate` or `told`; `pruned`: letters that have been deleted since.
+    -- Such as `during_run`, `duplicate`, `merged` or `told`; `pruned`: letters that have been deleted since.
     outcome    text        NOT NULL,
     -- The rule that said so.
     rule       text        NOT NULL DEFAULT '',

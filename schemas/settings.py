@@ -161,6 +161,18 @@ class Settings:
     batch_messages: int = _setting(1000, "messages committed together at most", minimum=1)
     batch_bytes: int = _setting(8 * 1024 * 1024, "payload bytes committed together at most", unit="bytes", minimum=1024)
     batch_age_seconds: float = _setting(0.25, "oldest a batch grows before it is flushed", unit="s", minimum=0.001)
+    collector_prefetch: int = _setting(
+        20,
+        "data collector messages, of some 300 KB each, that a worker takes ahead",
+        unit="messages",
+        minimum=1,
+    )
+    collector_keep_resources: str = _setting(
+        "changed",
+        "resources of a data collector's run that become rows: changed are those updated or failed, the others are"
+        " counted",
+        choices=("changed", "all"),
+    )
     heartbeat_seconds: int = _setting(30, "AMQP heartbeat", unit="s", minimum=1)
     statement_timeout_seconds: float = _setting(
         15.0, "longest a statement may run in PostgreSQL", unit="s", minimum=0.1

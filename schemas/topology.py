@@ -21,8 +21,14 @@ DELAY_EXCHANGE: Final = "ingest.delay"
 ACTIONS: Final = "ingest.actions"
 """Where Chef servers' own messages go, and the kinds that say so."""
 RUNS: Final = "ingest.runs"
+COLLECTOR: Final = "ingest.collector"
+"""What is large: a data collector's ends of runs and compliance reports, and what comes with them."""
 QUEUES: Final = tuple(dict.fromkeys(kind.queue for kind in sorted(KINDS.values(), key=lambda kind: kind.queue)))
 """The queues of kinds: a worker consumes from each."""
+PREFETCH: Final[Mapping[str, str]] = MappingProxyType(
+    dict.fromkeys(QUEUES, "prefetch") | {COLLECTOR: "collector_prefetch"}
+)
+"""Queue of kinds -> the setting that says how many of it a worker takes ahead."""
 DEAD: Final = "ingest.dead"
 QUARANTINE: Final = "ingest.quarantine"
 DELAY: Final = "ingest.delay"

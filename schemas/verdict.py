@@ -15,7 +15,7 @@ from schemas.labels import Stage
 class Fate(NamedTuple):
     """What a verdict means for its message. Logs, metrics, spans, the ledger, letters and settlement read it here."""
 
-    name: Literal["stored", "duplicate", "skipped", "letter", "told", "parked", "delayed", "pong"]
+    name: Literal["stored", "duplicate", "merged", "skipped", "letter", "told", "parked", "delayed", "pong"]
     outcome: str
     """The word for it in log lines, spans, tallies and the metrics' label."""
     counted: bool
@@ -35,6 +35,7 @@ class Fate(NamedTuple):
 # name, outcome, and whether it is: counted, at its end, a row, tallied, a letter, resolving
 STORED: Final = Fate("stored", "stored", True, True, True, False, False, True)
 DUPLICATE: Final = Fate("duplicate", "duplicate", True, True, False, True, False, True)
+MERGED: Final = Fate("merged", "merged", True, True, False, True, False, True)
 SKIPPED: Final = Fate("skipped", "during_run", True, True, False, True, False, True)
 CONFLICTING: Final = Fate("letter", "conflict", True, True, False, False, True, False)
 DEAD: Final = Fate("letter", "dead", True, True, False, False, True, False)
@@ -43,7 +44,7 @@ PARKED: Final = Fate("parked", "parked", True, True, False, False, False, False)
 DELAYED: Final = Fate("delayed", "delayed", True, False, False, False, False, False)
 PONG: Final = Fate("pong", "ping", False, True, False, False, False, False)
 
-FATES: Final = (STORED, DUPLICATE, SKIPPED, CONFLICTING, DEAD, TOLD, PARKED, DELAYED, PONG)
+FATES: Final = (STORED, DUPLICATE, MERGED, SKIPPED, CONFLICTING, DEAD, TOLD, PARKED, DELAYED, PONG)
 OUTCOMES: Final = tuple(fate.outcome for fate in FATES if fate.counted)
 """Every value of the metrics' label `outcome`."""
 
@@ -51,16 +52,19 @@ OUTCOMES: Final = tuple(fate.outcome for fate in FATES if fate.counted)
 class Created(msgspec.Struct, frozen=True, gc=False):
     """The message is committed. `path` is the resource's path, e.g. `/actions/<id>`.
 
-    `duplicate` says that the row is an earlier message's: the same one, committed before, or one that tells of the
-    same run; the answer is the same.
+    `duplicate` says that the same message was committed before, `merged` that it told more of what has a row by
+    another one, such as the run that the other door told of first; the answer is the same.
     """
 
     code: ClassVar[str] = "created"
     path: str
     duplicate: bool = False
+    merged: bool = False
 
     @property
     def fate(self) -> Fate:
+        if self.merged:
+            return MERGED
         return DUPLICATE if self.duplicate else STORED
 
 
@@ -185,8 +189,8 @@ def is_parked(verdict: Verdict) -> TypeGuard[Unkept]:
 def to_wire(verdict: Verdict) -> dict[str, Any]:
     """A JSON-able dict, the form in which a worker tells a shim; inverse of `from_wire`."""
     fields = {"code": verdict.code} | msgspec.structs.asdict(verdict)
-    # A shim of the release before knows no such field.
-    return fields if fields.get("told") else {name: each for name, each in fields.items() if name != "told"}
+    # A shim of the release before knows no such fields.
+    return {name: each for name, each in fields.items() if each or name not in ("told", "merged")}
 
 
 def from_wire(wire: Mapping[str, Any]) -> Verdict:

@@ -99,6 +99,10 @@ def with_key(message: Message, key: Any) -> Message:
 def with_new_key(message: Message) -> Message:
     """One that nobody has sent yet."""
     made: Mapping[str, Any] = {"integer": 1_000_000 + uuid.uuid4().int % 1_000_000, "text": f"key {uuid.uuid4()}"}
+    body = json.loads(message.payload)
+    if "node_name" in body:
+        # Of a node all its own, or what is the latest of it would be another message's.
+        message = with_body(message, body | {"node_name": f"node {uuid.uuid4()}"})
     return with_key(message, made.get(key_column(message.kind).type.removeprefix("big"), str(uuid.uuid4())))
 
 
@@ -112,7 +116,7 @@ def before(message: Message) -> list[Message]:
 
 
 def as_sent(row: Row) -> dict[str, Any]:
-    """Member -> value, as columns and `extra` tell; nulls left out, and numbers as text: some clients quote them."""
+    """Member -> value, as columns and `extra` tell; nulls left out, numbers and booleans as text."""
     described = columns(type(row))
     [extra] = [value for value, column in zip(row, described, strict=True) if column.extra]
     found = {member: json.loads(text) for member, text in unpack(extra).items()}
@@ -125,9 +129,9 @@ def as_sent(row: Row) -> dict[str, Any]:
 
 
 def plain(members: Mapping[str, Any]) -> dict[str, Any]:
-    """Members to compare: nulls are absent, numbers text."""
+    """Members to compare: nulls are absent, numbers and booleans text."""
     return {
-        name: str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        name: str(value).lower() if isinstance(value, int) else value
         for name, value in members.items()
         if value is not None
     }
@@ -158,6 +162,8 @@ class Change(NamedTuple):
 
     message: Message
     column: Column
+    fine: bool
+    """Another value is no conflict."""
 
 
 def changes(message: Message) -> Iterator[Change]:
@@ -171,7 +177,8 @@ def changes(message: Message) -> Iterator[Change]:
             def put(new: Any, name: str = name, inside: str = inner_name, value: Any = value) -> dict[str, Any]:
                 return body | {name: [value[0] | {inside: new}, *value[1:]]}
 
-            yield from _changed(message, inner, put, inner_value, items, inner_name)
+            for change in _changed(message, inner, put, inner_value, items, inner_name):
+                yield change._replace(fine=change.fine or column.kept or column.merged)
 
 
 def _members(described: Any, body: Mapping[str, Any]) -> Iterator[tuple[Column, str, Any]]:
@@ -191,7 +198,7 @@ def _changed(
         made = with_body(message, put(other))
         judgement = judge()(made)
         if other != value and isinstance(judgement, Candidate) and judgement.row != row_of(message):
-            yield Change(made, column)
+            yield Change(made, column, column.kept or column.merged)
             return
 
 

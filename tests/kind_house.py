@@ -153,6 +153,10 @@ class House:
                 order = columns(inner)[0].name
                 sql = f"SELECT {{texts Row t}} FROM {within} t WHERE t.{column} = %s ORDER BY t.{order}"
                 values.insert(at, tuple(inner(*each) for each in self.rows(filled(sql, Row=inner), key)))
+            elif described.table is not None:
+                text = f"{described.name}::text" if described.json else described.name
+                latest = self.rows(f"SELECT {text} FROM {described.table} WHERE {column} = %s", key)
+                values.insert(at, latest[0][0] if latest else None)
         return row(*values)
 
     def _table_of(self, kind: str, row: Any) -> str:

@@ -43,7 +43,11 @@ def filled(text: str, *rows: RowType, **named: RowType) -> str:
         if name not in types or what not in _SPELLINGS:
             raise ValueError(f"{found[0]} can't be filled in: the rows are {sorted(types)}")
         left_out = (without or "").split()
-        chosen = [each for each in columns(types[name]) if each.rows is None and each.field not in left_out]
+        chosen = [
+            each
+            for each in columns(types[name])
+            if each.rows is None and each.table is None and each.field not in left_out
+        ]
         return ", ".join(_SPELLINGS[what](each, table) for each in chosen)
 
     return _LIST.sub(fill, text)
@@ -51,6 +55,8 @@ def filled(text: str, *rows: RowType, **named: RowType) -> str:
 
 def _text(column: Column, table: str | None) -> str:
     name = f"{table}.{column.name}" if table else column.name
+    if column.within:
+        name = f"({name} -> '{column.within}')"
     if column.type == "timestamptz":
         return f"to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS {column.field}"
     return f"{name}{'' if column.type in _STRINGS else '::text'} AS {column.field}"

@@ -1,4 +1,4 @@
-"""The ledger of a running system: acknowledged = stored, skipped, duplicates, letters, told and in flight, by hour."""
+"""The ledger of a running system, by hour: what was acknowledged, and where it is."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Hour:
     stored: int = 0
     during_run: int = 0
     duplicates: int = 0
+    merged: int = 0
     letters: int = 0
     told: int = 0
     unconfirmed: int = 0
@@ -31,7 +32,7 @@ class Hour:
 
     @property
     def accounted(self) -> int:
-        return self.stored + self.during_run + self.duplicates + self.letters + self.told
+        return self.stored + self.during_run + self.duplicates + self.merged + self.letters + self.told
 
     def row(self, carried: int) -> dict[str, Any]:
         """To print; `carried` is what has been acknowledged since the beginning and is not accounted for yet."""
@@ -41,6 +42,7 @@ class Hour:
             "stored": self.stored,
             "during_run": self.during_run,
             "duplicates": self.duplicates,
+            "merged": self.merged,
             "letters": self.letters,
             "told": self.told,
             "difference": self.acknowledged - self.accounted,
@@ -105,7 +107,7 @@ class Books:
         return {row[0]: row[1:] for row in self._rows(["acknowledged"], since)[0]}
 
     def accounted(self, since: datetime) -> Sequence[Mapping[datetime, tuple[int, ...]]]:
-        """Hour -> rows stored; hour -> during a run, duplicates, told, pruned letters; hour -> letters."""
+        """Hour -> rows stored; hour -> during a run, duplicates, merged, told, pruned letters; hour -> letters."""
         found = self._rows(["stored", "skipped", "letters"], since)
         return [{row[0]: row[1:] for row in rows} for rows in found]
 
@@ -126,7 +128,7 @@ def balance(
     hours = []
     for hour in sorted({*acknowledged, *stored, *skipped, *letters}):
         confirmed, taken, unconfirmed, redelivered = acknowledged.get(hour, (0, 0, 0, 0))
-        during_run, duplicates, told, pruned = skipped.get(hour, (0, 0, 0, 0))
+        during_run, duplicates, merged, told, pruned = skipped.get(hour, (0, 0, 0, 0, 0))
         hours.append(
             Hour(
                 hour=hour,
@@ -134,6 +136,7 @@ def balance(
                 stored=stored.get(hour, (0,))[0],
                 during_run=during_run,
                 duplicates=duplicates,
+                merged=merged,
                 letters=letters.get(hour, (0,))[0] + pruned,
                 told=told,
                 unconfirmed=unconfirmed,

@@ -19,7 +19,9 @@ class Writer:
     def __init__(self, settings: Settings) -> None:
         tables = writers(settings)
         self._prepares = [table.prepare for table in tables if table.prepare is not None]
-        self._writes: dict[str, Write] = {kind: write for table in tables for kind, write in table.writes.items()}
+        self._finishes = [table.finish for table in tables if table.finish is not None]
+        writes = {kind: write for table in tables for kind, write in table.writes.items()}
+        self._writes: dict[str, Write] = {kind: write for kind in KINDS if (write := writes.get(kind)) is not None}
         self._alone: dict[str, WriteAlone] = {
             kind: write for table in tables for kind, write in table.writes_alone.items()
         }
@@ -33,9 +35,15 @@ class Writer:
         rows = {kind: [candidates[at].row for at in where] for kind, where in places.items()}  # type: ignore[union-attr]
         for prepare in self._prepares:
             prepare(connection, rows)
+        said: dict[str, Sequence[Verdict]] = {}
+        for kind, write in self._writes.items():
+            if kind in rows:
+                said[kind] = write(connection, rows[kind])
+        for finish in self._finishes:
+            said |= finish(connection, rows, said)
         verdicts: dict[int, Verdict] = {}
-        for kind in sorted(rows, key=_rank):
-            verdicts.update(zip(places[kind], self._writes[kind](connection, rows[kind]), strict=True))
+        for kind, where in places.items():
+            verdicts.update(zip(where, said[kind], strict=True))
         return [verdicts[at] for at in range(len(items))]
 
     def write_alone(self, connection: Connection, candidate: Candidate) -> Verdict | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from schemas.labels import LANES, LaneName
 from schemas.settings import Settings
-from schemas.topology import DEAD, PINGS, QUARANTINE, QUEUES
+from schemas.topology import DEAD, PINGS, PREFETCH, QUARANTINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Lane:
 
 def main_lane(settings: Settings) -> Lane:
     """The lane that every worker but one runs."""
-    queues = dict.fromkeys(QUEUES, settings.prefetch) | {DEAD: 100, PINGS: 10}
+    queues = {queue: getattr(settings, prefetch) for queue, prefetch in PREFETCH.items()} | {DEAD: 100, PINGS: 10}
     return Lane("main", queues, settings.batch_messages)
 
 

@@ -174,10 +174,10 @@ def doctor(management: str | None, output: str) -> None:
 def audit(hours: int, state: Path | None, output: str) -> None:
     """Balance the ledger of the running system, by hour, and name the gap.
 
-    Acknowledged = stored + during a run + duplicates + letters + told + in flight; of what is told no letter was kept
-    beyond a bound, and its sender knows. What shims acknowledged is what they
-    wrote down (every few seconds); what Chef servers published is counted when a worker takes it. Exit 1 if
-    acknowledged messages are missing.
+    Acknowledged = stored + during a run + duplicates + merged + letters + told + in flight; what is merged told more of
+    a run or a node that is stored, of what is told no letter was kept beyond a bound, and its sender knows. What shims
+    acknowledged is what they wrote down (every few seconds); what Chef servers published is counted when a worker takes
+    it. Exit 1 if acknowledged messages are missing.
     """
     from consumers.supervisor.control import state_folder
     from ingest.diagnostics.audit import audit as balance

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.kinds import kind_of
+from schemas.kinds.columns import columns
 from schemas.message import Message
 from schemas.validation.decode import inflate
 from schemas.validation.judge import Candidate, Judge
@@ -35,6 +36,7 @@ def guess(payload: bytes, door: str, max_bytes: int = 16 * 1024 * 1024) -> Messa
     kind = kind_of(members)
     run_id = members.get("run_id")
     run_id = run_id if isinstance(run_id, str) else "00000000-0000-4000-8000-000000000000"
-    named = ("organization", "node", run_id) if "{organization}" in kind.path else (None, None, None)
+    in_url = any(each.field == "organization" and each.member is None for each in columns(kind.row))
+    named = ("organization", "node", run_id) if in_url else (None, None, None)
     organization, node, run = named
     return Message(kind.name, payload, door, organization, node, run, encoding)

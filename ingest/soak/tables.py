@@ -42,7 +42,7 @@ def read_tables(database_url: str, amqp_url: str = "") -> Found:
         letters=letters,
         twice=twice,
         skipped=tallied.get("during_run", 0),
-        repeated=tallied.get("duplicate", 0),
+        repeated=tallied.get("duplicate", 0) + tallied.get("merged", 0),
         waiting=waiting(amqp_url) if amqp_url else {},
     )
 

@@ -1,6 +1,6 @@
 """The kinds of messages, one folder a kind, found by walking them: `kind` says what a kind is, `columns` with which
 types its row says its columns, `formats` reads its times, ids and names, `extra` keeps what the columns do not hold,
-`stray` keeps bytes that are no text, `report` is what run reports share.
+`stray` keeps bytes that are no text, `report` is what run reports share, `collected` what comes to a data collector.
 """
 
 from __future__ import annotations
@@ -35,7 +35,11 @@ def kind_of(members: Mapping[str, Any]) -> Kind:
     """The kind that a body is likely of, by the members that kinds are known by."""
     # The one that asks for most is the surest; one that asks for nothing is what is left.
     surest = sorted(KINDS.values(), key=lambda kind: -len(kind.sign))
-    return next(kind for kind in surest if all(members.get(name) == value for name, value in kind.sign.items()))
+    return next(kind for kind in surest if kind.tables and _has_sign(kind, members))
+
+
+def _has_sign(kind: Kind, members: Mapping[str, Any]) -> bool:
+    return all(name in members and value in (None, members[name]) for name, value in kind.sign.items())
 
 
 WAITING: Final = frozenset(kind.name for kind in KINDS.values() if kind.waits)

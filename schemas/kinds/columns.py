@@ -38,6 +38,12 @@ class Column:
     owner: bool = False
     """Whose the row is: to anybody else nothing is told of it but that it is there."""
     rows: RowType | None = None
+    table: str | None = None
+    """Another of the kind's tables than the first, which has the latest one only; found there by the row's key."""
+    within: str | None = None
+    """The table holds it as this member of a JSON object."""
+    deep: bool = False
+    """JSON that holds secrets at any depth."""
 
     @property
     def json(self) -> bool:
@@ -69,6 +75,7 @@ STATE: Final = _Also(state=True)
 KEPT: Final = _Also(kept=True)
 MERGED: Final = _Also(merged=True)
 OWNER: Final = _Also(owner=True)
+DEEP: Final = _Also(deep=True)
 ENVELOPE: Final = _Also(member=None)
 """No member of the message: a fact of its envelope, or one that we add."""
 
@@ -81,6 +88,16 @@ def stored_as(name: str) -> _Also:
 def holds(member: str) -> _Also:
     """The message has another name for it."""
     return _Also(member=member)
+
+
+def in_table(name: str) -> _Also:
+    """It stands in another table, which has the latest one only."""
+    return _Also(table=name)
+
+
+def within(member: str) -> _Also:
+    """The table holds it as this member of a JSON object."""
+    return _Also(within=member)
 
 
 @cache
@@ -100,9 +117,10 @@ def _column(row: RowType, field: str, hint: Any) -> Column:
     nullable = get_origin(hint) in (Union, types.UnionType)
     if nullable:
         [hint] = [each for each in get_args(hint) if each is not types.NoneType]
-    if get_origin(hint) is tuple:
-        return Column(field, type="", name=field, member=field, rows=get_args(hint)[0])
     markers = getattr(hint, "__metadata__", ())
+    inner = get_args(hint)[0] if markers else hint
+    if get_origin(inner) is tuple:
+        markers = (Column(type="", rows=get_args(inner)[0]), *markers)
     if not markers or not isinstance(markers[0], Column):
         raise TypeError(f"{row.__name__}.{field} is not annotated with a type of {__name__}")
     changes = {name: value for each in markers[1:] for name, value in each.changes.items()}

@@ -73,14 +73,15 @@ class Kind:
     path: str
     """Where it is read, `{field}` of the row filled in."""
     tables: tuple[Table, ...]
+    """None: such messages are never stored, each has a fault."""
     profile_faults: Mapping[str, Callable[[Message, Mapping[str, Any]], dict[str, Fault]]] = field(default_factory=dict)
     """Schema profile -> `faults` of its own."""
     opaque: frozenset[str] = frozenset()
     elements: Mapping[str, frozenset[str]] = field(default_factory=dict)
     fastpath: tuple[Sequence[str], Callable[[Sequence[Any]], Row | None]] | None = None
     """Members, and the row of their values in that order when the schema takes them; None: the long way."""
-    sign: Mapping[str, str] = field(default_factory=dict)
-    """Members by whose values a body is known to be of this kind; without any, it is what else there is."""
+    sign: Mapping[str, str | None] = field(default_factory=dict)
+    """Members by whose values a body is known to be of this kind, None: any; without one, it is what else there is."""
     waits: bool = False
     """What comes before what it needs may wait for it, so that whoever publishes it says how long an answer counts."""
     answered_with_uri: bool = True

@@ -82,6 +82,14 @@ class Redaction:
             cut = self.deep.anywhere(cut)
         return text if cut is data else cut.decode()
 
+    def deeply(self, text: str | None) -> str | None:
+        """The same for JSON text that has secrets at any depth."""
+        if text is None or (self.escape not in text and not any(needle in text for needle in self.needles)):
+            return text
+        data = text.encode()
+        cut = self.top.anywhere(data)
+        return text if cut is data else cut.decode()
+
     def may_name(self, text: str) -> bool:
         """Whether JSON text may hold a named member where it is to be cut; when in doubt, yes."""
         if self.deep is None:
@@ -105,6 +113,7 @@ def _compile(redaction: Redaction, kind: RowType) -> Callable[[Row], Row]:
     """What cuts secrets out of rows of a type: of each column that holds JSON, and of the rows within."""
     described = columns(kind)
     json_at = [at for at, column in enumerate(described) if column.json]
+    deep_at = [at for at, column in enumerate(described) if column.deep]
     rows_at = [at for at, column in enumerate(described) if column.rows is not None]
     states = [(at, f'"{MARK}"' if column.json else MARK) for at, column in enumerate(described) if column.state]
     text_of, make = redaction.text, kind._make
@@ -116,6 +125,8 @@ def _compile(redaction: Redaction, kind: RowType) -> Callable[[Row], Row]:
         values = list(row)
         for at in json_at:
             values[at] = text_of(row[at])
+        for at in deep_at:
+            values[at] = redaction.deeply(values[at])
         for at in rows_at:
             values[at] = tuple(map(redaction, row[at]))
         same = all(values[at] is row[at] for at in json_at)
@@ -123,7 +134,7 @@ def _compile(redaction: Redaction, kind: RowType) -> Callable[[Row], Row]:
             same = same and all(new is old for new, old in zip(values[at], row[at], strict=True))
         return row if same else make(values)
 
-    if rows_at or (states and redaction.sensitive) or not json_at:
+    if rows_at or deep_at or (states and redaction.sensitive) or not json_at:
         return changed
     first, *others = json_at
 

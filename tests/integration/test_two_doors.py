@@ -14,6 +14,7 @@ import pytest
 
 from consumers.store.tables import runs
 from consumers.store.tables.runs import Runs, Telling
+from schemas.kinds.collector_end import CollectedRow
 from schemas.kinds.run_end import ResourceRow, RunEndRow
 from schemas.kinds.run_start import RunStartRow
 from schemas.run_merge import COLLECTOR, End, Run, Start
@@ -23,7 +24,7 @@ from schemas.verdict import Conflict, Created, UnknownRun
 AT, ENDED, CAME = "2026-11-26T00:54:52Z", "2026-11-26T00:54:53Z", "2026-11-26T01:00:00Z"
 REBOOT = json.dumps({"exception": {"class": "#<Chef::Exceptions::Reboot: new kernel>", "message": "new kernel"}})
 FILE = ResourceRow(0, "file", "/a", "/a", "app", "1.4.2", 12, "{}", '{"mode":"0644"}', "", "create", None)
-COLLECTED = (*FILE, "updated", "default", None, None, "quiet")
+COLLECTED = CollectedRow(*FILE, "updated", "default", None, None, "quiet")
 ROW = """
 SELECT organization, node_name, status, start_time, end_time, run_list, total_res_count, updated_res_count, data::text,
        start_extra::text, end_extra::text, end_start_time, reboot::text, started_by, ended_by, start_guessed,
@@ -122,7 +123,7 @@ def test_every_order_leaves_the_same_row_and_counts_each_message_once(workers: A
         counted = workers[0][0].execute(
             b"SELECT (stored_at IS NOT NULL)::int + (ended_at IS NOT NULL)::int FROM runs WHERE run_id = %s", [run_id]
         )
-        assert [sum(not each.duplicate for each in verdicts)] == list(counted.fetchone())
+        assert [sum(each.fate.row for each in verdicts)] == list(counted.fetchone())
         expected = expected or row_of(workers[0], run_id)
         assert row_of(workers[0], run_id) == expected
     assert expected[2] == "success"
@@ -180,7 +181,7 @@ def test_a_run_that_another_worker_is_about_to_make_known_is_waited_for(workers:
         thread.join(0.2)
         assert done == []
     thread.join(30)
-    assert (created.duplicate, done[0].duplicate) == (False, True)
+    assert (created.fate.name, done[0].fate.name) == ("stored", "merged")
     assert row_of(other, run_id)[13] == "both"
 
 

@@ -20,6 +20,7 @@ SELECT date_trunc('hour', {column}) AS hour, count(*) AS rows FROM {table} WHERE
 SELECT date_trunc('hour', counted_at),
        coalesce(sum(count) FILTER (WHERE outcome = 'during_run'), 0)::bigint,
        coalesce(sum(count) FILTER (WHERE outcome = 'duplicate'), 0)::bigint,
+       coalesce(sum(count) FILTER (WHERE outcome = 'merged'), 0)::bigint,
        coalesce(sum(count) FILTER (WHERE outcome = 'told'), 0)::bigint,
        coalesce(sum(count) FILTER (WHERE outcome = 'pruned'), 0)::bigint
 FROM tallies WHERE counted_at >= %(since)s GROUP BY 1;

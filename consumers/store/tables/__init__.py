@@ -27,14 +27,23 @@ Prepare = Callable[[Connection, Mapping[str, Sequence[Any]]], None]
 """Told the rows of a batch, by kind, before any of them is written."""
 
 
+Finish = Callable[
+    [Connection, Mapping[str, Sequence[Any]], Mapping[str, Sequence[Verdict]]], Mapping[str, Sequence[Verdict]]
+]
+"""Told the rows of a batch and what became of them, by kind, when they are written; verdicts on the kinds it writes."""
+
+
 class TableWriter(Protocol):
-    """Writes the kinds of one table. Never raises but what psycopg raises."""
+    """Writes the kinds of one table, those whose write is None by `finish`. Never raises but what psycopg raises."""
 
     @property
     def prepare(self) -> Prepare | None: ...
 
     @property
-    def writes(self) -> Mapping[str, Write]: ...
+    def finish(self) -> Finish | None: ...
+
+    @property
+    def writes(self) -> Mapping[str, Write | None]: ...
 
     @property
     def writes_alone(self) -> Mapping[str, WriteAlone]: ...
@@ -45,8 +54,9 @@ def writers(settings: Settings) -> tuple[TableWriter, ...]:
     modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
     found: list[TableWriter] = [module.TABLE(settings) for module in modules]
     written = sorted(kind for table in found for kind in table.writes)
-    if written != sorted(KINDS):
-        raise LookupError(f"the kinds are {sorted(KINDS)}, and those that {__name__} writes {written}")
+    stored = sorted(kind.name for kind in KINDS.values() if kind.tables)
+    if written != stored:
+        raise LookupError(f"the kinds are {stored}, and those that {__name__} writes {written}")
     return tuple(found)
 
 

@@ -17,6 +17,11 @@ from schemas.validation.conflict import differences
 from schemas.verdict import Conflict, Created, DuringRun, Verdict
 
 
+def is_node_deletion(row: ActionRow) -> bool:
+    """Whether a node is gone."""
+    return row.task == "delete" and row.entity_type == "node"
+
+
 class Actions:
     """Writes actions under the run rule."""
 
@@ -24,7 +29,7 @@ class Actions:
         self._rule = settings.during_run
         self._sql = statements.load("consumers.store.tables", "actions.sql", ActionRow)
         self._path = location(KIND)
-        self.prepare = None
+        self.prepare = self.finish = None
         self.writes: Mapping[str, Write] = {KIND.name: self.write}
         self.writes_alone: Mapping[str, WriteAlone] = {KIND.name: self.write_alone}
 
@@ -41,9 +46,9 @@ class Actions:
     def write_alone(self, connection: Connection, row: ActionRow) -> Verdict | None:
         """A lone action in one round trip: somebody waits.
 
-        None: it was not new, or is skipped by another rule than the run's, and nothing was done.
+        None: it was not new, is skipped by another rule than the run's, or has more to do, and nothing was done.
         """
-        if run_rule(row, {}, self._rule) is not None:
+        if run_rule(row, {}, self._rule) is not None or is_node_deletion(row):
             return None
         run = named_run(row) if self._rule in ("run_id", "both") else None
         found = connection.execute(self._sql["insert_action"].encode(), row._asdict() | {"run_id": run}).fetchone()

@@ -23,7 +23,7 @@ class Plain:
         self.writes: Mapping[str, Write] = {
             kind.name: _Rows(kind, table).write for kind in KINDS.values() for table in kind.tables if table.key
         }
-        self.prepare = None
+        self.prepare = self.finish = None
         self.writes_alone: Mapping[str, WriteAlone] = {}
 
 

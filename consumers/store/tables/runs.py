@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,20 +12,28 @@ from consumers.database import statements
 from consumers.database.connection import Connection
 from consumers.database.copy import copy_text
 from consumers.store.tables import Write, WriteAlone, array
+from schemas.kinds.collector_end import KEPT_STATUSES, CollectedRow, CollectorEndRow
+from schemas.kinds.collector_end import KIND as COLLECTOR_END
+from schemas.kinds.collector_start import KIND as COLLECTOR_START
+from schemas.kinds.collector_start import CollectorStartRow
+from schemas.kinds.extra import to_object
 from schemas.kinds.kind import location
 from schemas.kinds.run_end import KIND as RUN_END
 from schemas.kinds.run_end import ResourceRow, RunEndRow
 from schemas.kinds.run_start import KIND as RUN_START
 from schemas.kinds.run_start import RunStartRow
-from schemas.run_merge import REPORTS, End, Run, Start, Teller, is_strangers, merge
+from schemas.run_merge import COLLECTOR, REPORTS, End, Run, Start, Teller, is_strangers, merge
 from schemas.settings import Settings
 from schemas.verdict import Conflict, Created, UnknownRun, Verdict
 
-_SQL = statements.lazily("consumers.store.tables", "runs.sql", Start, End, RunEndRow, ResourceRow)
+_SQL = statements.lazily("consumers.store.tables", "runs.sql", Start, End, RunEndRow, ResourceRow, CollectedRow)
 
 
 class Telling(NamedTuple):
-    """How a kind tells of runs: by which door, whether it makes an unknown run known, and what a row of it tells."""
+    """How a kind tells of runs: by which door, whether it makes an unknown run known, and what a row of it tells.
+
+    A time that is guessed and not there is the time at which it is written.
+    """
 
     teller: Teller
     begins: bool
@@ -34,13 +43,16 @@ class Telling(NamedTuple):
 class Runs:
     """Writes what is told of chef-client runs."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
         self._sql = _SQL()
         self._path = location(RUN_START)
+        self._keeps_all = settings.collector_keep_resources == "all"
+        self._now = now
         self._told: dict[str, list[Run]] = {}
         self._standing: dict[str, _Standing] = {}
         self.writes: Mapping[str, Write] = {kind: partial(self._write, kind) for kind in TELLINGS}
         self.writes_alone: Mapping[str, WriteAlone] = {}
+        self.finish = None
 
     def prepare(self, connection: Connection, rows: Mapping[str, Sequence[Any]]) -> None:
         """Make the runs known that a batch begins, and lock all that it names, before anything else is written.
@@ -48,7 +60,7 @@ class Runs:
         First the new ones, then the others, both in the order of their ids, so that no two workers wait for each
         other.
         """
-        self._told = {kind: list(map(TELLINGS[kind].told, rows[kind])) for kind in TELLINGS if kind in rows}
+        self._told = {kind: self._tell(telling, rows[kind]) for kind, telling in TELLINGS.items() if kind in rows}
         begun: dict[str, Start] = {}
         for kind, told in self._told.items():
             if TELLINGS[kind].begins:
@@ -58,6 +70,13 @@ class Runs:
         others = sorted({run.start.run_id for told in self._told.values() for run in told} - self._standing.keys())
         if others:
             self._standing |= self._lock(connection, others)
+
+    def _tell(self, telling: Telling, rows: Sequence[Any]) -> list[Run]:
+        told = list(map(telling.told, rows))
+        if telling.teller == REPORTS:
+            return told
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._now()))
+        return [_timed(run if self._keeps_all else _changed(run), now) for run in told]
 
     def _begin(self, connection: Connection, starts: Sequence[Start]) -> dict[str, _Standing]:
         """Those that are new."""
@@ -91,7 +110,7 @@ class Runs:
     def _merge(self, telling: Telling, connection: Connection, told: Run) -> Verdict:
         standing = self._standing.get(told.start.run_id)
         if standing is None or is_strangers(standing.run, told, telling.teller):
-            return _not_its(told.start, telling)
+            return _not_its(standing.run.start if standing else None, told.start, telling)
         if told.end is not None and telling.teller == REPORTS:
             self._recall(connection, standing)
         known = standing.run
@@ -102,7 +121,10 @@ class Runs:
         # The message that begins a run is found by the time of that: if it is an end, not by its own as well.
         standing.ends |= ends and not standing.new
         fresh, standing.new, standing.run = standing.new or ends, False, merged.run
-        return Created(self._path(told.start), duplicate=not fresh)
+        if fresh:
+            return Created(self._path(told.start))
+        said_before = merged.run == known
+        return Created(self._path(told.start), duplicate=said_before, merged=not said_before)
 
     def _recall(self, connection: Connection, standing: _Standing) -> None:
         """The stored end as Reporting told it, to tell a repeated one from another; what two doors told is no one's."""
@@ -169,9 +191,13 @@ class _Standing:
         return self.run.end._asdict() | {"run_id": self.run.start.run_id, "counted": self.ends}
 
 
-def _not_its(start: Start, telling: Telling) -> Verdict:
+def _not_its(known: Start | None, start: Start, telling: Telling) -> Verdict:
     if telling.begins:
-        return Conflict({"run_id": f"run {start.run_id} belongs to another node"})
+        text = f"run {start.run_id} belongs to another node"
+        names = ("organization", "node_name") if telling.teller == COLLECTOR else ()
+        return Conflict(
+            {"run_id": text} | {name: text for name in names if getattr(known, name) != getattr(start, name)}
+        )
     text = f"no run {start.run_id} has started at node {start.node_name} of {start.organization}"
     return UnknownRun(start.run_id, text)
 
@@ -197,8 +223,77 @@ def _end_told(row: RunEndRow) -> Run:
     return Run(Start(row.run_id, row.organization, row.node_name, None), end, row, row.resources)
 
 
+def _collector_start_told(row: CollectorStartRow) -> Run:
+    return Run(
+        Start(
+            row.run_id,
+            row.organization,
+            row.node_name,
+            row.start_time,
+            start_guessed=row.start_time is None,
+            started_by=COLLECTOR,
+            collector_start_extra=row.extra,
+            entity_uuid=row.entity_uuid,
+            source=row.source,
+            chef_server_fqdn=row.chef_server_fqdn,
+        )
+    )
+
+
+def collector_end_told(row: CollectorEndRow) -> Run:
+    """The start as well, as far as it is told: a client whose run dies early may say nothing else."""
+    start = Start(
+        row.run_id,
+        row.organization,
+        row.node_name,
+        row.start_time or row.end_time,
+        start_guessed=row.start_time is None,
+        entity_uuid=row.entity_uuid,
+        source=row.source,
+        chef_server_fqdn=row.chef_server_fqdn,
+        client_version=row.client_version,
+    )
+    end = End(
+        status=row.status,
+        end_time=row.end_time or "",
+        data="{}" if row.error is None else to_object({"exception": row.error}),
+        ended_by=COLLECTOR,
+        end_guessed=row.end_time is None,
+        end_start_time=row.start_time,
+        run_list=row.run_list,
+        expanded_run_list=row.expanded_run_list,
+        total_res_count=row.total_res_count,
+        updated_res_count=len(row.resources),
+        resource_counts=row.resource_counts,
+        policy_name=row.policy_name,
+        policy_group=row.policy_group,
+        collector_end_extra=row.extra,
+    )
+    return Run(start, end, None, row.resources)
+
+
+def _changed(run: Run) -> Run:
+    """Without a row for what has not changed; as many are counted as can be read."""
+    if run.end is None:
+        return run
+    kept = tuple(each for each in run.resources or () if each.status in KEPT_STATUSES)
+    return run._replace(resources=kept, end=run.end._replace(updated_res_count=len(kept)))
+
+
+def _timed(run: Run, now: str) -> Run:
+    """With the times that nobody told."""
+    start, end = run.start, run.end
+    if start.start_time is None:
+        run = run._replace(start=start._replace(start_time=now))
+    if end is not None and not end.end_time:
+        run = run._replace(end=end._replace(end_time=now))
+    return run
+
+
 TELLINGS: Final[Mapping[str, Telling]] = {
+    COLLECTOR_START.name: Telling(COLLECTOR, begins=True, told=_collector_start_told),
     RUN_START.name: Telling(REPORTS, begins=True, told=_start_told),
+    COLLECTOR_END.name: Telling(COLLECTOR, begins=True, told=collector_end_told),
     RUN_END.name: Telling(REPORTS, begins=False, told=_end_told),
 }
 """By kind, in the order in which a batch writes them."""

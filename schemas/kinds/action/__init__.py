@@ -176,6 +176,7 @@ KIND: Final = Kind(
     tables=(
         Table(name="actions", month="recorded_at", partitioned=True, counted="stored_at"),
         Table(name="action_ids", month="recorded_at"),
+        Table(name="nodes", rights="SELECT, UPDATE, DELETE"),
     ),
     opaque=frozenset({"data"}),
     fastpath=(COLUMNS, fastpath),

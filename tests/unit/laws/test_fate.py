@@ -46,7 +46,7 @@ from schemas.verdict import (
 )
 
 EACH: tuple[Verdict, ...] = (
-    Created("/a"), Created("/a", True), DuringRun("run_id"), Conflict({"id": "differs"}),
+    Created("/a"), Created("/a", True), Created("/a", merged=True), DuringRun("run_id"), Conflict({"id": "differs"}),
     Invalid("schema", "schema", {"id": "is missing"}), UnknownRun("r", "no run"), WaitsForRun("r", "no run"), Pong(),
     Unkept("crash", "exception", {"message": "a fault"}),
     without_letter(Invalid("schema", "schema", {"id": "is missing"}), "no letter kept"),
@@ -151,7 +151,9 @@ def test_every_verdict_has_a_fate_and_every_fate_a_verdict() -> None:
     assert {type(each) for each in EACH} == {*get_args(Verdict), WaitsForRun, Unkept}
     assert len({fate.outcome for fate in FATES}) == len(FATES)
     assert {fate.name for fate in FATES} == set(get_args(get_type_hints(Fate)["name"]))
-    assert OUTCOMES == ("stored", "duplicate", "during_run", "conflict", "dead", "told", "parked", "delayed")
+    assert OUTCOMES == (
+        "stored", "duplicate", "merged", "during_run", "conflict", "dead", "told", "parked", "delayed",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("said", [each for each in EACH if each.fate.letter], ids=lambda each: each.code)

@@ -42,8 +42,7 @@ COPY run_resources (run_id, start_time, {columns ResourceRow}) FROM STDIN;
 
 -- name: copy_collected
 -- With what only the data collector tells.
-COPY run_resources (run_id, start_time, {columns ResourceRow}, status, recipe_name, error, conditional, ignore_failure)
-FROM STDIN;
+COPY run_resources (run_id, start_time, {columns CollectedRow}) FROM STDIN;
 
 -- name: stored_end
 -- As Reporting told it.

@@ -21,7 +21,7 @@ def test_the_gap_is_what_is_nowhere(stored: int, during: int, twice: int, letter
     """Acknowledged minus everything found is the gap, exactly; lost messages are missing, none lost is closed."""
     taken = stored + during + twice + letters + flying + lost
     ledger = balance(
-        {HOUR: (taken, 0, 0, 0)}, [{HOUR: (stored,)}, {HOUR: (during, twice, 0, 0)}, {HOUR: (letters,)}], flying
+        {HOUR: (taken, 0, 0, 0)}, [{HOUR: (stored,)}, {HOUR: (during, twice, 0, 0, 0)}, {HOUR: (letters,)}], flying
     )
     assert ledger.gap == lost
     assert judge_ledger(ledger)[0] == ("missing" if lost else "closed")

@@ -75,7 +75,7 @@ def test_columns_hold_what_the_schemas_name():
     """A member that a schema names has a column or is what its kind is known by; all others go to extra."""
     for name, kind in KINDS.items():
         described = [schema["properties"] for schema in SCHEMAS[name].values()]
-        assert set().union(*described) - kind.sign.keys() == members(kind.row)
+        assert set().union(*described) - (kind.sign.keys() - members(kind.row)) == members(kind.row)
         for column in columns(kind.row):
             if column.rows is not None:
                 for properties in described:
@@ -107,7 +107,7 @@ def test_a_fast_path_that_is_off_is_told():
 
 def test_a_path_is_made_of_the_rows_own_columns():
     """Where a message is read is said by fields of its row, and nothing else fills it in."""
-    for kind in KINDS.values():
+    for kind in (each for each in KINDS.values() if each.tables):
         row = kind.row(*(f".{field}" for field in kind.row._fields))
         assert location(kind)(row) == re.sub(r"\{([a-z_]+)\}", r".\1", kind.path)
 
@@ -120,13 +120,14 @@ def test_an_action_is_told_with_every_member_that_has_a_column() -> None:
 
 def test_one_table_of_a_kind_is_counted():
     """A message leaves one trace for the ledger, or it would be missing, or be there twice."""
+    unseen = {"unknown", "node_ping"}  # Always a letter; always merged into what is known of its node.
     for kind in KINDS.values():
-        assert len([table for table in kind.tables if table.counted]) == 1
+        assert len([table for table in kind.tables if table.counted]) == (kind.name not in unseen)
 
 
 def test_every_kind_is_written_by_one_table():
     """A kind that no table writes, or two do, stops a worker before it takes anything."""
-    assert sorted(kind for table in writers(Settings()) for kind in table.writes) == sorted(KINDS)
+    assert sorted(kind for table in writers(Settings()) for kind in table.writes) == sorted(set(KINDS) - {"unknown"})
 
 
 def test_every_kind_is_bound_to_its_queue():

@@ -1,0 +1,56 @@
+"""What the messages of a data collector share: their queue, and the facts of a run that each tells in its body."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from schemas.kinds.extra import raw_text
+from schemas.kinds.formats import Fault, canonical_uuid, name_fault, time_fault, zoned_time
+
+QUEUE: Final = "ingest.collector"
+
+_BARE_UUID: Final = re.compile(r"([0-9a-fA-F]{8})([0-9a-fA-F]{4})([0-9a-fA-F]{4})([0-9a-fA-F]{4})([0-9a-fA-F]{12})")
+
+
+def loose_uuid(value: object) -> str | None:
+    """The UUID in lower case, with hyphens, also of 32 hex digits without any; None when it is neither."""
+    if isinstance(value, str) and (bare := _BARE_UUID.fullmatch(value)):
+        return "-".join(bare.groups()).lower()
+    return canonical_uuid(value)
+
+
+def body_faults(
+    values: Mapping[str, Any], *, uuid: str = "", names: Iterable[str] = (), times: Iterable[str] = ()
+) -> dict[str, Fault]:
+    """What is wrong with the members of these names: one that is a UUID, names of things, and times, which may be
+    null."""
+    found: dict[str, Fault] = {}
+    if uuid in values and loose_uuid(values[uuid]) is None:
+        found[uuid] = Fault("not_a_uuid", f"{values[uuid]!r:.100} is not a UUID")
+    for member in names:
+        if fault := name_fault(values.get(member), member.removesuffix("_name")):
+            found[member] = fault
+    for member in times:
+        if fault := time_fault(values.get(member), zoned_time):
+            found[member] = fault
+    return found
+
+
+def loose_time(value: str | None) -> str | None:
+    """UTC as `YYYY-MM-DDTHH:MM:SSZ`; None of null."""
+    return None if value is None else zoned_time(value)
+
+
+def respelled(sent: Mapping[str, Any], stored: Mapping[str, Any]) -> set[str]:
+    """The members that are sent otherwise than their column holds them; one that is left out is not."""
+    return {name for name, value in stored.items() if name in sent and sent[name] != value}
+
+
+def given(members: Mapping[str, msgspec.Raw], name: str) -> str | None:
+    """The JSON text of a member; None when it is absent or null."""
+    text = raw_text(members, name)
+    return None if text == "null" else text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,6 +99,40 @@ def test_a_database_that_refuses_pauses_the_workers(system, ledger, workload, ho
     account = holds(system.settle(ledger, supervisor))
     assert account.letters == 0
     assert supervisor.poll() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_read_only_database_outlasts_every_patience_and_makes_no_letter(make_system, harmed, ledger, workload, holds):
+    """S8: longer than heartbeats, the supervisor's silence and the broker's patience with a held batch, shortened."""
+    # A channel keeps the timeout that it was opened with.
+    harmed.rabbit.ctl("eval", "application:set_env(rabbit, consumer_timeout, 15000).")
+    try:
+        system = make_system(heartbeat_seconds=2)
+        sabotage = [sys.executable, str(Path(__file__).with_name("sabotage.py")), "impatient", "consume", "-n", "2"]
+        supervisor = system.spawn("consumers", [*sabotage, "--state", str(system.folder / "state")])
+        system.consuming(ACTIONS, 2)
+        pids = set(children(supervisor.pid))
+        with Load(ledger, [Sender("amqp", system.amqp_url, workload.actions(), rate=20)]) as load:
+            until(lambda: system.stored() > 50, "rows appear")
+            with nemesis.read_only(system.database_url):
+                until(lambda: given_up(system) >= 2, "the broker has lost patience with both workers", 200)
+                until(lambda: system.consumer_count(ACTIONS) == 0, "nothing is taken that could not be stored")
+                time.sleep(15)
+                assert system.consumer_count(ACTIONS) == 0
+            load.stop()
+    finally:
+        harmed.rabbit.ctl("eval", "application:set_env(rabbit, consumer_timeout, 1800000).")
+    until(lambda: system.stored() == ledger.promised, "everything is stored", 120)
+    assert set(children(supervisor.pid)) == pids
+    account = holds(system.settle(ledger, supervisor))
+    assert account.letters == 0
+
+
+def given_up(system) -> int:
+    """How often the broker has closed a channel that acknowledged nothing."""
+    return len([each for each in system.log("consumers") if "delivery acknowledgement" in each.get("why", "")
+                and each["event"] == "waiting"])  # fmt: skip
 
 
 @pytest.mark.slow

@@ -139,21 +139,3 @@ def test_a_consumer_the_broker_gave_up_is_redelivered_and_deduplicated(system, h
     until(lambda: system.stored() == ledger.promised, "everything is stored", 120)
     account = holds(system.settle(ledger, supervisor))
     assert account.letters == 0
-
-
-@pytest.mark.timeout(500)
-def test_after_a_long_outage_the_window_is_given_back(system, harmed, ledger, workload, holds):
-    """After two minutes without a database the held messages are in their queue again, for whoever can store them."""
-    supervisor = system.consumers(1)
-    system.consuming(ACTIONS, 1)
-    harmed.postgres.stop("immediate")
-    with Load(ledger, [Sender("amqp", system.amqp_url, workload.actions(300))]) as load:
-        load.join(60)
-    until(
-        lambda: any(each["event"] == "commits paused" for each in system.log("consumers")), "the worker holds a batch"
-    )
-    until(lambda: system.waiting()[ACTIONS] == 300, "the worker gives everything back and waits outside", 200)
-    assert system.consumer_count(ACTIONS) == 0
-    harmed.postgres.start()
-    account = holds(system.settle(ledger, supervisor))
-    assert (account.stored, account.letters, account.repeated) == (300, 0, 0)

@@ -38,6 +38,10 @@ Doing = Literal[
 DOINGS: Final[tuple[Doing, ...]] = get_args(Doing)
 """What a worker was doing when a fault of our own code was met."""
 
+AnswerLoss = Literal["address", "broker"]
+ANSWER_LOSSES: Final[tuple[AnswerLoss, ...]] = get_args(AnswerLoss)
+"""Why a waiting shim was not answered: its address is none or a broken one; the broker was away or took nothing."""
+
 NO_SQLSTATE: Final = "connection"
 SQLSTATE_CLASSES: Final = (NO_SQLSTATE, "08", "22", "23", "25", "40", "53", "55", "57", "58")
 """Those to be met; the database may say others."""

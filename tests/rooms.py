@@ -34,6 +34,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "consumers/broker": frozenset(
         {
             "schemas/doors",
+            "schemas/labels",
             "schemas/message",
             "schemas/settings",
             "schemas/topology",

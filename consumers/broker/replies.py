@@ -17,6 +17,7 @@ from pika.channel import Channel
 from consumers.broker.connection import OPEN_SECONDS, LiveConnection
 from consumers.broker.publisher import ConfirmingPublisher, NotTaken
 from consumers.errors import BrokerUnavailable, Misconfigured
+from schemas.labels import AnswerLoss
 
 RECENT_SECONDS: Final = 3.0
 """How long an answer is kept: what was sent shortly before the connection was lost may have got nowhere."""
@@ -55,10 +56,14 @@ def is_direct(reply_to: str) -> bool:
 
 
 class Replies:
-    """Sends answers, best effort; connects when first used, and again after a loss. Nothing here raises."""
+    """Sends answers, best effort; connects when first used, and again after a loss. Nothing here raises.
 
-    def __init__(self, connect: Callable[[], BlockingConnection]) -> None:
+    `dropped` is told of each message known not to have gone out.
+    """
+
+    def __init__(self, connect: Callable[[], BlockingConnection], dropped: Callable[[AnswerLoss], None]) -> None:
         self._connect = connect
+        self._dropped = dropped
         self._live: LiveConnection | None = None
         self._channel: Channel | None = None
         self._recent: deque[tuple[float, str, bytes]] = deque()
@@ -68,14 +73,22 @@ class Replies:
     def send(self, answers: Mapping[str, bytes]) -> bool:
         """One message to each address; whether all of them went out."""
         now = time.monotonic()
+        fresh = 0
         for reply_to, body in answers.items():
             if not is_direct(reply_to):
+                self._dropped("address")
                 self._say("answer dropped", "its reply-to is none that a broker writes", reply_to)
-            elif reply_to not in self._broken:
+            elif reply_to in self._broken:
+                self._dropped("address")
+            else:
+                fresh += 1
                 self._recent.append((now, reply_to, body))
         while self._recent and now - self._recent[0][0] > RECENT_SECONDS:
             self._recent.popleft()
-        return self._try(lambda: self._send(now))
+        sent = self._try(lambda: self._send(now))
+        for _ in range(0 if sent else fresh):
+            self._dropped("broker")
+        return sent
 
     def listening(self, reply_to: str) -> bool:
         """Whether somebody consumes at an address: the broker knows its pseudo-queue then."""
@@ -150,16 +163,19 @@ class Replies:
         try:
             for _, reply_to, body in again:
                 if reply_to in self._broken or losses == MOST_LOSSES:
+                    self._dropped("address")
                     continue
                 publisher = publisher or ConfirmingPublisher(self._connect())
                 try:
                     # RabbitMQ 3.10 itself breaks over a mandatory one to any direct reply-to.
                     publisher.publish("", reply_to, body, mandatory=False)
                 except NotTaken:
+                    self._dropped("broker")
                     continue
                 except BrokerUnavailable:
                     if not publisher.broke_the_broker:
                         raise
+                    self._dropped("address")
                     self._is_broken(reply_to)
                     losses += 1
                     publisher.close()

@@ -58,6 +58,12 @@ class Metrics:
             ["doing"],
             registry=here,
         )
+        self._dropped = Counter(
+            "chef_ingest_answers_dropped",
+            "Answers known not to have reached a shim that waits, whose client hears 202; by why.",
+            ["reason"],
+            registry=here,
+        )
         self._deaths = Counter("chef_ingest_worker_deaths", "Workers that died by themselves.", ["lane"], registry=here)
         self._last_commit = Gauge(
             "chef_ingest_last_commit_timestamp_seconds", "When a batch was last committed, as UNIX time.", registry=here
@@ -71,6 +77,8 @@ class Metrics:
             self._errors.labels(sqlstate_class)
         for doing in labels.DOINGS:
             self._faults.labels(doing)
+        for reason in labels.ANSWER_LOSSES:
+            self._dropped.labels(reason)
         for lane in labels.LANES:
             self._deaths.labels(lane)
 
@@ -88,6 +96,8 @@ class Metrics:
             self._errors.labels(sqlstate_class).inc(count)
         for doing, count in report.faults.items():
             self._faults.labels(doing).inc(count)
+        for reason, count in report.dropped.items():
+            self._dropped.labels(reason).inc(count)
         if report.committed_at:
             self._last_commit.set(report.committed_at)
 

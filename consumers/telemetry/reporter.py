@@ -10,7 +10,7 @@ from typing import Final
 
 from consumers.delivery import Committed, Judged
 from consumers.telemetry.reports import MOST_BATCHES, BatchSeen, Report
-from schemas.labels import NO_SQLSTATE, Doing, WorkerState
+from schemas.labels import NO_SQLSTATE, AnswerLoss, Doing, WorkerState
 
 REPORT_SECONDS: Final = 1.0
 
@@ -86,6 +86,10 @@ class Reporter:
         """Count a fault of our own code; any thread may."""
         self._faulted.append(doing)
 
+    def dropped(self, why: AnswerLoss) -> None:
+        """Count an answer that did not go out."""
+        self._dropped[why] += 1
+
     def _count_ages(self, items: Sequence[Judged], now: int) -> None:
         stamps = Counter(getattr(item.delivery.properties, "timestamp", None) for item in items)
         for stamp, count in stamps.items():
@@ -110,6 +114,7 @@ class Reporter:
             ages=dict(self._ages),
             errors=dict(self._errors),
             faults=dict(self._faults),
+            dropped=dict(self._dropped),
             committed_at=self._committed_at,
         )
         if self._send(report):
@@ -120,4 +125,5 @@ class Reporter:
         self._ages: Counter[int] = Counter()
         self._errors: Counter[str] = Counter()
         self._faults: Counter[str] = Counter()
+        self._dropped: Counter[str] = Counter()
         self._batches: list[BatchSeen] = []

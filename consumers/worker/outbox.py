@@ -17,6 +17,7 @@ from consumers.broker.publisher import ConfirmingPublisher
 from consumers.broker.replies import Replies
 from consumers.delivery import Delivery
 from consumers.errors import BrokerUnavailable
+from schemas.labels import AnswerLoss
 from schemas.message import (
     HEADER_DOOR,
     HEADER_GIVEN_UP,
@@ -37,12 +38,15 @@ class AmqpOutbox:
     """An Outbox that publishes on connections of its own: a broker that blocks publishers must not stop our consuming.
 
     Connects when first used, and again after a loss. `connect` is to keep a connection that the broker blocks.
+    `dropped` is told of each answer known not to have gone out.
     """
 
-    def __init__(self, connect: Callable[[], BlockingConnection]) -> None:
+    def __init__(
+        self, connect: Callable[[], BlockingConnection], dropped: Callable[[AnswerLoss], None] = lambda _: None
+    ) -> None:
         self._connect = connect
         self._moves: ConfirmingPublisher | None = None
-        self._replies = Replies(connect)
+        self._replies = Replies(connect, dropped)
         self._heard = 0.0
 
     def reply(self, verdicts: Iterable[tuple[Delivery, Verdict]]) -> bool:

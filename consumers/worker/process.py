@@ -138,7 +138,7 @@ class Worker:
         """One stretch with a database and a broker."""
         self._store.connect()
         source = self._open()
-        outbox = AmqpOutbox(lambda: self._connect(ENDURING))
+        outbox = AmqpOutbox(lambda: self._connect(ENDURING), self._reporter.dropped)
         committer = Committer(self._store, source.wake, time.monotonic, self._reporter.error, guard=self._guard)
         self._log.info("consuming", queues=sorted(self._lane.queues))
         self._has_worked = True

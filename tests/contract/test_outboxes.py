@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,13 +70,17 @@ class OnRabbitMQ:
         declare(self._connection)
         self._channel = self._connection.channel()
         self._heard: list[bytes] = []
+        self.dropped: Counter[str] = Counter()
         self._channel.basic_consume(REPLY_TO, lambda *heard: self._heard.append(heard[3]), auto_ack=True)
         self._channel.queue_declare("addresses", exclusive=True)
         self._channel.basic_publish("", "addresses", b"", pika.BasicProperties(reply_to=REPLY_TO))
         self.reply_to = self._channel.basic_get("addresses", auto_ack=True)[1].reply_to
 
     def outbox(self) -> AmqpOutbox:
-        return AmqpOutbox(lambda: connect(self._url, heartbeat=30, name="outbox", patience=ENDURING))
+        return AmqpOutbox(
+            lambda: connect(self._url, heartbeat=30, name="outbox", patience=ENDURING),
+            lambda why: self.dropped.update([why]),
+        )
 
     def source(self) -> Source:
         (host,) = parameters(self._url, heartbeat=30, name="source")
@@ -215,6 +220,8 @@ def test_a_broken_address_costs_nobody_else_his_answer(
         return set(everybody) - set(place.told())
 
     until(lambda: not untold(), "everybody is told")
+    if looked_at:
+        assert place.dropped == {"address": 4 * len(BROKEN)}, "and each that is not is counted"
     outbox.quarantine(run_end(b"moved all the same"))
     assert next_of(place).message.payload == b"moved all the same"
 

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import pika
 import psycopg
 import pytest
 from http_support import broker_channel, serving
@@ -46,17 +47,22 @@ def test_the_supervisor_sums_what_its_workers_did(
     with publishing(amqp_url) as sender:
         for action in (*sent, sent[1], other, {"id": "no"}):
             sender.publish(action, timestamp=int(time.time()) - 40)
+    with broker_channel(amqp_url) as channel:
+        broken = {"type": "action", "reply_to": "amq.rabbitmq.reply-to.broken", "correlation_id": "c"}
+        channel.basic_publish("ingest", "action", json.dumps(sent[1]).encode(), pika.BasicProperties(**broken))
 
     def outcomes() -> dict[str, float]:
         found = consumers.scrape()
         names = ("stored", "duplicate", "during_run", "conflict", "dead")
         return {name: found[f'chef_ingest_messages_total{{outcome="{name}"}}'] for name in names}
 
-    expected = {"stored": 3, "duplicate": 1, "during_run": 0, "conflict": 1, "dead": 1}
+    expected = {"stored": 3, "duplicate": 2, "during_run": 0, "conflict": 1, "dead": 1}
     until(lambda: outcomes() == expected, f"all are counted {expected}")
     found = consumers.scrape()
-    assert found["chef_ingest_batch_messages_sum"] == 6
+    assert found["chef_ingest_batch_messages_sum"] == 7
     assert found["chef_ingest_message_age_seconds_count"] == 6
+    dropped = 'chef_ingest_answers_dropped_total{reason="address"}'
+    until(lambda: consumers.scrape()[dropped] == 1, "an answer that had no address is counted")
     assert found['chef_ingest_message_age_seconds_bucket{le="30.0"}'] == 0
     assert time.time() - found["chef_ingest_last_commit_timestamp_seconds"] < 60
     flushed = [value for name, value in found.items() if name.startswith("chef_ingest_batch_flush_seconds_count{")]

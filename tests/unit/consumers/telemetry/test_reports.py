@@ -67,8 +67,10 @@ def test_an_outage_is_counted_by_its_sqlstate() -> None:
     known.__cause__ = SimpleNamespaceError("57P01")
     reporter.error(known)
     reporter.error(StoreUnavailable("y"))
+    reporter.dropped("broker")
     reporter.state("waiting", "because")
     assert told[0].errors == {"57": 1, "connection": 1}
+    assert told[0].dropped == {"broker": 1}
 
 
 class SimpleNamespaceError(Exception):

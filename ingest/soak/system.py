@@ -80,7 +80,9 @@ class System:
         self.amqp_url, self.database_url = amqp_url, database_url
         self.direct_amqp_url = direct_amqp_url or amqp_url
         self.direct_database_url = direct_database_url or database_url
-        self._settings = {variable(name): str(value) for name, value in settings.items()}
+        # Where every message that was sent is looked for, every letter is kept.
+        kept = {"letters_per_hour": 0, **settings}
+        self._settings = {variable(name): str(value) for name, value in kept.items()}
         self._processes: list[Process] = []
         self._known = ProcessLedger(folder / "processes.json")
         self._listen: dict[str, str] = {}

@@ -26,7 +26,8 @@ GOOD: dict[str, Any] = {
     "sqlstate": None, "fingerprint": "f", "kind": "action", "door": "http", "organization": "o", "node": None,
     "run_id": None, "exchange": "ingest", "routing_key": "action", "content_encoding": None,
     "properties": {"type": "action", "headers": {}}, "payload": "e30=", "edited_payload": None,
-    "edited_encoding": None, "attempts": 1, "replays": 0, "failed_replays": 0, "first_seen": "2026-11-22T05:00:00Z",
+    "edited_encoding": None, "edited_envelope": None, "attempts": 1,
+    "replays": 0, "failed_replays": 0, "first_seen": "2026-11-22T05:00:00Z",
     "last_seen": "2026-11-22T05:00:00Z", "worker_version": "1", "resolution": None,
 }  # fmt: skip
 WRONG: list[Any] = [

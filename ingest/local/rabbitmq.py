@@ -142,10 +142,12 @@ class RabbitMQ:
 
     def add_vhosts(self, names: list[str]) -> None:
         """Makes many vhosts at once, ours to use; returns when all of them are there."""
-        definitions = self.folder / "vhosts.json"
-        self._put("vhosts.json", json.dumps(_definitions(names)))
+        # A file of its own: others may be making theirs on the same broker.
+        definitions = self.folder / f"vhosts-{secrets.token_hex(8)}.json"
+        self._put(definitions.name, json.dumps(_definitions(names)))
         # The import command itself returns before the work is done; its library function does not.
         made = self.ctl("eval", f'rabbit_definitions:import_raw(element(2, file:read_file("{definitions}"))).')
+        definitions.unlink()
         if made.strip() != "ok":
             raise ProcessFailed(f"rabbitmqctl eval could not make the vhosts: {made.strip()}")
 

@@ -55,6 +55,8 @@ class Door:
     """The same, by kind, where it is another; the broker has no longer to confirm one either."""
     strays: bool = False
     """Bytes that are no UTF-8 are kept, marked in the text; elsewhere they are a fault of the message."""
+    spooled: tuple[str, ...] = ()
+    """Kinds that are kept on disk here while the broker does not take them: their senders try no second time."""
     inlet: Inlet | None = None
     """All that comes this way is of the door's one kind."""
 
@@ -100,6 +102,8 @@ COLLECTOR: Final = Door(
     limit="collector_max_body_bytes",
     waits={ACTION.name: "collector_action_wait_seconds"},
     strays=True,
+    # Chef servers tell an action once; clients come again with their runs.
+    spooled=(ACTION.name,),
 )
 EXCHANGE: Final = Door(
     name="exchange",

@@ -47,10 +47,14 @@ SQLSTATE_CLASSES: Final = (NO_SQLSTATE, "08", "22", "23", "25", "40", "53", "55"
 """Those to be met; the database may say others."""
 
 PublishResult = Literal[
-    "confirmed", "refused", "nacked", "unroutable", "unconfirmed", "connection_lost", "blocked"
+    "confirmed", "drained", "refused", "nacked", "unroutable", "unconfirmed", "connection_lost", "blocked"
 ]  # fmt: skip
 PUBLISH_RESULTS: Final[tuple[PublishResult, ...]] = get_args(PublishResult)
-"""What became of handing a message to the broker; `refused`: it was not tried."""
+"""What became of handing a message to the broker; `drained`: a spool had had it; `refused`: it was not tried."""
+
+SpoolResult = Literal["spooled", "spool_full", "spool_failed"]
+SPOOL_RESULTS: Final[tuple[SpoolResult, ...]] = get_args(SpoolResult)
+"""What became of handing the spool a message that the broker had not taken."""
 
 Acknowledgement = Literal["confirmed", "unconfirmed", "taken", "redelivered"]
 ACKNOWLEDGEMENTS: Final[tuple[Acknowledgement, ...]] = get_args(Acknowledgement)

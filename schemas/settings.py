@@ -157,6 +157,17 @@ class Settings:
     confirm_timeout_seconds: float = _setting(
         3.0, "how long the broker may take to confirm a publish before 503", unit="s", minimum=0.05
     )
+    collector_spool: str = _setting(
+        "spool",
+        "folder, below the state folder, of what Chef servers tell while the broker is away: they never tell it again;"
+        " empty: they hear 503",
+    )
+    collector_spool_bytes: int = _setting(
+        256 * 1024 * 1024,
+        "what the spool may hold on disk; beyond it 503",
+        unit="bytes",
+        minimum=1024 * 1024,
+    )
     max_outstanding: int = _setting(2000, "POSTs being published or waiting at once in one shim, then 503", minimum=1)
     batch_messages: int = _setting(1000, "messages committed together at most", minimum=1)
     batch_bytes: int = _setting(8 * 1024 * 1024, "payload bytes committed together at most", unit="bytes", minimum=1024)

@@ -18,6 +18,9 @@ from tests.servers import Databases, RunningStack, VhostPool, private_stack
 hypothesis.settings.register_profile("timeless", deadline=None)
 hypothesis.settings.load_profile("timeless")
 
+# Where the machine's shims keep theirs, tests keep nothing: those that have a spool have their own.
+os.environ["INGEST_COLLECTOR_SPOOL"] = ""
+
 PREFIX = "chef-ingest-test-"
 SERVERS = pytest.StashKey[Path]()
 """In a session with workers (`-n`): the state folder of the stack that all of them use."""

@@ -162,6 +162,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "ingest/local",
             "ingest/shim",
             "ingest/soak",
+            "ingest/spool",
             "ingest/telemetry",
         }
     ),
@@ -178,6 +179,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/errors",
             "consumers/ledger",
             "consumers/supervisor",
+            "ingest/spool",
         }
     ),
     "ingest/http": frozenset({"schemas/kinds", "schemas/settings", "schemas/verdict"}),
@@ -187,6 +189,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "schemas/topology",
             "consumers/broker",
             "consumers/database",
+            "consumers/runtime",
             "ingest/access",
             "ingest/diagnostics",
         }
@@ -203,7 +206,15 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
     "ingest/reference": frozenset(
-        {"schemas/settings", "consumers/supervisor", "ingest/access", "ingest/cli", "ingest/http", "ingest/shim"}
+        {
+            "schemas/settings",
+            "consumers/supervisor",
+            "ingest/access",
+            "ingest/cli",
+            "ingest/http",
+            "ingest/shim",
+            "ingest/spool",
+        }
     ),
     "ingest/shim": frozenset(
         {
@@ -220,6 +231,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "ingest/access",
             "ingest/http",
             "ingest/publisher",
+            "ingest/spool",
             "ingest/telemetry",
         }
     ),
@@ -235,6 +247,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "ingest/publisher",
         }
     ),
+    "ingest/spool": frozenset({"schemas/message", "schemas/settings", "consumers/runtime", "ingest/http"}),
     "ingest/telemetry": frozenset({"schemas/message", "schemas/printable", "schemas/settings", "schemas/topology"}),
 }
 

@@ -1,4 +1,4 @@
-"""Failpoints make a worker die at a named moment, for the tests; production settings refuse them."""
+"""Failpoints make a process die at a named moment, for the tests; production settings refuse them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ MOMENTS = (
     "replay_claimed",
     "replay_published",
     "replay_marked",
+    "spool_written",
+    "spool_synced",
+    "spool_published",
+    "spool_marked",
+    "spool_removed",
 )
 
 

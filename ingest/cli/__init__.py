@@ -1,5 +1,6 @@
-"""The command line: `main` and the nouns (`operate`, `token`, `soak`, `validate`, `completion`, the room `dead`),
-`options` that commands share, `configuration` and `urls` they read, `output` they print with, `watch` draws again.
+"""The command line: `main` and the nouns (`operate`, `token`, `soak`, `spool`, `validate`, `completion`, the room
+`dead`), `options` that commands share, `configuration` and `urls` they read, `output` they print with, `watch`
+draws again.
 """
 
 from ingest.cli.main import main

@@ -10,10 +10,19 @@ from pathlib import Path
 
 import click
 
-from ingest.cli.options import EXIT_FAILED, insecure_option, output_option, says_what_is_wrong, settings_from, version
+from ingest.cli.options import (
+    EXIT_FAILED,
+    insecure_option,
+    output_option,
+    running,
+    says_what_is_wrong,
+    settings_at,
+    settings_from,
+    spool_at,
+    version,
+)
 from ingest.cli.output import print_rows
-from ingest.local.state import StateError, read_environment
-from schemas.settings import Settings
+from ingest.cli.spool import spool
 
 control_option = click.option(
     "--state",
@@ -21,24 +30,6 @@ control_option = click.option(
     envvar="INGEST_STATE",
     help="Folder of the supervisor's socket. Default: .local where there is one, else /run/chef-ingest.",
 )
-
-
-def _settings_at(folder: Path) -> Settings:
-    """Our settings; servers that the environment does not name are those of the local stack that runs in `folder`."""
-    running = _running(folder)
-    if not running:
-        return settings_from()
-    local = {name: running.get(name) for name in ("AMQP_URL", "DATABASE_URL")}
-    given = {f"{name}_FILE" for name in local} | set(local)
-    return settings_from(**({} if given & set(os.environ) else local))
-
-
-def _running(folder: Path) -> dict[str, str]:
-    """The addresses of the local stack that runs in `folder`; empty where none does."""
-    try:
-        return read_environment(folder)
-    except StateError:
-        return {}
 
 
 @click.command()
@@ -136,12 +127,13 @@ def status(state: Path | None, watch: bool, output: str) -> None:
     from ingest.diagnostics.status import drawn, gather
 
     folder = state_folder(state, os.environ)
-    settings = _settings_at(folder)
-    shim_url = _running(folder).get("INGEST_URL", "")
+    settings = settings_at(folder)
+    shim_url = running(folder).get("INGEST_URL", "")
+    spool = spool_at(folder, settings)
     if watch:
-        watching(lambda: drawn(gather(settings, folder, shim_url)), console(sys.stdout))
+        watching(lambda: drawn(gather(settings, folder, shim_url, spool)), console(sys.stdout))
         return
-    found = gather(settings, folder, shim_url)
+    found = gather(settings, folder, shim_url, spool)
     if output == "json":
         click.echo(json.dumps(found, indent=2, default=str))
     else:
@@ -161,7 +153,9 @@ def doctor(management: str | None, output: str) -> None:
     from consumers.supervisor.control import state_folder
     from ingest.diagnostics.doctor import examine, exit_code, rows
 
-    findings = examine(_settings_at(state_folder(None, os.environ)), management)
+    folder = state_folder(None, os.environ)
+    settings = settings_at(folder)
+    findings = examine(settings, management, spool_at(folder, settings))
     print_rows(rows(findings), output, sys.stdout)
     sys.exit(exit_code(findings))
 
@@ -183,7 +177,8 @@ def audit(hours: int, state: Path | None, output: str) -> None:
     from ingest.diagnostics.audit import audit as balance
 
     folder = state_folder(state, os.environ)
-    found = balance(_settings_at(folder), folder, hours)
+    settings = settings_at(folder)
+    found = balance(settings, folder, hours, spool=spool_at(folder, settings))
     print_rows(found.ledger.rows(), output, sys.stdout)
     click.echo(f"{found.verdict}: {found.text}", err=True)
     sys.exit(EXIT_FAILED if found.verdict == "missing" else 0)
@@ -202,7 +197,7 @@ def partitions_list(output: str) -> None:
     from consumers.database.partitions import Partitions
     from consumers.supervisor.control import state_folder
 
-    print_rows(Partitions(_settings_at(state_folder(None, os.environ)).database_url).listed(), output, sys.stdout)
+    print_rows(Partitions(settings_at(state_folder(None, os.environ)).database_url).listed(), output, sys.stdout)
 
 
 @partitions.command("create")
@@ -213,7 +208,7 @@ def partitions_create(months: int | None) -> None:
     from consumers.database.partitions import Partitions
     from consumers.supervisor.control import state_folder
 
-    settings = _settings_at(state_folder(None, os.environ))
+    settings = settings_at(state_folder(None, os.environ))
     made = Partitions(settings.database_url).create(months or settings.partitions_ahead)
     click.echo(f"made {', '.join(made)}" if made else "nothing to do: they are there")
 
@@ -240,7 +235,7 @@ def partitions_drop(before: str, yes: bool, dry_run: bool, output: str) -> None:
         month = parse_month(before, datetime.now(UTC).date())
     except DropRefused as refused:
         raise click.UsageError(str(refused)) from None
-    repository = Partitions(_settings_at(state_folder(None, os.environ)).database_url)
+    repository = Partitions(settings_at(state_folder(None, os.environ)).database_url)
     steps = repository.drop(month, lambda line: click.echo(line, err=True)) if yes else repository.plan(month)
     print_rows([dataclasses.asdict(step) for step in steps], output, sys.stdout)
     if not steps:
@@ -249,4 +244,4 @@ def partitions_drop(before: str, yes: bool, dry_run: bool, output: str) -> None:
         click.echo("nothing was changed; do it by --yes", err=True)
 
 
-COMMANDS = (consume, scale, status, doctor, audit, partitions)
+COMMANDS = (consume, scale, status, doctor, audit, partitions, spool)

@@ -19,7 +19,8 @@ from ingest.cli.configuration import configure
 from ingest.cli.output import FORMATS, OutputFailed, guarded, say
 from ingest.local.install import ServersMissing
 from ingest.local.processes import ProcessFailed
-from ingest.local.state import StateError
+from ingest.local.state import StateError, read_environment
+from ingest.spool.place import place
 from schemas.printable import printable
 from schemas.settings import ConfigError, Settings
 
@@ -113,6 +114,29 @@ def settings_from(**overrides: Any) -> Settings:
     """The settings of this process; an override that is not None beats its variable."""
     given = {name: str(value) for name, value in overrides.items() if value is not None}
     return configure({**os.environ, **given}).settings
+
+
+def settings_at(folder: Path) -> Settings:
+    """Our settings; servers that the environment does not name are those of the local stack that runs in `folder`."""
+    found = running(folder)
+    if not found:
+        return settings_from()
+    local = {name: found.get(name) for name in ("AMQP_URL", "DATABASE_URL")}
+    given = {f"{name}_FILE" for name in local} | set(local)
+    return settings_from(**({} if given & set(os.environ) else local))
+
+
+def spool_at(folder: Path, settings: Settings) -> Path | None:
+    """The spool of this machine's shims; that of the local stack where one runs in `folder`."""
+    return place(settings, os.environ | ({"INGEST_STATE": str(folder)} if running(folder) else {}))
+
+
+def running(folder: Path) -> dict[str, str]:
+    """The addresses of the local stack that runs in `folder`; empty where none does."""
+    try:
+        return read_environment(folder)
+    except StateError:
+        return {}
 
 
 def version() -> str:

@@ -14,6 +14,7 @@ from consumers.broker.queues import look_at_queues
 from consumers.ledger.balance import Books, Ledger, balance, window
 from consumers.supervisor.control import ControlError, ask
 from consumers.supervisor.monitor import UNDERWAY
+from ingest.diagnostics.spool import line_of_spool, look_at_spool
 from schemas.settings import Settings
 from schemas.topology import DEAD
 
@@ -31,19 +32,29 @@ class Audit:
     text: str
 
 
-def audit(settings: Settings, state: Path, hours: int, sleep: Callable[[float], None] = time.sleep) -> Audit:
-    """Look, and look again while something seems missing, or moves. Raises StoreUnavailable, BrokerUnavailable."""
+def audit(
+    settings: Settings,
+    state: Path,
+    hours: int,
+    sleep: Callable[[float], None] = time.sleep,
+    spool: Path | None = None,
+) -> Audit:
+    """Look, and look again while something seems missing, or moves. `spool` is the folder of this machine's, None where
+    it is off. Raises StoreUnavailable, BrokerUnavailable."""
     books = Books(settings.database_url)
     since = window(hours, datetime.now(UTC))
     for look in range(LOOKS):
         if look:
             sleep(SETTLE_SECONDS)
         acknowledged = books.acknowledged(since)
-        in_flight = _in_flight(settings, state)
+        # In the order in which a message walks: what leaves one place is seen in the next, twice rather than never.
+        spooled, in_spool = _in_spool(spool, settings.collector_spool_bytes)
+        in_flight = spooled + _in_flight(settings, state)
         ledger = balance(acknowledged, books.accounted(since), in_flight)
         if ledger.gap == 0 or (ledger.gap < 0 and not in_flight):
             break
-    return Audit(ledger, *judge(ledger))
+    verdict, text = judge(ledger)
+    return Audit(ledger, verdict, text + in_spool)
 
 
 def judge(ledger: Ledger) -> tuple[str, str]:
@@ -61,7 +72,8 @@ def judge(ledger: Ledger) -> tuple[str, str]:
     if gap > 0:
         return "missing", (
             f"{gap} acknowledged messages are neither stored, skipped, letters nor in flight: look for workers on "
-            "other machines that hold them (`status`), for deleted or purged queues, for rows deleted by hand"
+            "other machines that hold them (`status`), for spools of shims there (`spool list`), for deleted or purged "
+            "queues, for rows deleted by hand"
         )
     surplus = -gap
     reasons = f"{ledger.explained} repeated deliveries or answers of 503 for what the broker had after all"
@@ -81,6 +93,15 @@ def _in_flight(settings: Settings, state: Path) -> int:
         connection.close()
     waiting = sum(queues.get(name, (0, 0))[0] for name in (*UNDERWAY, DEAD))
     return waiting + _in_hand(state)
+
+
+def _in_spool(folder: Path | None, limit: int) -> tuple[int, str]:
+    """How many wait there, for the broker or for a person, and what is to be said of it."""
+    found = look_at_spool(folder, limit)
+    if "fault" in found:
+        return 0, f"; {line_of_spool(found)}"
+    count = found.get("messages", 0) + found.get("aside", 0)
+    return count, f"; {count} of those in flight are in the spool {folder}" if count else ""
 
 
 def _in_hand(state: Path) -> int:

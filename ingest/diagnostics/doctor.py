@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from ingest.diagnostics.broker import check_broker
@@ -12,17 +13,19 @@ from ingest.diagnostics.collector import check_collector
 from ingest.diagnostics.database import check_database
 from ingest.diagnostics.finding import Finding
 from ingest.diagnostics.management import check_management
+from ingest.diagnostics.spool import check_spool
 from schemas.settings import Settings
 
 EXIT_FINE, EXIT_BROKEN, EXIT_WARNINGS = 0, 1, 2
 
 
-def examine(settings: Settings, management_url: str | None = None) -> list[Finding]:
-    """Every finding, the worst first."""
+def examine(settings: Settings, management_url: str | None = None, spool: Path | None = None) -> list[Finding]:
+    """Every finding, the worst first. `spool` is its folder, None where it is off."""
     found = [
         *check_program(),
         *check_door(settings),
         *check_collector(settings),
+        *check_spool(spool, settings.collector_spool_bytes),
         *check_broker(settings),
         *check_management(settings, management_url),
         *check_database(settings),

@@ -20,6 +20,7 @@ from consumers.supervisor.control import ControlError, ask
 from consumers.supervisor.monitor import WORK, look_at_letters
 from ingest.diagnostics.broker import PARKED_REMEDY, UNCONFIRMED, WAL_REMEDY
 from ingest.diagnostics.shim import look_at_shim, own_url
+from ingest.diagnostics.spool import blocked_in_spool, line_of_spool, look_at_spool
 from schemas.labels import HELD_UP
 from schemas.printable import printable
 from schemas.settings import Settings
@@ -28,8 +29,9 @@ from schemas.topology import PARKED, TOPOLOGY
 _PURPOSE: Final = Purpose("chef-ingest status", statement=10, silence=12)
 
 
-def gather(settings: Settings, state: Path, shim_url: str = "") -> dict[str, Any]:
-    """Everything there is to see; what can't be asked says why under `faults`. A shim may be elsewhere."""
+def gather(settings: Settings, state: Path, shim_url: str = "", spool: Path | None = None) -> dict[str, Any]:
+    """Everything there is to see; what can't be asked says why under `faults`. A shim may be elsewhere, and its spool
+    with it."""
     faults: dict[str, str] = {}
     found: dict[str, Any] = {"faults": faults, "queues": {}, "supervisor": {}, "letters": {}, "causes": []}
     try:
@@ -37,6 +39,7 @@ def gather(settings: Settings, state: Path, shim_url: str = "") -> dict[str, Any
     except ControlError as error:
         faults["supervisor"] = str(error)
     found["shim"] = look_at_shim(shim_url or own_url(settings))
+    found["spool"] = look_at_spool(spool, settings.collector_spool_bytes)
     try:
         found["queues"] = _queues(settings)
     except (BrokerUnavailable, Misconfigured) as error:
@@ -90,6 +93,7 @@ def _blocked(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"supervisor: not reloaded: {why}"
     for part in found["shim"].get("not_reloaded", []):
         yield f"shim: {part} can't be used, and lets in nobody that it names: its log says why (not_reloaded)"
+    yield from blocked_in_spool(found["spool"])
     if found["shim"].get("why") in UNCONFIRMED:
         yield f"the broker confirms nothing: {WAL_REMEDY}"
     for declared in TOPOLOGY.queues if found["queues"] else ():
@@ -116,6 +120,8 @@ def drawn(found: Mapping[str, Any]) -> RenderableType:
     if found["shim"]:
         ready = "ready" if found["shim"].get("ready") else f"not ready: {found['shim'].get('why')}"
         parts.append(_text(f"shim {found['shim']['url']}: {ready}"))
+    if found["spool"]:
+        parts.append(_text(line_of_spool(found["spool"])))
     queues = [{"queue": name, **facts} for name, facts in found["queues"].items()]
     if queues:
         parts += [_table(queues, ("queue", "ready", "consumers")), Text(_backlog(found) + "\n")]

@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from ingest.http.negotiation import CODINGS
-from ingest.http.outcome import Outcome, Queued, Refusal, Refused
+from ingest.http.outcome import Outcome, Queued, Refusal, Refused, Spooled
 from schemas.kinds import KINDS
 from schemas.verdict import FOREIGN, Conflict, Created, DuringRun, Invalid, UnknownRun
 
@@ -30,6 +30,8 @@ _REFUSALS: Final[Mapping[Refusal, str]] = {
     Refusal.UNCONFIRMED: "the broker did not confirm in time; send it again",
     Refusal.TOO_LONG: "the names in the path are longer than the broker takes (its frame_max)",
     Refusal.OVERLOADED: f"too many messages are under way here; {_UNSENT}",
+    Refusal.SPOOL_FULL: f"the broker does not take it, and the spool is full; {_UNSENT}",
+    Refusal.SPOOL_FAILED: f"the broker does not take it, and the spool can't be written; {_UNSENT}",
 }
 _UNSTORABLE: Final[Mapping[str, int]] = {"too_large": 413, "content_encoding": 415}
 
@@ -94,11 +96,19 @@ def _conflict(verdict: Conflict, _asked: Asked) -> Answer:
 
 def _queued(_outcome: Queued, asked: Asked) -> Answer:
     """202: the body has not been parsed, so where the id is inside it the place is named by a template."""
-    content = {"status": "queued", "detail": "the broker has it; it will be judged and, if valid, stored"}
+    return _accepted(asked, "queued", "the broker has it; it will be judged and, if valid, stored")
+
+
+def _spooled(_outcome: Spooled, asked: Asked) -> Answer:
+    return _accepted(asked, "spooled", "it is on disk here until the broker takes it; then it will be judged")
+
+
+def _accepted(asked: Asked, status: str, detail: str) -> Answer:
+    content = {"status": status, "detail": detail}
     place, known = _place(KINDS[asked.kind].path, asked.path)
     content["uri" if known else "uri_template"] = asked.base + place
     applied = () if asked.applied is None else ((b"preference-applied", asked.applied.encode()),)
-    return Answer(202, content, applied, "queued")
+    return Answer(202, content, applied, status)
 
 
 def _place(template: str, path: str) -> tuple[str, bool]:
@@ -128,6 +138,7 @@ ANSWERS: Final[Answers] = MappingProxyType(
         UnknownRun: _unknown_run,
         Conflict: _conflict,
         Queued: _queued,
+        Spooled: _spooled,
         Refused: lambda outcome, _asked: refused(outcome.refusal),
     }
 )

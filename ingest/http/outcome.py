@@ -20,6 +20,8 @@ class Refusal(Enum):
     UNCONFIRMED = "unconfirmed"
     OVERLOADED = "overloaded"
     TOO_LONG = "too_long"
+    SPOOL_FULL = "spool_full"
+    SPOOL_FAILED = "spool_failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,18 @@ class Queued:
 
 
 @dataclass(frozen=True, slots=True)
+class Spooled:
+    """The broker did not confirm the message, the spool has it: it goes to the broker once that takes it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
-    """The broker did not confirm the message: whoever sent it must send it again."""
+    """Neither broker nor spool has the message for sure: whoever sent it must send it again."""
 
     refusal: Refusal
 
 
 QUEUED: Final = Queued()
+SPOOLED: Final = Spooled()
 
-Outcome = Verdict | Queued | Refused
+Outcome = Verdict | Queued | Spooled | Refused

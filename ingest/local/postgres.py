@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from consumers.database import statements
-from ingest.local import durable
+from consumers.runtime import durable
 from ingest.local.processes import Account, Identity, Process, ProcessFailed, ProcessLedger, end, identify, run
 
 DATABASE: Final = "ingest"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from ingest.local import durable
+from consumers.runtime import durable
 
 POLL_SECONDS: Final = 0.02
 KILL_SECONDS: Final = 10.0

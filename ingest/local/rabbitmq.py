@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from ingest.local import durable
+from consumers.runtime import durable
 from ingest.local.processes import Account, Process, ProcessFailed, ProcessLedger, run
 from schemas.topology import VHOST
 

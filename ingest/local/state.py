@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
-from ingest.local import durable
+from consumers.runtime import durable
 from ingest.local.processes import Account, Identity, identify
 
 OUTSIDE: Final = Path("/var/lib/chef-ingest")

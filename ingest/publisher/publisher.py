@@ -48,6 +48,7 @@ class _Pending:
     since: float
     confirmed: bool = False
     ephemeral: bool = False
+    drained: bool = False
     kind: str = ""
     door: str = ""
     timer: asyncio.TimerHandle | None = None
@@ -58,7 +59,8 @@ class Publisher:
 
     `confirm_seconds` bounds how long the broker may take to confirm, `max_outstanding` how many
     messages are under way at once; beyond either, publishing is refused. `observe` is told what became of
-    each publish, pings left out: its door's word, `confirmed`, `refused` or a Refusal's value, the seconds it took.
+    each publish, pings left out: its door's word, `confirmed` (or `drained`, where a spool had it), `refused` or a
+    Refusal's value, the seconds it took.
     """
 
     def __init__(
@@ -139,13 +141,15 @@ class Publisher:
         confirm: float = math.inf,
         ephemeral: bool = False,
         traceparent: str | None = None,
+        received: int | None = None,
     ) -> tuple[str, asyncio.Future[Outcome]]:
         """Send a message, mandatory and persistent; gives its correlation id and what will become of it.
 
         `wait` is how many seconds a verdict may take before the outcome is Queued; 0 asks for no
         verdict. `confirm` is how many the broker may take, where that is less than everywhere.
         `ephemeral` is for pings: neither persistent nor worth more than 5 s.
-        `traceparent` travels with the message, for whoever traces it further.
+        `traceparent` travels with the message, for whoever traces it further. `received` is the UNIX time at which it
+        came, in seconds, where that is not now: a spool had it.
         The future never raises, and is done within the confirm timeout and the wait.
         """
         outcome: asyncio.Future[Outcome] = self._loop.create_future()
@@ -153,7 +157,7 @@ class Publisher:
         refusal = self.refusal()
         if refusal is None and not self._fits(message):
             refusal = Refusal.TOO_LONG
-        if refusal is None and not self._send(correlation_id, message, wait, ephemeral, traceparent):
+        if refusal is None and not self._send(correlation_id, message, wait, ephemeral, traceparent, received):
             refusal = Refusal.NOT_CONNECTED
         if refusal is not None:
             if not ephemeral:
@@ -163,6 +167,7 @@ class Publisher:
         now = self._loop.time()
         by, until = now + min(confirm, self._confirm_seconds), now + wait
         pending = _Pending(outcome, by, until, now, ephemeral=ephemeral, kind=message.kind, door=message.door)
+        pending.drained = received is not None
         self._pending[correlation_id] = pending
         self._set_timer(correlation_id, pending)
         return correlation_id, outcome
@@ -173,7 +178,13 @@ class Publisher:
         return sum(len(str(value).encode()) for value in message.headers().values()) <= self._connection.name_bytes
 
     def _send(
-        self, correlation_id: str, message: Message, wait: float, ephemeral: bool, traceparent: str | None
+        self,
+        correlation_id: str,
+        message: Message,
+        wait: float,
+        ephemeral: bool,
+        traceparent: str | None,
+        received: int | None,
     ) -> bool:
         headers: dict[str, Any] = {**message.headers()}
         if message.door != IMPLIED:
@@ -187,7 +198,7 @@ class Publisher:
             content_encoding=message.content_encoding,
             correlation_id=correlation_id,
             reply_to=REPLY_TO if wait else None,
-            timestamp=int(self._now()),
+            timestamp=int(self._now()) if received is None else received,
             app_id=APP_ID,
             headers=headers or None,
             delivery_mode=1 if ephemeral else 2,
@@ -227,9 +238,12 @@ class Publisher:
         if isinstance(outcome, Refused):
             self._seen(pending, outcome.refusal.value)
         elif not pending.confirmed:
-            self._seen(pending, "confirmed")
+            self._seen_confirmed(pending)
         if not pending.outcome.done():
             pending.outcome.set_result(outcome)
+
+    def _seen_confirmed(self, pending: _Pending) -> None:
+        self._seen(pending, "drained" if pending.drained else "confirmed")
 
     def _seen(self, pending: _Pending, result: str) -> None:
         if not pending.ephemeral:
@@ -294,7 +308,7 @@ class Publisher:
             return
         self._nacks.confirmed(pending.kind)
         if not pending.confirmed:
-            self._seen(pending, "confirmed")
+            self._seen_confirmed(pending)
         pending.confirmed = True
         if self._loop.time() + _CLOCK_GRAIN >= pending.wait_until:
             self._resolve(correlation_id, QUEUED)

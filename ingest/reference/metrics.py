@@ -12,6 +12,7 @@ from consumers.supervisor.monitor import Monitor
 from ingest.access.gate import Gate
 from ingest.http.limits import Held, Limits
 from ingest.shim.metrics import ShimMetrics
+from ingest.spool.contents import Contents
 from schemas.settings import Settings
 
 
@@ -30,6 +31,7 @@ def of_shim() -> list[Metric]:
     publisher = cast(Any, SimpleNamespace(outstanding=0, connected=True, blocked_by_broker=False))
     metrics.watch(publisher, Gate(None, None))
     metrics.watch_connections(cast(Any, SimpleNamespace(limits=Limits.of(Settings()), held=Held(0), connections={})))
+    metrics.watch_spool(Contents, 0)
     return _listed(metrics.registry)
 
 

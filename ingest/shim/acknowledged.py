@@ -20,6 +20,8 @@ from schemas.labels import Acknowledgement
 
 FLUSH_SECONDS: Final = 5.0
 _PURPOSE: Final = Purpose("chef-ingest shim ledger", connect=2, statement=2, silence=3)
+_TOLD: Final = frozenset({"confirmed", "spooled"})
+"""What the sender was told that we have. Once: what a spool had is not counted when the broker confirms it."""
 _MAYBE: Final = frozenset({"unconfirmed", "connection_lost", "blocked"})
 """What the sender was told to send again, though the broker may have it."""
 
@@ -36,10 +38,10 @@ class Acknowledged:
         self._log = structlog.get_logger("ingest.shim.acknowledged")
 
     def count(self, door: str, result: str) -> None:
-        """Count a publish by its door's word and what became of it."""
-        if result == "confirmed" or result in _MAYBE:
+        """Count a message by its door's word and what became of it at the broker, or in the spool."""
+        if result in _TOLD or result in _MAYBE:
             minute = datetime.now(UTC).replace(second=0, microsecond=0)
-            self._counted[minute, door, "confirmed" if result == "confirmed" else "unconfirmed"] += 1
+            self._counted[minute, door, "confirmed" if result in _TOLD else "unconfirmed"] += 1
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:

@@ -24,6 +24,7 @@ from ingest.shim.doors.entry import Entry
 from ingest.shim.metrics import ShimMetrics
 from ingest.shim.readiness import Readiness
 from ingest.shim.reads import Reads, ReadsUnavailable
+from ingest.spool.spool import Spool
 from ingest.telemetry.tracing import ShimTracing
 from schemas.doors import RUN_PATH
 from schemas.settings import Settings
@@ -41,6 +42,7 @@ def build(
     gate: Gate | None = None,
     metrics: ShimMetrics | None = None,
     tracing: ShimTracing | None = None,
+    spool: Spool | None = None,
 ) -> ASGIApp:
     """The ASGI application. It starts and closes what it is given with its own life; None guards nothing."""
     metrics = metrics or ShimMetrics("unknown")
@@ -48,7 +50,7 @@ def build(
     metrics.watch(publisher, gate)
     wrap = Unguarded(settings).wrap if gate.guard is None else gate.guard.wrap
     table: dict[str, dict[str, Handler]] = {}
-    for route in routes(Shim(settings, publisher, reads, metrics, gate), Entry(settings, publisher, tracing)):
+    for route in routes(Shim(settings, publisher, reads, metrics, gate), Entry(settings, publisher, tracing, spool)):
         table.setdefault(route.path, {})[route.method] = wrap(route)
 
     @asynccontextmanager

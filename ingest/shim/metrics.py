@@ -13,7 +13,8 @@ from ingest.http.answers import Answer
 from ingest.http.requests import Request
 from ingest.http.service import ConnectionState, Service
 from ingest.publisher.publisher import Publisher
-from schemas.labels import PUBLISH_RESULTS
+from ingest.spool.contents import Contents
+from schemas.labels import PUBLISH_RESULTS, SPOOL_RESULTS
 
 CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -45,9 +46,17 @@ class ShimMetrics:
             buckets=_SECONDS,
             registry=here,
         )
+        self._spooled = Counter(
+            "chef_ingest_spooled",
+            "Messages that the broker had not taken, by what became of them in the spool; they are told as kept once.",
+            ["result"],
+            registry=here,
+        )
         # A rate needs a zero to rise from.
         for result in PUBLISH_RESULTS:
             self._published.labels(result)
+        for kept in SPOOL_RESULTS:
+            self._spooled.labels(kept)
         # Looking a labelled child up takes longer than counting; of these there are few.
         self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
@@ -89,6 +98,27 @@ class ShimMetrics:
         )  # fmt: skip
         for name, help, read in gauges:
             Gauge(name, help, registry=here).set_function(read)
+
+    def watch_spool(self, contents: Callable[[], Contents], limit: int) -> None:
+        """Read at each scrape what was in the spool when last looked: of its folder, which shims share. It may be off:
+        then it is empty and holds nothing."""
+        gauges: tuple[tuple[str, str, Callable[[], float]], ...] = (
+            ("chef_ingest_spool_messages", "Messages in the spool, which go to the broker once it takes them.",
+             lambda: contents().messages),
+            ("chef_ingest_spool_bytes", "What the spool's files have on the disk.", lambda: contents().used),
+            ("chef_ingest_spool_bytes_limit", "INGEST_COLLECTOR_SPOOL_BYTES: beyond it what comes is answered 503.",
+             lambda: limit),
+            ("chef_ingest_spool_oldest_timestamp_seconds", "When the oldest message in the spool came, or 0.",
+             lambda: contents().oldest or 0),
+            ("chef_ingest_spool_aside", "Messages, or damaged parts of the spool, that wait for a person.",
+             lambda: contents().aside),
+        )  # fmt: skip
+        for name, help, read in gauges:
+            Gauge(name, help, registry=self.registry).set_function(read)
+
+    def spooled(self, result: str) -> None:
+        """Count a message that the spool was given."""
+        self._spooled.labels(result).inc()
 
     def answered(self, route: str, code: int, seconds: float) -> None:
         """Count a request. `route` is a template, never a path: there are few of them."""

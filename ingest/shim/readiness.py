@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from ingest.http.outcome import Queued, Refused
+from ingest.http.outcome import Queued, Refused, Spooled
 from ingest.publisher.publisher import Publisher
 from schemas.doors import IMPLIED
 from schemas.message import PING, Message
@@ -43,7 +43,7 @@ class Readiness:
                     self._answer = None
                 case Refused(refusal):
                     self._answer = refusal.value
-                case Queued():
+                case Queued() | Spooled():
                     self._answer = "no consumer answered"
                 case other:
                     self._answer = f"a consumer answered a ping with {other.code}"

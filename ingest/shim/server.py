@@ -16,6 +16,7 @@ import structlog
 import uvloop
 
 from consumers.errors import Misconfigured
+from consumers.runtime.failpoints import from_environment
 from consumers.runtime.long_life import collect_rarely
 from consumers.runtime.systemd import Notifier
 from consumers.runtime.urls import Urls
@@ -30,6 +31,10 @@ from ingest.shim import app
 from ingest.shim.acknowledged import Acknowledged
 from ingest.shim.metrics import ShimMetrics
 from ingest.shim.reads import Reads
+from ingest.spool.contents import Contents
+from ingest.spool.drainer import Drainer
+from ingest.spool.place import place
+from ingest.spool.spool import Spool
 from ingest.telemetry import logs
 from ingest.telemetry.tracing import ShimTracing, tracer_provider
 from schemas.address import Address, parse
@@ -93,7 +98,9 @@ async def _serve(
         max_outstanding=settings.max_outstanding,
         observe=published,
     )
-    application = app.build(settings, publisher, Reads(lambda: urls.now("database_url")), gate, metrics, tracing)
+    spool = _spool(settings, metrics, acknowledged)
+    reads = Reads(lambda: urls.now("database_url"))
+    application = app.build(settings, publisher, reads, gate, metrics, tracing, spool)
     service = Service(application, Limits.of(settings), refusals(metrics))
     metrics.watch_connections(service)
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
@@ -106,9 +113,35 @@ async def _serve(
         acknowledged.kept(),
         notifying(Notifier(os.environ), gate),
         lifespan(application),
+        _draining(spool, publisher, metrics),
         Listener(service, listener, tls).open(settings.drain_seconds),
     ):
         await stop.wait()
+
+
+def _spool(settings: Settings, metrics: ShimMetrics, acknowledged: Acknowledged) -> Spool | None:
+    folder = place(settings, os.environ)
+    if folder is None:
+        return None
+
+    def spooled(door: str, result: str) -> None:
+        metrics.spooled(result)
+        acknowledged.count(door, result)
+
+    return Spool(folder, settings.collector_spool_bytes, from_environment(os.environ), observe=spooled)
+
+
+@asynccontextmanager
+async def _draining(spool: Spool | None, publisher: Publisher, metrics: ShimMetrics) -> AsyncIterator[None]:
+    """Nothing where there is no spool. Its end comes before the publisher's, after the last answer."""
+    if spool is None:
+        metrics.watch_spool(Contents, 0)
+        yield
+        return
+    drainer = Drainer(spool, publisher, from_environment(os.environ))
+    metrics.watch_spool(lambda: drainer.contents, spool.limit)
+    async with drainer.draining():
+        yield
 
 
 def refusals(metrics: ShimMetrics) -> Callable[[Answer], None]:

@@ -106,6 +106,7 @@ class System:
         """Any process of this system, with its log beside the others."""
         mine = {variable("amqp_url"): self.amqp_url, variable("database_url"): self.database_url}
         base = {key: value for key, value in os.environ.items() if not key.startswith("INGEST_")}
+        mine[variable("collector_spool")] = str(self.folder / "spool")
         env = {**base, **mine, "INGEST_LOG_FORMAT": "json", **self._settings, **(environ or {})}
         log = self.folder / f"{name}.log"
         process = Process(name, argv, env=env, log=log, ledger=self._known, stop_seconds=60)

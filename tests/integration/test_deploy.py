@@ -36,6 +36,7 @@ from ingest.http.service import Service
 from ingest.shim.metrics import ShimMetrics
 from ingest.soak.ports import free_port
 from ingest.soak.system import until
+from ingest.spool.contents import Contents
 from schemas.settings import Settings, load
 
 DEPLOY = ROOT / "deploy"
@@ -272,6 +273,7 @@ def metric_names() -> dict[str, set[str]]:
     shim.answered("/messages", 201, 0.1)
     shim.watch(_Publisher(), Gate(None, None))  # type: ignore[arg-type]
     shim.watch_connections(Service(None, Limits.of(Settings()), lambda _: None))  # type: ignore[arg-type]
+    shim.watch_spool(Contents, 0)
     families += shim.registry.collect()
     return {sample.name: set(sample.labels) for family in families for sample in family.samples}
 

@@ -10,10 +10,11 @@ from typing import Literal
 
 from ingest.http.answers import ANSWERS, Answer, Answers, Asked, of_outcome
 from ingest.http.negotiation import CODINGS, content_coding, preference
-from ingest.http.outcome import Refused
+from ingest.http.outcome import Outcome, Refusal, Refused
 from ingest.http.requests import Declined, Request, forbidden
 from ingest.http.routes import BY_KIND, Route
 from ingest.publisher.publisher import Publisher
+from ingest.spool.spool import Spool
 from ingest.telemetry.tracing import ShimTracing
 from schemas.doors import Door
 from schemas.message import Message
@@ -58,9 +59,16 @@ class _Way:
 class Entry:
     """Makes the POST routes of doors."""
 
-    def __init__(self, settings: Settings, publisher: Publisher, tracing: ShimTracing | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        publisher: Publisher,
+        tracing: ShimTracing | None = None,
+        spool: Spool | None = None,
+    ) -> None:
         self._settings = settings
         self._publisher = publisher
+        self._spool = spool
         self._tracing = tracing
 
     def posts(
@@ -90,7 +98,7 @@ class Entry:
         base, coding = way.base(request, settings), _coding(request)
         # Before the body is read: who can't be served needn't send it all.
         refusal = self._publisher.refusal()
-        if refusal is not None:
+        if refusal is not None and not (way.door.spooled and self._spool):
             return of_outcome(Refused(refusal), Asked(kind or "", base, request.path), way.answers)
         body = await request.body(way.limit)
         if kind is None:
@@ -110,14 +118,20 @@ class Entry:
         confirm = way.waits.get(message.kind, math.inf)
         if self._tracing is None:
             request.correlation_id, outcome = self._publisher.publish(message, wait=wait, confirm=confirm)
-            return of_outcome(await outcome, asked, way.answers)
+            return of_outcome(await self._spooled(way, message, await outcome), asked, way.answers)
         with self._tracing.post(message, request.fields) as trace:
             request.correlation_id, outcome = self._publisher.publish(
                 message, wait=wait, confirm=confirm, traceparent=trace.traceparent
             )
-            answer = of_outcome(await outcome, asked, way.answers)
+            answer = of_outcome(await self._spooled(way, message, await outcome), asked, way.answers)
             trace.verdict(answer.code)
             return answer
+
+    async def _spooled(self, way: _Way, message: Message, outcome: Outcome) -> Outcome:
+        """What becomes of a message of which the broker said that, where its sender won't send it again."""
+        if self._spool is None or message.kind not in way.door.spooled or not isinstance(outcome, Refused):
+            return outcome
+        return outcome if outcome.refusal is Refusal.TOO_LONG else await self._spool.keep(message)
 
 
 def _coding(request: Request) -> str | None:

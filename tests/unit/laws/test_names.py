@@ -111,14 +111,16 @@ def test_each_word_of_a_metric_stands_at_zero_before_it_is_counted() -> None:
         "doing": set(labels.DOINGS),
         "lane": set(labels.LANES),
     }
-    assert values(ShimMetrics("1").registry)["result"] == set(labels.PUBLISH_RESULTS)
+    assert values(ShimMetrics("1").registry)["result"] == {*labels.PUBLISH_RESULTS, *labels.SPOOL_RESULTS}
 
 
 def test_what_becomes_of_a_publish_is_a_listed_word() -> None:
     """The results are those of publishing, and the refusals that come after it; the others are `refused`."""
     before = {Refusal.NOT_CONNECTED, Refusal.OVERLOADED, Refusal.TOO_LONG}
     after = {refusal.value for refusal in Refusal if refusal not in before}
-    assert set(labels.PUBLISH_RESULTS) == {"confirmed", "refused"} | after
+    of_spool = {refusal.value for refusal in (Refusal.SPOOL_FULL, Refusal.SPOOL_FAILED)}
+    assert set(labels.PUBLISH_RESULTS) == {"confirmed", "drained", "refused"} | after - of_spool
+    assert set(labels.SPOOL_RESULTS) == {"spooled"} | of_spool
 
 
 def test_each_doing_is_done_somewhere() -> None:

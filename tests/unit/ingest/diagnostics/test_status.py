@@ -12,6 +12,7 @@ def test_status_tells_of_what_is_parked() -> None:
     found = {
         "supervisor": {},
         "shim": {},
+        "spool": {},
         "queues": {each.name: {"ready": 0, "consumers": 1} for each in TOPOLOGY.queues},
     }
     assert list(_blocked(found)) == []

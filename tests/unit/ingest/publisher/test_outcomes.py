@@ -80,6 +80,26 @@ def test_verdict_before_confirm() -> None:
     run(scenario)
 
 
+def test_what_a_spool_had_keeps_the_time_at_which_it_came() -> None:
+    """Its timestamp is when it came, not now; it is told of as drained, and so not acknowledged a second time."""
+    seen: list[tuple[str, str]] = []
+
+    async def scenario() -> None:
+        held = PublisherOnWires(now=lambda: 2000.5, observe=lambda door, result, _: seen.append((door, result)))
+        wire = held.up()
+        message = Message(ACTION, b"{}", "collector")
+        for received in (None, 1000):
+            correlation_id, outcome = held.publisher.publish(message, wait=0, received=received)
+            held.publisher.settled(correlation_id, confirmed=True)
+            assert await outcome == QUEUED
+        _, refused = held.publisher.publish(message, wait=0, received=1000)
+        assert await refused == Refused(Refusal.UNCONFIRMED)
+        assert [properties.timestamp for *_, properties in wire.sent] == [2000, 1000, 1000]
+
+    run(scenario)
+    assert seen == [("collector", "confirmed"), ("collector", "drained"), ("collector", "unconfirmed")]
+
+
 def test_confirm_then_verdict() -> None:
     """A verdict within the wait is the outcome, however long after the confirm timeout."""
 

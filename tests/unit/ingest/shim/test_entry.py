@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ingest.http.answers import ANSWERS, Answer, Asked
-from ingest.http.outcome import QUEUED, Outcome, Refusal, Refused
+from ingest.http.outcome import QUEUED, SPOOLED, Outcome, Refusal, Refused
 from ingest.http.requests import Declined, Request
 from ingest.http.routes import BY_KIND, Route
 from ingest.shim.doors.entry import Entry
@@ -34,6 +34,7 @@ DOOR = Door(
     scopes={ACTION.name: "actions"},
     limit="max_header_bytes",
     waits={RUN_START.name: "confirm_timeout_seconds"},
+    spooled=(ACTION.name,),
 )
 REFUSED = Invalid("schema", "schema", {"start_time": "is missing"})
 
@@ -66,10 +67,23 @@ def kind_of(body: bytes, _coding: str | None) -> str:
     return RUN_START.name if b"run" in body else ACTION.name
 
 
-def side(broker: Broker) -> Iterator[Route]:
+class Disk:
+    """A spool that keeps what it gets, or has no room."""
+
+    def __init__(self, outcome: Outcome = SPOOLED) -> None:
+        self.outcome = outcome
+        self.kept: list[Message] = []
+
+    async def keep(self, message: Message) -> Outcome:
+        self.kept.append(message)
+        return self.outcome
+
+
+def side(broker: Broker, disk: Disk | None) -> Iterator[Route]:
     publisher: Any = broker
+    spool: Any = disk
     answers = MappingProxyType({**ANSWERS, Invalid: kept})
-    return Entry(SETTINGS, publisher).posts(DOOR, kind_of=kind_of, answers=answers)
+    return Entry(SETTINGS, publisher, spool=spool).posts(DOOR, kind_of=kind_of, answers=answers)
 
 
 def post(
@@ -78,6 +92,7 @@ def post(
     fields: dict[bytes, bytes] | None = None,
     route: int = 0,
     scopes: frozenset[str] | None = None,
+    disk: Disk | None = None,
 ) -> Answer:
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body}
@@ -87,7 +102,7 @@ def post(
     request = Request(scope, receive)  # type: ignore[arg-type]
     request.params = {"organization": "acme"} if route == 0 else {}
     request.scopes, request.speaks_for, request.speaks_as = scopes, ("acme",), "web1"
-    chosen = list(side(broker))[route]
+    chosen = list(side(broker, disk))[route]
     assert (chosen.method, chosen.scope, chosen.owner) == ("POST", (BY_KIND, "actions")[route], "body")
 
     async def answer() -> Answer:
@@ -161,3 +176,43 @@ def test_who_cannot_be_served_is_told_before_the_body() -> None:
     answer = post(broker, b" " * 5000)
     assert (answer.status, answer.code, broker.taken) == (503, "blocked", [])
     assert json.loads(json.dumps(answer.content))["details"] == {"reason": "blocked"}
+
+
+def test_what_the_broker_does_not_take_is_spooled_where_the_door_says_so() -> None:
+    """For whatever reason: 202, and where it will be read; another kind of the same door is 503 as ever."""
+    for refusal in set(Refusal) - {Refusal.TOO_LONG, Refusal.SPOOL_FULL, Refusal.SPOOL_FAILED}:
+        broker, disk = Broker(Refused(refusal)), Disk()
+        answer = post(broker, b"{}", disk=disk)
+        assert (answer.status, answer.code, answer.content["uri_template"]) == (
+            202,
+            "spooled",
+            "http://ingest/actions/{id}",
+        )  # type: ignore[call-overload]
+        assert disk.kept == [message for message, _ in broker.taken]
+        assert post(broker, b"run", disk=disk).status == 503
+        assert len(disk.kept) == 1
+        assert post(broker, b"{}").status == 503
+
+
+def test_what_the_broker_takes_or_never_will_is_not_spooled() -> None:
+    """A verdict, a place in the queue, and names that fit into no frame are answered, and nothing is kept."""
+    disk = Disk()
+    for outcome, status in ((QUEUED, 202), (REFUSED, 400), (Refused(Refusal.TOO_LONG), 400)):
+        assert post(Broker(outcome), b"{}", disk=disk).status == status
+    assert disk.kept == []
+
+
+def test_a_spool_without_room_is_503_and_says_so() -> None:
+    """Then nobody has the message, and its sender is told why."""
+    for refusal in (Refusal.SPOOL_FULL, Refusal.SPOOL_FAILED):
+        answer = post(Broker(Refused(Refusal.BLOCKED)), b"{}", disk=Disk(Refused(refusal)))
+        assert (answer.status, answer.code) == (503, refusal.value)
+        assert "spool" in answer.content["error"]  # type: ignore[call-overload]
+
+
+def test_a_broker_that_is_away_does_not_keep_a_body_from_the_spool() -> None:
+    """Who can be served by the spool is not turned away before the body."""
+    broker, disk = Broker(Refused(Refusal.BLOCKED)), Disk()
+    broker.refuses = Refusal.BLOCKED
+    assert post(broker, b"{}", disk=disk).status == 202
+    assert [message.payload for message in disk.kept] == [b"{}"]

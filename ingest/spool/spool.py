@@ -1,0 +1,103 @@
+"""Takes messages into the spool: each is on the disk before its sender hears so, many at a time with one sync."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from consumers.runtime.failpoints import Failpoint
+from ingest.http.outcome import SPOOLED, Outcome, Refusal, Refused
+from ingest.spool.segments import SEGMENT_BYTES, Appender, make_folder
+from schemas.message import Message
+
+_REMEDY: Final = "see that this process may write there and that the disk has room; `chef-ingest doctor` looks"
+
+
+class Spool:
+    """One process's way into a folder that several may share; the writing is done on a thread of its own.
+
+    `observe` is told of each message: its door's word, and `spooled` or a Refusal's value.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        limit: int,
+        failpoint: Failpoint,
+        *,
+        observe: Callable[[str, str], None] = lambda *_: None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.folder, self.limit = folder, limit
+        self._writer = Appender(folder, limit, failpoint)
+        self._observe = observe
+        self._now = now
+        self._thread = ThreadPoolExecutor(1, "spool")
+        self._waiting: list[tuple[Message, int, asyncio.Future[Outcome]]] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._fault = ""
+        self._log = structlog.get_logger("ingest.spool.spool")
+
+    async def prepare(self) -> None:
+        """Make the folder; say so at once, and not when it is needed, where that can't be."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, make_folder, self.folder)
+        except OSError as error:
+            self._complain(error)
+
+    async def keep(self, message: Message) -> Outcome:
+        """Spooled once it is on the disk; Refused where that is full or can't be written."""
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[Outcome] = loop.create_future()
+        self._waiting.append((message, int(self._now()), outcome))
+        if self._writing is None:
+            self._writing = loop.create_task(self._write())
+        return await outcome
+
+    async def seal(self) -> None:
+        """Leave what we have written to the drainer."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.seal)
+
+    async def close(self) -> None:
+        """Once nothing more comes."""
+        await self.seal()
+        self._thread.shutdown()
+
+    async def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            batch = self._batch()
+            try:
+                pairs = [(message, received) for message, received, _ in batch]
+                kept = await loop.run_in_executor(self._thread, self._writer.append, pairs)
+                rest = Refusal.SPOOL_FULL
+                self._fault = ""
+            except OSError as error:
+                kept, rest = 0, Refusal.SPOOL_FAILED
+                self._complain(error)
+            for number, (message, _, outcome) in enumerate(batch):
+                self._observe(message.door, "spooled" if number < kept else rest.value)
+                if not outcome.done():
+                    outcome.set_result(SPOOLED if number < kept else Refused(rest))
+        self._writing = None
+
+    def _batch(self) -> list[tuple[Message, int, asyncio.Future[Outcome]]]:
+        """The next that are written together: as many as make a segment."""
+        size = count = 0
+        while count < len(self._waiting) and size < SEGMENT_BYTES:
+            size += len(self._waiting[count][0].payload)
+            count += 1
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        return batch
+
+    def _complain(self, error: OSError) -> None:
+        why = error.strerror or str(error)
+        if why != self._fault:
+            self._fault = why
+            self._log.error("spool_failed", folder=str(self.folder), why=why, remedy=_REMEDY)

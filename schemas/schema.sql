@@ -56,7 +56,8 @@ CREATE TABLE actions (
     message_version   text,
     -- What was sent with the request, as sent, but for what redaction cut.
     data              json COMPRESSION lz4,
-    -- Members of the message that no column is for.
+    -- Members of the message that no column is for; `[not utf-8]` first where bytes of it were none, and how many. The
+    -- same in every column of such members.
     extra             json COMPRESSION lz4,
     -- When it was committed.
     stored_at         timestamptz NOT NULL DEFAULT now()

@@ -74,6 +74,25 @@ def test_a_role_with_odd_settings_reads_and_writes_as_any_other(database_url: st
     assert {month[-3:] for month in months} == {"-01"}
 
 
+def test_the_shells_variables_change_no_reading(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They lead to a server of the operator's own where its URL leaves something to them, and no further."""
+    parts = urlsplit(database_url)
+    url = parts._replace(netloc=parts.netloc.replace("127.0.0.1", "localhost")).geturl()
+    variables = {
+        "PGTZ": "Asia/Kolkata", "PGDATESTYLE": "German", "PGCLIENTENCODING": "LATIN1", "PGAPPNAME": "psql",
+        "PGOPTIONS": "-c standard_conforming_strings=off -c statement_timeout=1", "PGCONNECT_TIMEOUT": "1000",
+    }  # fmt: skip
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    moment = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+    with session(url, Purpose("chef-ingest test")) as connection:
+        row = connection.execute("SELECT %s::timestamptz, %s::text, 'a\\b'", (moment, "ノード é")).fetchone()
+        assert row == (moment, "ノード é", "a\\b")
+        assert row[0].utcoffset().total_seconds() == 0
+        connection.execute("SELECT pg_sleep(0.05)")
+        assert connection.execute("SHOW application_name").fetchone() == ("chef-ingest test",)
+
+
 def test_the_operators_own_options_stay(empty_database_url: str) -> None:
     """A search path in the URL leads to our tables, before they are there and ever after."""
     execute(empty_database_url, "CREATE SCHEMA elsewhere")

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
+import pika
 import psycopg
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -456,3 +457,23 @@ def test_broken_reply_addresses_of_one_sender_cost_no_client_his_answer(system: 
     assert codes == [201] * 300
     ids = [json.loads(body)["id"] for body in odd]
     until(lambda: system.rows("SELECT count(*) FROM actions WHERE id = ANY (%s::uuid[])", ids) == [(60,)], "all stored")
+
+
+def test_who_sends_through_a_chef_servers_exchange_is_not_answered(system: System) -> None:
+    """Whatever reply-to is named, one that a broker has made too; what a shim sends from there is answered."""
+    with pika.BlockingConnection(pika.URLParameters(system.amqp_url)) as connection:
+        channel = connection.channel()
+        heard: list[str] = []
+        reply_to = "amq.rabbitmq.reply-to"
+        channel.basic_consume(reply_to, lambda *came: heard.append(came[3].decode()), auto_ack=True)
+        bodies = [json.dumps(action()).encode() for _ in range(3)]
+        for body, exchange, key in zip(
+            bodies, ("actions", "actions", "ingest"), ("erchef.a.b", "erchef.c.d", "action"), strict=True
+        ):
+            facts = pika.BasicProperties(type="action", reply_to=reply_to, correlation_id=exchange)
+            channel.basic_publish(exchange, key, body, facts)
+        ids = [json.loads(body)["id"] for body in bodies]
+        until(lambda: system.rows("SELECT count(*) FROM actions WHERE id = ANY (%s::uuid[])", ids) == [(3,)], "stored")
+        until(lambda: connection.process_data_events(0.1) is None and bool(heard), "the shim is answered")
+        connection.process_data_events(0.2)
+    assert [json.loads(each)[0][0] for each in heard] == ["ingest"]

@@ -8,8 +8,13 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from schemas.kinds.action import KIND as ACTION
+from schemas.kinds.collector_end import KIND as COLLECTOR_END
+from schemas.kinds.collector_start import KIND as COLLECTOR_START
+from schemas.kinds.compliance import KIND as COMPLIANCE
+from schemas.kinds.node_ping import KIND as NODE_PING
 from schemas.kinds.run_end import KIND as RUN_END
 from schemas.kinds.run_start import KIND as RUN_START
+from schemas.kinds.unknown import KIND as UNKNOWN
 from schemas.message import Message
 
 Scope = Literal["actions", "runs"]
@@ -86,7 +91,14 @@ REPORTS: Final = Door(
 COLLECTOR: Final = Door(
     name="collector",
     word="collector",
-    kinds=(ACTION.name,),
+    kinds=(
+        ACTION.name,
+        COLLECTOR_START.name,
+        COLLECTOR_END.name,
+        NODE_PING.name,
+        COMPLIANCE.name,
+        UNKNOWN.name,
+    ),
     profile="collector_profile",
     posts=dict.fromkeys(
         (

@@ -14,12 +14,17 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from http_support import Shim
+from kind_examples import examples
 from signed_requests import new_key, sign
 from stack_support import ACTION, System, running
 
 from ingest.access import tokens
 from ingest.shim.doors.collector import HEALTH_PATHS, SEARCH_PATH
+from ingest.soak.system import until
 from schemas.doors import COLLECTOR
+from schemas.kinds.compliance import KIND as COMPLIANCE
+from schemas.kinds.node_ping import KIND as NODE_PING
+from schemas.kinds.unknown import KIND as UNKNOWN
 
 DOOR = "/data-collector/v0/"
 OF_CLIENTS = "/organizations/acme/data-collector"
@@ -183,8 +188,8 @@ def test_a_token_comes_as_senders_send_it(place: Place) -> None:
     for headers in ({}, {"api-token": "x" * 40}, {"x-data-collector-token": f'<<"{secret}">>'}):
         answer = heard(place.shim.http.post(DOOR, content=content(action()), headers=headers))
         assert (answer.status_code, answer.json()) == (401, {"error": "not authenticated"})
-    denied = [each["denied"] for each in place.shim.events("request") if "denied" in each]
-    assert [why for why in denied if "Erlang" in why] == [tokens.refusal(b'<<"">>')]
+    told = tokens.refusal(b'<<"">>')
+    until(lambda: told in [each.get("denied") for each in place.shim.events("request")], "the log says what is wrong")
 
 
 def test_the_kind_says_what_a_token_must_be_good_for(place: Place) -> None:
@@ -248,4 +253,104 @@ def test_a_client_posts_no_action(place: Place) -> None:
     """Its key is good for its runs: whoever has a node's key writes nobody's history."""
     assert signed(place, action(organization_name="acme")).status_code == 403
     assert signed(place, action(), user="other").status_code == 401
+    assert place.letters() == []
+
+
+def run_start(**members: Any) -> dict[str, Any]:
+    run_id = str(uuid.uuid4())
+    return {
+        "chef_server_fqdn": "chef.example.com", "entity_uuid": None, "id": run_id, "message_version": "1.0.0",
+        "message_type": "run_start", "node_name": "web1", "organization_name": "acme", "run_id": run_id,
+        "source": "chef_client", "start_time": "2026-11-25T10:00:00Z",
+    } | members  # fmt: skip
+
+
+def run_converge(start: dict[str, Any], **members: Any) -> dict[str, Any]:
+    ended = {
+        "message_type": "run_converge", "message_version": "1.1.0", "end_time": "2026-11-25T10:01:00Z",
+        "status": "success", "run_list": [], "expanded_run_list": {}, "resources": [], "node": {},
+        "total_resource_count": 0, "updated_resource_count": 0, "deprecations": [],
+    }  # fmt: skip
+    return start | ended | members
+
+
+def kept(answer: httpx.Response) -> bool:
+    """Whether a refusal is told as senders of runs can bear it."""
+    return answer.status_code == 202 and answer.json()["stored"] is False and bool(answer.json()["details"])
+
+
+@pytest.mark.parametrize("first", ["collector", "reports"])
+def test_a_run_is_stored_whoever_tells_of_it_first(place: Place, first: str) -> None:
+    """Start and end are 201 by both doors, each as often as it comes; the rule knows the run by either."""
+    start = run_start()
+    run = f"/organizations/acme/reports/nodes/web1/runs/{start['run_id']}"
+    started = {"action": "start", "run_id": start["run_id"], "start_time": "2026-11-25 10:00:00 +0000"}
+    ended = {
+        "action": "end", "status": "success", "start_time": started["start_time"], "data": {}, "resources": [],
+        "end_time": "2026-11-25 10:01:00 +0000", "run_list": "[]", "total_res_count": "0",
+    }  # fmt: skip
+    for path, report, collected in (
+        (run.rpartition("/")[0], started, start),
+        (run, ended, run_converge(start)),
+    ):
+        both = [(DOOR, collected), (path, report)]
+        for where, body in both if first == "collector" else both[::-1]:
+            assert [place.post(body, where).status_code for _ in range(2)] == [201, 201]
+        answer = place.post(action(organization_name="acme", remote_request_id=start["run_id"]))
+        assert (answer.status_code, answer.json()["run_id"]) == (200, start["run_id"])
+    read = place.shim.http.get(run, headers={"api-token": place.secrets["reads"]})
+    assert (read.status_code, read.json()["status"]) == (200, "success")
+    assert place.letters() == []
+
+
+def test_a_run_is_never_refused_for_its_form(place: Place) -> None:
+    """202 and a letter each, whatever bound holds for who is told: by 4xx a client would tell nothing more of it."""
+    start = run_start()
+    for body in (
+        run_start(run_id="no uuid"), run_start(start_time="yesterday"), run_start(node_name=None),
+        run_start(organization_name=None), b'{"message_type":"run_start",', run_converge(start, status="fine"),
+        run_converge(start, resources={}), run_converge(start, end_time=5), b'{"message_type":"run_converge"}]',
+    ):  # fmt: skip
+        assert kept(place.post(body)), body
+    letters = place.letters()
+    assert sorted(kind for kind, _, _ in letters) == ["collector_end"] * 4 + ["collector_start"] * 5
+    assert {reason for _, _, reason in letters} >= {"not_json", "schema"}
+
+
+def test_a_run_of_another_node_is_no_conflict_that_a_client_hears_of(place: Place) -> None:
+    """The first one stays, the letter has the other one, and the client is told 202."""
+    start = run_start()
+    assert place.post(start).status_code == 201
+    assert kept(place.post(start | {"node_name": "web2"}))
+    assert place.letters() == [("collector_start", "meaning", "conflict")]
+
+
+def test_what_has_no_place_to_be_read_names_none(place: Place) -> None:
+    """Pings and compliance reports are 201, without a Location."""
+    for kind in (NODE_PING.name, COMPLIANCE.name):
+        for each in examples(kind, "valid"):
+            answer = place.post(each.path.read_bytes())
+            assert (answer.status_code, answer.json()) == (201, {})
+            assert "location" not in answer.headers
+    assert place.letters() == []
+
+
+def test_what_is_no_message_is_a_letter(place: Place) -> None:
+    """400: an object of no known type, an array of good ones, no JSON, nothing at all."""
+    for body in ({}, [action()], b"{", b"", b"\x00", {"message_type": "control_groups"}, {"data": action()}):
+        assert place.post(body).status_code == 400, body
+    assert {kind for kind, _, _ in place.letters()} == {UNKNOWN.name}
+
+
+def test_a_client_tells_of_its_own_runs_only(place: Place) -> None:
+    """Signed by its key, in its organization and by its name, wherever the body says something else."""
+    start = run_start()
+    assert signed(place, start).status_code == 201
+    assert signed(place, run_converge(start)).status_code == 201
+    assert place.letters() == []
+    for other in ({"node_name": "web2"}, {"organization_name": "other"}):
+        assert signed(place, run_start(**other)).status_code == 403
+        assert place.letters() == [("collector_start", "meaning", "foreign_organization")]
+    assert place.post(run_start(), who="actions").status_code == 403
+    assert place.post(run_start(), who="runs").status_code == 201
     assert place.letters() == []

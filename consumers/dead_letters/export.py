@@ -17,7 +17,7 @@ from consumers.dead_letters.errors import NotImportable
 from consumers.dead_letters.posting import Posting
 from consumers.dead_letters.repository import Letter, Repository
 from consumers.dead_letters.selector import RESOLVED
-from schemas.doors import REPORTS, WORDS
+from schemas.doors import COLLECTOR, REPORTS, WORDS
 from schemas.kinds import kind_of
 from schemas.labels import LETTER_STATES, STAGES
 from schemas.message import Message
@@ -110,11 +110,14 @@ def failed_report(
     try:
         body = json.loads(payload)
     except (ValueError, RecursionError) as error:
-        raise NotImportable(f"{where}: no JSON: {error}") from None
+        ruby = "it is Ruby text, as clients before 15 write it to output_locations"
+        raise NotImportable(f"{where}: no JSON: {ruby if b'=>' in payload[:200] else error}") from None
     kind = kind_of(body) if isinstance(body, dict) else None
     # A client keeps the report that ends a run; its start is not worth keeping.
     if kind is None or kind.name not in REPORTS.kinds or not kind.waits:
-        raise NotImportable(f"{where}: neither failed-reporting-data.json nor an export of dead letters")
+        raise NotImportable(
+            f"{where}: neither failed-reporting-data.json, nor messages to a data collector, nor exported letters"
+        )
     inside = body.get("run_id")
     run_id = run_id or (inside if isinstance(inside, str) else None)
     given = {"--organization": organization, "--node": node, "--run-id": run_id}
@@ -124,5 +127,42 @@ def failed_report(
             f"{where}: give {', '.join(missing)}: the file does not say it (the client's log does, at level info)"
         )
     message = Message(kind.name, payload, REPORTS.word, organization=organization, node=node, run_id=run_id)
-    properties = {"content_type": "application/json", "type": kind.name, "headers": message.headers()}
-    return Posting(message, INGEST_EXCHANGE, kind.routing_key, properties)
+    return _as_posted(message, kind.routing_key)
+
+
+def is_collected(file: BinaryIO) -> bool:
+    """Whether the first line of a file is a message to a data collector; it is read from its beginning again."""
+    first = next((line for line in file if line.strip()), b"")
+    file.seek(0)
+    try:
+        return _collected(first, "") is not None
+    except NotImportable:
+        return False
+
+
+def read_collected(file: BinaryIO, name: str) -> Iterator[Posting]:
+    """The messages of a file of `data_collector.output_locations`, one a line. Raises NotImportable."""
+    for number, line in enumerate(file, 1):
+        if payload := line.strip():
+            where = f"{name}, line {number}"
+            posting = _collected(payload, where)
+            if posting is None:
+                raise NotImportable(f"{where}: no message to a data collector, as the first one is")
+            yield posting
+
+
+def _collected(payload: bytes, where: str) -> Posting | None:
+    """A message as its sender would have posted it, who it is of stands in it; None for any other JSON object."""
+    try:
+        body = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise NotImportable(f"{where}: no JSON: {error}") from None
+    kind = kind_of(body) if isinstance(body, dict) else None
+    if kind is None or kind.name not in COLLECTOR.kinds or not kind.sign:
+        return None
+    return _as_posted(Message(kind.name, payload, COLLECTOR.word), kind.routing_key)
+
+
+def _as_posted(message: Message, routing_key: str) -> Posting:
+    properties = {"content_type": "application/json", "type": message.kind, "headers": message.headers()}
+    return Posting(message, INGEST_EXCHANGE, routing_key, properties)

@@ -44,6 +44,8 @@ def demonstrate(say: Say, *, shim: ShimClient, amqp_url: str, database_url: str)
     action = json.loads(_file("action.json"))
     run = json.loads(_file("run.json"))
     start, end = run["requests"]
+    collected = json.loads(_file("collected.json"))
+    begun, converged = (("POST", each["path"], *_sent(each), 201) for each in collected["requests"])
     run_id = end["path"].rpartition("/")[2]
     during = action | {
         "id": "5f0c54cb-2a5c-4b8f-9c9f-0d0e6f1a2b3c",
@@ -57,6 +59,8 @@ def demonstrate(say: Say, *, shim: ShimClient, amqp_url: str, database_url: str)
         (f"{run['client']} starts a run", "POST", start["path"], *_sent(start), 201),
         ("an action during that run: not stored", "POST", "/messages", json.dumps(during).encode(), {}, 200),
         ("the run ends (captured gzip bytes)", "POST", end["path"], *_sent(end), 201),
+        (f"{collected['client']} tells a data collector that a run starts", *begun),
+        ("and how it ended: its node, all resources", *converged),
         (
             "an action with an empty name",
             "POST",

@@ -149,6 +149,10 @@ def _senders(system: System, workload: Workload) -> list[Sender]:
         while True:
             yield workload.run()
 
+    def collected() -> Iterator[Script]:
+        while True:
+            yield workload.collected_run()
+
     def letters() -> Iterator[Script]:
         while True:
             yield (workload.letter(),)
@@ -160,6 +164,7 @@ def _senders(system: System, workload: Workload) -> list[Sender]:
         Sender("201", url, workload.actions(data_bytes=20_000), rate=2),
         Sender("202", url, workload.actions(), rate=40),
         Sender("201", url, runs(), rate=5, tries=6, pause=2.0),
+        Sender("201", url, collected(), rate=5, tries=6, pause=2.0),
         Sender("201", url, letters(), rate=1),
     ]
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from ingest.soak.ledger import Expected, Key
 
 ORGANIZATION: Final = "ponyville"
+COLLECTOR_PATH: Final = "/data-collector/v0/"
 PROTOCOL: Final = {"X-Ops-Reporting-Protocol-Version": "0.1.0"}
 
 
@@ -90,6 +91,41 @@ class Workload:
                 mark=node,
                 headers={**PROTOCOL, "Content-Encoding": "gzip"},
             ),
+        )
+
+    def collected_run(self, resources: int = 3) -> Script:
+        """The same by the data collector's door, its end with the node and all resources."""
+        run_id, node = self._uuid(), f"node{self._random.randrange(10_000)}.{ORGANIZATION}.example"
+        began = self._time()
+        told = {
+            "chef_server_fqdn": "chef.ponyville.example",
+            "entity_uuid": self._uuid(),
+            "id": run_id,
+            "run_id": run_id,
+            "node_name": node,
+            "organization_name": ORGANIZATION,
+            "source": "chef_client",
+            "start_time": began,
+        }
+        changed = {"status": "updated", "ignore_failure": False, "recipe_name": "default"}
+        end = {
+            "message_type": "run_converge",
+            "message_version": "1.1.0",
+            "end_time": began,
+            "status": "success",
+            "run_list": [f"recipe[app::{run_id}]"],
+            "expanded_run_list": {},
+            "node": {"name": node, "chef_environment": "_default", "automatic": {"uptime": self._random.random()}},
+            "resources": [_resource(number) | changed for number in range(resources)],
+            "total_resource_count": resources,
+            "updated_resource_count": resources,
+        }
+        during = self._document(self._uuid(), 100) | {"remote_request_id": run_id}
+        start = told | {"message_type": "run_start", "message_version": "1.0.0"}
+        return (
+            Sending(("run_start", run_id), COLLECTOR_PATH, _json(start), mark=node),
+            Sending(("action", during["id"]), COLLECTOR_PATH, _json(during), "skip", during["entity_name"]),
+            Sending(("run_end", run_id), COLLECTOR_PATH, _json(told | end), mark=node),
         )
 
     def _document(self, id: str, data_bytes: int) -> dict[str, Any]:

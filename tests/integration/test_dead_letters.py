@@ -217,6 +217,34 @@ def test_a_report_that_a_client_kept_is_stored_once_however_often_it_is_imported
     assert place.one("SELECT count(*) FROM dead_letters") == 0
 
 
+def test_what_clients_wrote_for_a_data_collector_into_a_file_is_stored_once_however_often_it_is_imported(
+    place: Place, tmp_path: Path
+) -> None:
+    """A message a line, of several runs; of a file that breaks off, or holds Ruby text, nothing is sent."""
+    captures = ("chef-18.11.21__token_success", "chef-16.18.30__missing_role")
+    bodies = [
+        base64.b64decode(each["body_base64"])
+        for name in captures
+        for each in json.loads((FIXTURES / "collector" / f"{name}.json").read_text())["requests"]
+        if each["kind"].startswith("data_collector")
+    ]
+    file = tmp_path / "collector.json"
+    file.write_bytes(b"\n".join(bodies) + b"\n")
+    broken, ruby = tmp_path / "broken.json", tmp_path / "ruby.json"
+    broken.write_bytes(b"\n".join(bodies)[:-100])
+    ruby.write_text('{"chef_server_fqdn"=>"chef.example.com", "message_type"=>"run_start"}\n')
+    for refused, words in ((broken, "line 4"), (ruby, "Ruby text")):
+        done = place.repository("import", str(refused), check=False)
+        assert (done.returncode, words in done.stderr) == (1, True), done.stderr
+    with place.consuming():
+        for _ in range(2):
+            assert "4 messages in the queue" in place.repository("import", str(file)).stderr
+        until(lambda: place.one("SELECT sum(count) FROM tallies") == 4, "the second ones were duplicates", 60)
+    runs = place.rows("SELECT run_id::text, status, started_by, ended_by FROM runs ORDER BY start_time")
+    assert [row[1:] for row in runs] == [("success", "collector", "collector"), ("failure", "collector", "collector")]
+    assert place.one("SELECT count(*) FROM dead_letters") == 0
+
+
 def test_a_prune_never_takes_what_nobody_settled_unless_told_so(place: Place) -> None:
     """Settled letters go by age and beyond the cap; unsettled ones are counted and stay; one event tells of it."""
     letters(place, *(action(entity_name=str(uuid.uuid4()), task="x") for _ in range(6)))

@@ -263,6 +263,25 @@ def test_nginx_passes_requests_on_and_fails_open_if_chosen(tmp_path: Path, fail_
             assert post(f"https://127.0.0.1:{port}{path}") == 502
 
 
+def test_nginx_before_a_server_without_a_data_collector_sorts_its_clients_messages_out(tmp_path: Path) -> None:
+    """As the page has it: reports and the collector's messages, large ones too, come here, and nothing else does."""
+    upstream = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+    Thread(target=upstream.serve_forever, daemon=True).start()
+    port = free_port()
+    (block,) = re.findall(r"```nginx\n(.*?)```", (ROOT / "docs/how-to/chef-server.md").read_text(), re.DOTALL)
+    upstreams, _, location = block.partition("# In the server block")
+    served = location.partition("\n")[2]
+    text = f"{upstreams}server {{ listen 127.0.0.1:{port};\n{served}\nlocation / {{ return 204; }} }}\n"
+    url = f"http://127.0.0.1:{port}/organizations/ponyville"
+    with nginx(tmp_path, text.replace("127.0.0.1:8080", f"127.0.0.1:{upstream.server_port}")):
+        until(lambda: post(f"{url}/reports/nodes/web01/runs") == 201, "nginx passes a POST on")
+        assert post(f"{url}/data-collector", LARGE) == 201
+        assert post(f"{url}/data-collector/v0") == 204
+        assert post(f"{url}/nodes/web01") == 204
+    upstream.shutdown()
+    upstream.server_close()
+
+
 def metric_names() -> dict[str, set[str]]:
     """Sample name -> label names, of all that shim and supervisor can ever expose."""
     pool = Pool(lambda *_: [], 0, 1, 1.0)

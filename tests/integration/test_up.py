@@ -58,9 +58,9 @@ def test_the_demonstration_gives_every_answer_and_ctrl_c_ends_it_with_0(folder: 
     assert httpx.get(f"{found[1]}/healthz", trust_env=False).status_code == 200
     output = stopped(process)
     codes = re.findall(r"^  ([0-9]{3})  ", output, re.MULTILINE)
-    assert codes == ["201", "200", "201", "200", "201", "400", "200"]
+    assert codes == ["201", "200", "201", "200", "201", "201", "201", "400", "200"]
     assert "every answer as it should be" in output
-    assert "stored: 2 actions, 1 runs, 3 run_resources, 1 dead_letters" in output
+    assert "stored: 2 actions, 2 runs, 6 run_resources, 1 dead_letters" in output
     asked = subprocess.run([*COMMAND, "env", "--state", str(folder)], capture_output=True, text=True, check=False)
     assert asked.returncode == 1
     assert "no local stack runs" in asked.stderr
@@ -70,7 +70,7 @@ def test_it_comes_back_with_its_data(folder: Path) -> None:
     """Started again on the same folder, what was stored is still there, and sent again it is the same row."""
     process = start(folder, "--demo", "--consumers", "1")
     output = stopped_after_demo(process)
-    assert "stored: 2 actions, 1 runs, 3 run_resources, 1 dead_letters" in output
+    assert "stored: 2 actions, 2 runs, 6 run_resources, 1 dead_letters" in output
 
 
 def stopped_after_demo(process: subprocess.Popen[str]) -> str:

@@ -172,8 +172,9 @@ def prune(selector: Selector, **options: Any) -> None:
 def import_files(files: tuple[Path, ...], **facts: str | None) -> None:
     """Put messages from FILES into the queue: what a chef-client could not report, or exported letters.
 
-    A chef-client whose end report failed leaves failed-reporting-data.json in its cache. Importing twice does no
-    harm: a message that is stored already is the same row.
+    A chef-client whose end report failed leaves failed-reporting-data.json in its cache; one with
+    data_collector.output_locations writes a message a line. Importing twice does no harm: a message that is stored
+    already is the same row.
     """
     from ingest.cli.dead.importing import import_files as run
 

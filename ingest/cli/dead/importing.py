@@ -1,4 +1,4 @@
-"""Puts messages from files into the queue, each confirmed: reports that a chef-client kept, exported letters."""
+"""Puts messages from files into the queue, each confirmed: what a chef-client kept, exported letters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from consumers.broker.publisher import NotTaken, publishing
 from consumers.dead_letters.errors import NotImportable
-from consumers.dead_letters.export import MARK, failed_report, posting_of, read_letters
+from consumers.dead_letters.export import MARK, failed_report, is_collected, posting_of, read_collected, read_letters
 from consumers.dead_letters.posting import Posting
 from ingest.cli.output import say
 from schemas.settings import Settings
@@ -39,5 +39,7 @@ def _postings(path: Path, **facts: str | None) -> Iterator[Posting]:
         file.seek(0)
         if f'"{MARK}"'.encode() in start:
             yield from (posting_of(letter) for letter in read_letters(file, str(path)))
+        elif is_collected(file):
+            yield from read_collected(file, str(path))
         else:
             yield failed_report(file.read(), str(path), **facts)

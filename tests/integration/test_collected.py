@@ -1,0 +1,196 @@
+"""What a data collector is told, in the database: nodes and their latest, runs that the rule sees, resources kept."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+from kind_examples import first, with_body, with_key
+
+from consumers.delivery import Delivery, Judged
+from consumers.runtime.failpoints import Failpoint
+from consumers.store.store import PostgresStore
+from schemas.message import Message
+from schemas.settings import Settings
+from schemas.topology import QUEUES_BY_KIND, ROUTING_KEYS
+from schemas.validation.judge import Judge
+
+NODE = ("run_id::text", "status", "end_time IS NULL", "environment", "pinged_at IS NULL")
+
+
+class Place:
+    """A store, and what it has stored."""
+
+    def __init__(self, database_url: str, **settings: Any) -> None:
+        self.settings = Settings(database_url=database_url, **settings)
+        self._judge = Judge.from_settings(self.settings)
+        self.store = PostgresStore(self.settings, "test", Failpoint())
+        self.store.connect()
+
+    def commit(self, *messages: Message) -> list[str]:
+        """One batch; the fate of each."""
+        items = [
+            Judged(
+                Delivery(each, 1, 1, QUEUES_BY_KIND[each.kind], "ingest", ROUTING_KEYS[each.kind]), self._judge(each)
+            )
+            for each in messages
+        ]
+        return [verdict.fate.outcome for verdict in self.store.commit(items)]
+
+    def rows(self, sql: str) -> list[Any]:
+        with psycopg.connect(self.settings.database_url) as connection:
+            return connection.execute(sql.encode()).fetchall()
+
+    def nodes(self) -> dict[str, Any]:
+        """Node -> what is known of it."""
+        return {name: tuple(rest) for name, *rest in self.rows(f"SELECT name, {', '.join(NODE)} FROM nodes")}
+
+
+@pytest.fixture
+def place(database_url: str) -> Iterator[Place]:
+    found = Place(database_url)
+    yield found
+    found.store.close()
+
+
+def told(kind: str, run_id: str = "", **changes: Any) -> Message:
+    """The kind's example, with other members."""
+    message = with_body(first(kind), json.loads(first(kind).payload) | changes)
+    return with_key(message, run_id) if run_id else message
+
+
+def gone(node: str, at: str, **changes: Any) -> Message:
+    """The action of somebody who deletes a node."""
+    changes |= {"task": "delete", "entity_type": "node", "entity_name": node, "recorded_at": at}
+    return told("action", str(uuid.uuid4()), organization_name="ponyville", **changes)
+
+
+ONE, OTHER = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
+WEB = "web01.ponyville.example"
+
+
+def test_a_node_has_its_latest_run_and_an_older_one_that_comes_late_changes_nothing(place: Place) -> None:
+    """A run that dies before it has a node object leaves the one that is known."""
+    late = {"start_time": "2026-11-20T00:00:00Z", "end_time": "2026-11-20T00:01:00Z"}
+    assert place.commit(told("collector_start", ONE), told("collector_end", ONE)) == ["stored", "stored"]
+    known = place.nodes()
+    assert known == {WEB: (ONE, "success", False, "_default", True)}
+    assert place.commit(told("collector_end", OTHER, **late)) == ["stored"]
+    assert place.nodes() == known
+    early = {"node": {}, "status": "failure", "start_time": "2026-11-27T00:00:00Z", "end_time": None}
+    place.commit(told("collector_end", str(uuid.uuid4()), **early))
+    assert place.nodes()[WEB][1:4] == ("failure", False, "_default")
+    place.commit(told("node_ping", **{"@timestamp": "2026-11-27T00:00:00Z"}))
+    assert place.nodes()[WEB][-1] is False
+
+
+def test_a_deleted_node_is_gone_and_one_that_came_back_stays(place: Place) -> None:
+    """Also where the action was posted during a run, and is not stored; of another organization's nothing is."""
+    place.commit(told("collector_end", ONE))
+    place.commit(gone(WEB, "2026-11-25T00:00:00Z"), gone("web02", "2026-11-27T00:00:00Z"))
+    assert WEB in place.nodes(), "it has been seen after that"
+    assert place.commit(gone(WEB, "2026-11-27T00:00:00Z", remote_request_id=ONE)) == ["during_run"]
+    assert place.nodes() == {}
+    place.commit(told("collector_end", OTHER))
+    place.commit(gone(WEB, "2026-11-27T00:00:00Z"))
+    assert place.nodes() == {}
+
+
+@pytest.mark.parametrize("kind", ["collector_start", "collector_end"])
+def test_the_rule_sees_a_run_by_whichever_door_told_of_it_first(place: Place, kind: str) -> None:
+    """In the same batch, and alone after it; and a Reporting end finds the run that the collector began."""
+    during = told("action", str(uuid.uuid4()), organization_name="ponyville", remote_request_id=ONE)
+    assert place.commit(during, told(kind, ONE)) == ["during_run", "stored"]
+    during = told("action", str(uuid.uuid4()), organization_name="ponyville", remote_request_id=ONE)
+    assert place.commit(during) == ["during_run"]
+    times = {"start_time": "2026-11-26 00:46:11 UTC", "end_time": "2026-11-26 00:46:12 UTC"}
+    end = msgspec.structs.replace(told("run_end", ONE, status="success", **times), organization="ponyville", node=WEB)
+    expected = "stored" if kind == "collector_start" else "merged"
+    assert place.commit(end) == [expected]
+    assert place.commit(end) == ["duplicate"]
+
+
+def test_a_run_that_only_its_end_tells_of_is_known(place: Place) -> None:
+    """Without a start time, it is guessed by the end's; without either, by the time at which it came."""
+    times = {"start_time": None, "status": "failure"}
+    place.commit(told("collector_end", ONE, **times), told("collector_end", OTHER, **times, end_time=None))
+    found = place.rows(
+        "SELECT status, start_guessed, end_guessed, started_by, ended_by, start_time = end_time FROM runs"
+        " ORDER BY run_id"
+    )
+    assert found == [
+        ("failure", True, False, None, "collector", True),
+        ("failure", True, True, None, "collector", True),
+    ]
+
+
+RESOURCES = [
+    {"type": "file", "name": name, "id": name, "duration": "1", "result": "create", "status": status}
+    for name, status in (("a", "up-to-date"), ("b", "updated"), ("c", "skipped"), ("d", "failed"), ("e", ""))
+]
+
+
+@pytest.mark.parametrize(("keeps", "kept"), [("changed", ["b", "d"]), ("all", ["a", "b", "c", "d", "e"])])
+def test_what_has_not_changed_is_counted_and_by_a_setting_kept(database_url: str, keeps: str, kept: list[str]) -> None:
+    """Kept or not, a resource has its place in the report; as many are told as updated as can be read."""
+    place = Place(database_url, collector_keep_resources=keeps)
+    place.commit(told("collector_end", ONE, resources=RESOURCES))
+    assert place.rows("SELECT name, position FROM run_resources ORDER BY position") == [
+        (each, "abcde".index(each)) for each in kept
+    ]
+    [(counts, updated)] = place.rows("SELECT resource_counts, updated_res_count FROM runs")
+    assert counts == {"": 1, "failed": 1, "skipped": 1, "up-to-date": 1, "updated": 1}
+    assert updated == len(kept)
+    place.store.close()
+
+
+def test_a_secret_deep_in_a_node_object_is_not_stored(place: Place) -> None:
+    """Attributes hold secrets at any depth; the members beside them stay."""
+    node = {"name": WEB, "normal": {"db": {"password": "hunter2", "port": 5432}, "list": [{"token": "hunter2"}]}}
+    place.commit(told("collector_end", ONE, node=node))
+    [(stored,)] = place.rows("SELECT node FROM nodes")
+    assert stored["normal"] == {"db": {"password": "[redacted]", "port": 5432}, "list": [{"token": "[redacted]"}]}
+
+
+def test_two_workers_with_the_same_nodes_at_once_never_wait_for_each_other(database_url: str) -> None:
+    """Ends, pings and deletions of twenty nodes, in any order in a batch: no batch fails, and each node is as it was
+    told last."""
+    chance, names = random.Random(3), [f"web{number}" for number in range(20)]
+    places, faults = [Place(database_url), Place(database_url)], []
+    hands: list[list[Message]] = [[], []]
+    for name in names:
+        for minute in range(10, 30):
+            times = {"start_time": f"2026-11-26T00:{minute}:00Z", "end_time": f"2026-11-26T00:{minute}:30Z"}
+            hands[minute % 2].append(told("collector_end", str(uuid.uuid4()), node_name=name, **times))
+        hands[0].append(told("node_ping", node_name=name))
+        hands[1].append(gone(name, "2026-11-25T00:00:00Z"))
+    barrier = threading.Barrier(2)
+
+    def work(place: Place, hand: list[Message]) -> None:
+        try:
+            chance.shuffle(hand)
+            barrier.wait(30)
+            for at in range(0, len(hand), 70):
+                place.commit(*hand[at : at + 70])
+        except BaseException as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=work, args=pair) for pair in zip(places, hands, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert faults == []
+    found = places[0].rows(
+        "SELECT name, start_time::text LIKE '%:29:00+00', pinged_at IS NULL FROM nodes ORDER BY name"
+    )
+    assert found == [(name, True, False) for name in sorted(names)]
+    for place in places:
+        place.store.close()

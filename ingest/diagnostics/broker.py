@@ -32,18 +32,20 @@ _GRANT: Final = "rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'"
 def check_broker(settings: Settings) -> Iterator[Finding]:
     """Every finding about the broker and our vhost."""
     connected = False
+    url, heartbeat = settings.amqp_url, settings.heartbeat_seconds
     try:
-        with probing(settings.amqp_url, heartbeat=settings.heartbeat_seconds) as probe:
+        # A connection of its own: after that the broker reads nothing more from one that it blocks.
+        with probing(url, heartbeat=heartbeat) as probe:
             connected = True
-            blocked, _ = probe.publishing()
-            confirming = None if blocked else _confirming(settings)
-            if confirming:
-                yield confirming
-            # Whoever confirms nothing answers little else.
-            if confirming is None or confirming.level == "ok":
+            blocked, refused = probe.publishing()
+        confirming = None if blocked else _confirming(settings)
+        if confirming:
+            yield confirming
+        # Whoever confirms nothing answers little else.
+        if confirming is None or confirming.level == "ok":
+            with probing(url, heartbeat=heartbeat) as probe:
                 yield from _findings(probe)
-            else:
-                probe.silent.append(True)
+                yield from _publishing(probe, blocked, refused)
     except (BrokerUnavailable, Misconfigured) as error:
         remedy = "see the broker's log, and try again" if connected else "start RabbitMQ, or correct AMQP_URL"
         yield Finding("broker", "broken", str(error), remedy)
@@ -60,7 +62,6 @@ def _findings(probe: Probe) -> Iterator[Finding]:
     yield from _arguments(probe, present)
     yield from _limits(probe, present)
     yield from _queues(probe, present)
-    yield from _publishing(probe)
 
 
 def _confirming(settings: Settings) -> Finding:
@@ -132,8 +133,7 @@ def _queues(probe: Probe, present: Sequence[Queue]) -> Iterator[Finding]:
             yield Finding("consumers", "warning", text, "start `chef-ingest consume`")
 
 
-def _publishing(probe: Probe) -> Iterator[Finding]:
-    blocked, refused = probe.publishing()
+def _publishing(probe: Probe, blocked: str, refused: str) -> Iterator[Finding]:
     if blocked:
         remedy = "free memory or disk on the broker; until then every POST is answered 503"
         yield Finding("alarms", "broken", f"the broker blocks publishers: {blocked}", remedy)

@@ -65,18 +65,21 @@ class _Look:
         if opening is None:
             return True
         at, steps = opening.end(), LOOK_STEPS
-        while steps > 0:
-            best = next((rank for rank, kind in enumerate(found) if kind), len(found))
-            if at > max(last[:best], default=-1):
-                return True
+        better = max(last)
+        while steps > 0 and at <= better:
             member = _MEMBER.match(body, at, LOOK_BYTES)
             if member is None:
                 return len(body) <= LOOK_BYTES
             rank = self._ranks.get(member[1])
             if rank is not None:
                 found[rank] = found[rank] or self._said(rank, _TEXT.match(body, member.end(), LOOK_BYTES))
+                best = next((rank for rank, kind in enumerate(found) if kind), len(found))
+                better = max(last[:best], default=-1)
+                if at > better:
+                    # What a sign holds may be large, such as the profiles of a report.
+                    return True
             at, steps = _after(body, member.end(), steps - 1)
-        return False
+        return steps > 0
 
     def _said(self, rank: int, value: re.Match[bytes] | None) -> str:
         return self._signs[rank].kind or ("" if value is None else self._kinds[rank].get(value[1], ""))

@@ -23,6 +23,22 @@ def loose_uuid(value: object) -> str | None:
     return canonical_uuid(value)
 
 
+def run_id(values: Mapping[str, Any]) -> str | None:
+    """The run that a message is of: its `run_id`, or its `id` where that is left out, null or empty; None when what it
+    says is no UUID."""
+    return loose_uuid(values.get("run_id") or values.get("id"))
+
+
+def run_faults(values: Mapping[str, Any]) -> dict[str, Fault]:
+    """What is wrong with the facts of a run that each of its messages tells."""
+    found = body_faults(values, names=("organization_name", "node_name"), times=("start_time", "end_time"))
+    if run_id(values) is None:
+        said = values.get("run_id") or values.get("id")
+        text = f"{said!r:.100} is not a UUID" if said else "neither it nor id says which run it is"
+        found = {"run_id": Fault("not_a_uuid", text)} | found
+    return found
+
+
 def body_faults(
     values: Mapping[str, Any], *, uuid: str = "", names: Iterable[str] = (), times: Iterable[str] = ()
 ) -> dict[str, Fault]:

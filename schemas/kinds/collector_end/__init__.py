@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
-from schemas.kinds.collected import QUEUE, body_faults, given, loose_time, loose_uuid, respelled
+from schemas.kinds.collected import QUEUE, given, loose_time, respelled, run_faults, run_id
 from schemas.kinds.columns import (
     DEEP,
     ENVELOPE,
@@ -96,15 +96,14 @@ _LONGEST_DURATION: Final = 2**63 - 1
 
 
 def faults(message: Message, values: Mapping[str, Any]) -> dict[str, Fault]:
-    names, times = ("organization_name", "node_name"), ("start_time", "end_time")
-    return body_faults(values, uuid="run_id", names=names, times=times)
+    return run_faults(values)
 
 
 def make(message: Message, document: Document) -> CollectorEndRow:
     sent, members = document.values, document.members
     count = _number(sent.get("total_resource_count"), _LARGEST_COUNT)
     stored: dict[str, Any] = {
-        "run_id": loose_uuid(sent["run_id"]),
+        "run_id": run_id(sent),
         "start_time": loose_time(sent.get("start_time")),
         "end_time": loose_time(sent.get("end_time")),
         "total_resource_count": count,
@@ -135,7 +134,7 @@ def make(message: Message, document: Document) -> CollectorEndRow:
         policy_group=sent.get("policy_group"),
         environment=environment,
         node=node,
-        extra=pack(members, sent, respelled(sent, stored) | ({"node"} if node is None else set())),
+        extra=pack(members, sent, respelled(sent, stored) | ({"id"} if node is not None else {"id", "node"})),
         resources=resources,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, NamedTuple
 
-from schemas.kinds.collected import body_faults, loose_time, loose_uuid, respelled
+from schemas.kinds.collected import loose_time, respelled, run_faults, run_id
 from schemas.kinds.columns import KEPT, OWNER, Extra, Text, Time, Uuid, holds, stored_as
 from schemas.kinds.extra import pack
 from schemas.kinds.formats import Fault
@@ -28,12 +28,12 @@ class CollectorStartRow(NamedTuple):
 
 
 def faults(message: Message, values: Mapping[str, Any]) -> dict[str, Fault]:
-    return body_faults(values, uuid="run_id", names=("organization_name", "node_name"), times=("start_time",))
+    return run_faults(values)
 
 
 def make(message: Message, document: Document) -> CollectorStartRow:
     sent = document.values
-    stored = {"run_id": loose_uuid(sent["run_id"]) or "", "start_time": loose_time(sent.get("start_time"))}
+    stored = {"run_id": run_id(sent), "start_time": loose_time(sent.get("start_time"))}
     return CollectorStartRow(
         run_id=stored["run_id"] or "",
         organization=sent["organization_name"],
@@ -42,7 +42,7 @@ def make(message: Message, document: Document) -> CollectorStartRow:
         entity_uuid=sent.get("entity_uuid"),
         source=sent.get("source"),
         chef_server_fqdn=sent.get("chef_server_fqdn"),
-        extra=pack(document.members, sent, respelled(sent, stored)),
+        extra=pack(document.members, sent, respelled(sent, stored) | {"id"}),
     )
 
 

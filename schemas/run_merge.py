@@ -158,12 +158,19 @@ def _ended(known: Run, told: Run, sent: End, teller: Teller) -> Run | Mapping[st
         return first(told)
     if _rank(held) == _rank(sent):
         if teller in _tellers(held.ended_by):
-            return _differing(known.sent, told.sent, held, sent) or known
+            return _differing(_under_its_name(known, told), told.sent, held, sent) or known
         return _one_end(known, held, told, sent, teller)
     if None not in (held.end_start_time, sent.end_start_time) and held.end_start_time != sent.end_start_time:
         return {"start_time": f"stored {held.end_start_time!r}, sent {sent.end_start_time!r}"}
     run, end = max((known, held), (told, sent), key=lambda pair: _rank(pair[1]))
     return run._replace(end=end._replace(reboot=_either(max, held.reboot, _reboot(sent))))
+
+
+def _under_its_name(known: Run, told: Run) -> Any:
+    """The stored end; where doors name the run otherwise, by the name under which it comes again."""
+    if known.sent is None or told.sent is None or not known.start.door_mismatch:
+        return known.sent
+    return known.sent._replace(organization=told.start.organization, node_name=told.start.node_name)
 
 
 def _differing(stored: Any, again: Any, held: End, sent: End) -> Mapping[str, str]:

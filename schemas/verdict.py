@@ -53,13 +53,15 @@ class Created(msgspec.Struct, frozen=True, gc=False):
     """The message is committed. `path` is the resource's path, e.g. `/actions/<id>`.
 
     `duplicate` says that the same message was committed before, `merged` that it told more of what has a row by
-    another one, such as the run that the other door told of first; the answer is the same.
+    another one, such as the run that the other door told of first; the answer is the same. `door_mismatch`: it is the
+    first by which two doors tell of different nodes or organizations of a run, for the metrics.
     """
 
     code: ClassVar[str] = "created"
     path: str
     duplicate: bool = False
     merged: bool = False
+    door_mismatch: bool = False
 
     @property
     def fate(self) -> Fate:
@@ -189,8 +191,12 @@ def is_parked(verdict: Verdict) -> TypeGuard[Unkept]:
 def to_wire(verdict: Verdict) -> dict[str, Any]:
     """A JSON-able dict, the form in which a worker tells a shim; inverse of `from_wire`."""
     fields = {"code": verdict.code} | msgspec.structs.asdict(verdict)
-    # A shim of the release before knows no such fields.
-    return {name: each for name, each in fields.items() if each or name not in ("told", "merged")}
+    # A shim of the release before knows no such fields, and none needs the last.
+    return {
+        name: each
+        for name, each in fields.items()
+        if name != "door_mismatch" and (each or name not in ("told", "merged"))
+    }
 
 
 def from_wire(wire: Mapping[str, Any]) -> Verdict:

@@ -64,6 +64,11 @@ class Metrics:
             ["reason"],
             registry=here,
         )
+        self._door_mismatches = Counter(
+            "chef_ingest_door_mismatches",
+            "Runs of which two doors told of different nodes or organizations; what came first stays.",
+            registry=here,
+        )
         self._deaths = Counter("chef_ingest_worker_deaths", "Workers that died by themselves.", ["lane"], registry=here)
         self._last_commit = Gauge(
             "chef_ingest_last_commit_timestamp_seconds", "When a batch was last committed, as UNIX time.", registry=here
@@ -98,6 +103,7 @@ class Metrics:
             self._faults.labels(doing).inc(count)
         for reason, count in report.dropped.items():
             self._dropped.labels(reason).inc(count)
+        self._door_mismatches.inc(report.door_mismatches)
         if report.committed_at:
             self._last_commit.set(report.committed_at)
 

@@ -64,8 +64,9 @@ class Reporter:
             fate = verdict.fate
             if fate.counted:
                 self._outcomes[fate.outcome] += 1
-            sqlstate = getattr(verdict, "sqlstate", None)
-            if sqlstate:
+            if fate.resolves:
+                self._door_mismatches += getattr(verdict, "door_mismatch", False)
+            elif sqlstate := getattr(verdict, "sqlstate", None):
                 self._failures.append(sqlstate)
         self._count_ages(batch.items, int(now))
         if not self._outcomes:
@@ -115,6 +116,7 @@ class Reporter:
             errors=dict(self._errors),
             faults=dict(self._faults),
             dropped=dict(self._dropped),
+            door_mismatches=self._door_mismatches,
             committed_at=self._committed_at,
         )
         if self._send(report):
@@ -126,4 +128,5 @@ class Reporter:
         self._errors: Counter[str] = Counter()
         self._faults: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
+        self._door_mismatches = 0
         self._batches: list[BatchSeen] = []

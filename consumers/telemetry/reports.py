@@ -28,7 +28,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `state` is starting, consuming, paused, waiting or draining; `why` says why it is paused or waiting.
     `ages` maps whole seconds between publish and commit to messages, `errors` SQLSTATE classes to failures,
     `faults` what was being done to faults of our own code, `dropped` why to answers that did not go
-    out, `committed_at` is a UNIX time or 0.
+    out, `door_mismatches` runs of which two doors told of different nodes, `committed_at` is a UNIX time or 0.
     """
 
     pid: int
@@ -42,6 +42,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     errors: dict[str, int] = {}
     faults: dict[str, int] = {}
     dropped: dict[str, int] = {}
+    door_mismatches: int = 0
     committed_at: float = 0.0
 
     @property

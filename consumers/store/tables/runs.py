@@ -121,10 +121,10 @@ class Runs:
         # The message that begins a run is found by the time of that: if it is an end, not by its own as well.
         standing.ends |= ends and not standing.new
         fresh, standing.new, standing.run = standing.new or ends, False, merged.run
-        if fresh:
-            return Created(self._path(told.start))
-        said_before = merged.run == known
-        return Created(self._path(told.start), duplicate=said_before, merged=not said_before)
+        differ = merged.run.start.door_mismatch and not known.start.door_mismatch
+        said_before = not fresh and merged.run == known
+        merges = not fresh and not said_before
+        return Created(self._path(told.start), duplicate=said_before, merged=merges, door_mismatch=differ)
 
     def _recall(self, connection: Connection, standing: _Standing) -> None:
         """The stored end as Reporting told it, to tell a repeated one from another; what two doors told is no one's."""

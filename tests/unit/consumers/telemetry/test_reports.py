@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from consumers.delivery import Batch, Committed, Judged
 from consumers.errors import StoreUnavailable
+from consumers.supervisor.metrics import Metrics
 from consumers.telemetry.reporter import Reporter
 from consumers.telemetry.reports import Report, ReportLine, Reports
 from schemas.verdict import Conflict, Created, DuringRun, Invalid, Pong, UnknownRun, WaitsForRun
@@ -38,6 +39,20 @@ def test_each_verdict_is_one_outcome() -> None:
     assert report.ages == {10: 2, 30: 1}
     assert report.errors == {"22": 1}
     assert report.committed_at == 100.0
+
+
+def test_a_run_told_of_under_two_names_is_counted_once_and_scraped() -> None:
+    """By the message that makes it so, in the report and in the metrics; not by those that come after."""
+    told: list[Report] = []
+    reporter = Reporter("main", lambda report: told.append(report) is None)
+    verdicts = (Created("/a"), Created("/b", merged=True, door_mismatch=True), Created("/b", duplicate=True))
+    reporter.observe(Committed(Batch((item(),) * 3, 10, "idle"), verdicts, 0.5))
+    reporter.observe(Committed(Batch((item(),), 10, "idle"), (Created("/a", merged=True),), 0.5))
+    metrics = Metrics("1")
+    for report in told:
+        metrics.record(report)
+    assert [report.door_mismatches for report in told] == [1, 0]
+    assert metrics.registry.get_sample_value("chef_ingest_door_mismatches_total") == 1
 
 
 @given(st.lists(st.booleans(), max_size=20))

@@ -117,7 +117,7 @@ def _servers(rig: Rig) -> Iterator[tuple[dict[str, int], dict[str, list[int]]]]:
     ports = {name: free_port() for name in (CONSTANT, OURS_201, FASTAPI)}
     ports[OURS_202] = ports[OURS_201]
     commands = {
-        CONSTANT: [sys.executable, str(PEERS / "constant.py"), str(ports[CONSTANT])],
+        CONSTANT: [python, str(PEERS / "constant.py"), str(ports[CONSTANT])],
         OURS: [sys.executable, "-m", "ingest", "serve", "--listen", f"127.0.0.1:{ports[OURS_201]}"],
         FASTAPI: [python, str(PEERS / "fastapi_rpc.py"), str(ports[FASTAPI])],
         **CONTENDERS[OURS].commands(rig.home, 1, 0),

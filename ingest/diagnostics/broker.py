@@ -38,10 +38,12 @@ def check_broker(settings: Settings) -> Iterator[Finding]:
         with probing(url, heartbeat=heartbeat) as probe:
             connected = True
             blocked, refused = probe.publishing()
-        confirming = None if blocked else _confirming(settings)
+            confirming = None if blocked else _confirming(settings)
+            if confirming and confirming.level != "ok":
+                # Whoever confirms nothing answers little else, a goodbye neither.
+                probe.silent.append(True)
         if confirming:
             yield confirming
-        # Whoever confirms nothing answers little else.
         if confirming is None or confirming.level == "ok":
             with probing(url, heartbeat=heartbeat) as probe:
                 yield from _findings(probe)

@@ -46,7 +46,8 @@ def test_a_queue_of_an_earlier_version_will_do_and_the_doctor_names_the_command(
         assert declare(connection) == []
     level, text, remedy = finding(amqp_url)
     assert (level, text.partition(":")[0]) == ("note", ACTIONS)
-    assert "set_policy -p VHOST --apply-to queues ingest-delivery-limit '^(ingest\\.actions|ingest\\.runs)$'" in remedy
+    queues = r"^(ingest\.actions|ingest\.collector|ingest\.runs)$"
+    assert f"set_policy -p VHOST --apply-to queues ingest-delivery-limit '{queues}'" in remedy
     assert str(DELIVERY_LIMIT) in remedy
     connection.close()
 

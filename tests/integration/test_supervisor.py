@@ -158,9 +158,9 @@ def test_a_second_term_hurries(env: dict[str, str], database_url: str, amqp_url:
     import psycopg
 
     with psycopg.connect(database_url) as blocker, publishing(amqp_url) as sender:
-        blocker.execute("LOCK TABLE action_ids IN ACCESS EXCLUSIVE MODE")
         consumers = Consumers(env | {"INGEST_LOCK_TIMEOUT_SECONDS": "1"}, "-n", "1")
         consumers.settled(1)
+        blocker.execute("LOCK TABLE action_ids IN ACCESS EXCLUSIVE MODE")
         for action in actions(5):
             sender.publish(action)
         paused = until(

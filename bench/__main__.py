@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from bench import drain, growth, machine, post, report, rig, scale
+from bench import drain, growth, machine, post, report, rig, scale, stopped
 from bench.children import ROOT, ChildFailed
 from bench.plan import DEFAULT, QUICK, SECTIONS, Plan
 
@@ -53,6 +53,7 @@ def _run(section: str, bench: rig.Rig, plan: Plan) -> None:
     steps: dict[str, Any] = {
         "drain": lambda: drain.section(bench, plan.rounds, plan.drain),
         "post": lambda: post.section(bench, plan.rounds, plan.connections, plan.post_seconds, plan.lone),
+        "stopped": lambda: stopped.section(bench, plan.stopped),
         "growth": lambda: growth.section(bench, plan.rounds, plan.growth, list(plan.growth_sizes)),
         "scale": lambda: scale.section(bench, plan.rounds, plan.scale, plan.backlogs),
         "memory": lambda: scale.memory(bench, plan.memory),

@@ -15,7 +15,7 @@ _USED = slice(11, 15)
 
 def used(processes: Mapping[str, Sequence[int]]) -> dict[str, float]:
     """Name -> seconds of processor time so far, of these pids and all that they have started."""
-    return {name: sum(_seconds(pid) for root in pids for pid in _family(root)) for name, pids in processes.items()}
+    return {name: sum(_seconds(pid) for root in pids for pid in family(root)) for name, pids in processes.items()}
 
 
 def since(before: Mapping[str, float], processes: Mapping[str, Sequence[int]]) -> dict[str, float]:
@@ -23,10 +23,11 @@ def since(before: Mapping[str, float], processes: Mapping[str, Sequence[int]]) -
     return {name: seconds - before[name] for name, seconds in used(processes).items()}
 
 
-def _family(pid: int) -> Iterator[int]:
+def family(pid: int) -> Iterator[int]:
+    """A process and all that it has started."""
     yield pid
     for child in children(pid):
-        yield from _family(child)
+        yield from family(child)
 
 
 def _seconds(pid: int) -> float:

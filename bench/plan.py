@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-SECTIONS: Final = ("drain", "post", "growth", "scale", "memory")
+SECTIONS: Final = ("drain", "post", "stopped", "growth", "scale", "memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class Plan:
     connections: Sequence[int] = (1, 16, 64, 256)
     post_seconds: float = 1.5
     lone: int = 100
+    stopped: int = 2_000
     growth: int = 40_000
     growth_sizes: Sequence[int] = (10_000_000,)
     scale: int = 12_000
@@ -37,6 +38,7 @@ QUICK: Final = Plan(
     connections=(1, 16),
     post_seconds=0.5,
     lone=5,
+    stopped=50,
     growth=500,
     growth_sizes=(20_000,),
     scale=500,

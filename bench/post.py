@@ -127,13 +127,13 @@ def _servers(rig: Rig) -> Iterator[tuple[dict[str, int], dict[str, list[int]]]]:
         corpus = Corpus("http", seed=2)
         numbers = count()
         for name in (CONSTANT, OURS_201, FASTAPI):
-            _await(ports[name], lambda: corpus.message(next(numbers)), children)
+            await_created(ports[name], lambda: corpus.message(next(numbers)), children)
         tables.empty(rig.database_url)
         pids = {child.name: child.process.pid for child in children}
         yield ports, {"shim": [pids[OURS]], "worker": [pids[f"{OURS} 0"]]}
 
 
-def _await(port: int, body: Callable[[], bytes], children: Sequence[Child]) -> None:
+def await_created(port: int, body: Callable[[], bytes], children: Sequence[Child]) -> None:
     """Until a POST is answered 201."""
     deadline = time.monotonic() + READY_SECONDS
     while True:

@@ -1,4 +1,4 @@
-"""What the figures are to reach, each a ratio between things measured side by side, or a bound on memory."""
+"""What the figures are to reach, each a ratio between things measured side by side, or a bound of its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bench import growth
+from bench import growth, stopped
 from bench.drain import COPY
 from bench.post import CONSTANT, OURS_201
 from bench.results import Results
@@ -53,6 +53,17 @@ def _peaks(results: Results) -> list[float]:
     ]  # fmt: skip
 
 
+def _waited(what: str) -> Callable[[Results], list[float]]:
+    """The longer of the waits for two servers that stand still, ms."""
+
+    def measure(results: Results) -> list[float]:
+        names = [f"{server}: {what} p99.9" for server in ("PostgreSQL", "RabbitMQ")]
+        found = [results.figures[stopped.SECTION, name] for name in names if (stopped.SECTION, name) in results.figures]
+        return _worst([value for figure in found for value in figure.values])
+
+    return measure
+
+
 def _worst(values: list[float]) -> list[float]:
     return [max(values)] if values else []
 
@@ -68,6 +79,8 @@ TARGETS: Final = (
     Target("post 201, 64 connections, over constant", _ratio("post", f"{OURS_201} c64", f"{CONSTANT} c64"), least=0.3),
     Target("its p99, 64 connections, over constant's", _ratio("p99", f"{OURS_201} c64", f"{CONSTANT} c64"), most=10),
     Target("a lone POST over one bare INSERT commit", _ratio("lone", "POST", "INSERT"), most=5),
+    Target("action, broker or database stopped, p99.9, ms", _waited("POST"), most=300),
+    Target("the constant GET meanwhile, p99.9, ms", _waited("GET"), most=20),
     Target("growth, 10 M rows over empty", _ratio("growth", growth.into(10_000_000), growth.EMPTY), least=0.9),
     Target("growth, 50 M rows over empty", _ratio("growth", growth.into(50_000_000), growth.EMPTY), least=0.9),
     Target("worker's peak memory, MB, whatever the messages", lambda results: _worst(_peaks(results)), most=200),

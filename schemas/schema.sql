@@ -544,27 +544,3 @@ BEGIN
     RETURN NEXT;
 END
 $$;
-
--- What senders write otherwise than is documented, one row for each sort of it: in actions that are taken all the same,
--- and in what becomes a letter at the data collector's door. Repeated messages are not counted again.
-CREATE TABLE drift (
-    -- The kind of message.
-    kind       text        NOT NULL,
-    -- The door by which it came.
-    door       text        NOT NULL,
-    -- The member, one that our schemas name; `unknown member` stands for all others, `message` for the whole of it.
-    member     text        NOT NULL,
-    -- What is otherwise: what the schema asks of it, `unknown` for a member that is not documented, or `unreadable`.
-    difference text        NOT NULL CHECK (difference IN (
-        'type', 'enum', 'pattern', 'missing', 'time', 'name', 'unknown', 'unreadable', 'other'
-    )),
-    -- How many messages.
-    count      bigint      NOT NULL CHECK (count > 0),
-    -- The latest value, or the name of an unknown member, or what was said of it; cut short.
-    example    text        NOT NULL,
-    -- Since when.
-    first_seen timestamptz NOT NULL DEFAULT now(),
-    -- The latest.
-    last_seen  timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (kind, door, member, difference)
-);

@@ -26,16 +26,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "schemas/settings": frozenset(),
     "schemas/topology": frozenset({"schemas/doors", "schemas/kinds", "schemas/message"}),
     "schemas/validation": frozenset(
-        {
-            "schemas/doors",
-            "schemas/kinds",
-            "schemas/labels",
-            "schemas/message",
-            "schemas/printable",
-            "schemas/settings",
-            "schemas/verdict",
-            "schemas/wording",
-        }
+        {"schemas/doors", "schemas/kinds", "schemas/message", "schemas/settings", "schemas/verdict", "schemas/wording"}
     ),
     "schemas/verdict": frozenset({"schemas/labels"}),
     "schemas/wording": frozenset(),
@@ -86,7 +77,6 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "schemas/doors",
             "schemas/kinds",
             "schemas/labels",
-            "schemas/validation",
             "schemas/verdict",
             "consumers/database",
             "consumers/delivery",
@@ -126,9 +116,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/telemetry",
         }
     ),
-    "consumers/telemetry": frozenset(
-        {"schemas/labels", "schemas/message", "schemas/verdict", "consumers/delivery", "consumers/ledger"}
-    ),
+    "consumers/telemetry": frozenset({"schemas/labels", "schemas/message", "schemas/verdict", "consumers/delivery"}),
     "consumers/worker": frozenset(
         {
             "schemas/doors",
@@ -165,7 +153,6 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/database",
             "consumers/dead_letters",
             "consumers/errors",
-            "consumers/ledger",
             "consumers/runtime",
             "consumers/supervisor",
             "consumers/telemetry",

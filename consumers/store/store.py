@@ -15,7 +15,6 @@ from consumers.database.migrations import require_current
 from consumers.delivery import Judged, is_patient
 from consumers.errors import Misconfigured, StoreUnavailable
 from consumers.ledger.counts import acknowledgements, tallies
-from consumers.ledger.drift import drifts
 from consumers.runtime.failpoints import Failpoint
 from consumers.runtime.urls import Urls
 from consumers.store.bound import Bound
@@ -173,9 +172,6 @@ class PostgresStore:
             for (door, outcome), count in acknowledgements(items, verdicts).items():
                 values = {"door": door, "outcome": outcome, "count": count}
                 connection.execute(self._sql["insert_taking"].encode(), values)
-            # Last, and in one order: workers share these rows, and hold them no longer than it takes to commit.
-            if drifted := [each._asdict() for each in drifts(items, verdicts)]:
-                connection.cursor().executemany(self._sql["count_drift"].encode(), drifted)
             self._failpoint.reach("before_commit")
         return verdicts
 
@@ -189,7 +185,7 @@ class PostgresStore:
         if delivery.message.door in FOREIGN or delivery.deliveries:
             return None  # It is to be counted as well, and nobody waits.
         judgement = items[0].judgement
-        if not isinstance(judgement, Candidate) or judgement.drift:
+        if not isinstance(judgement, Candidate):
             return None
         verdict = self._writer.write_alone(connection, judgement)
         return None if verdict is None else [verdict]

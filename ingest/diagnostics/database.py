@@ -29,7 +29,6 @@ _RIGHTS: Final = {table.name: table.rights for table in tables().values()} | {
     "letter_counts": "SELECT, INSERT, DELETE",
     "tallies": "SELECT, INSERT",
     "acknowledgements": "SELECT, INSERT",
-    "drift": "SELECT, INSERT, UPDATE",
 }
 
 

@@ -23,9 +23,6 @@ _CHEF_TIME: Final = re.compile(
     r"(?:Z|(?P<sign>[+-])(?P<hours>[01][0-9]|2[0-3]):(?P<minutes>[0-5][0-9]))?"
 )
 
-BLANK_NAME: Final = "blank_name"
-"""The reason of a name without a letter."""
-
 
 class Fault(NamedTuple):
     """Why a member means nothing: a stable reason for grouping, and a text for a person."""
@@ -63,7 +60,7 @@ def uuid_fault(value: object) -> Fault | None:
 def name_fault(value: object, what: str) -> Fault | None:
     """`'' is not a valid entity name`: a blank name, in the words of Chef's API documentation."""
     if isinstance(value, str) and not value.strip():
-        return Fault(BLANK_NAME, f"{_shown(value)} is not a valid {what} name")
+        return Fault("blank_name", f"{_shown(value)} is not a valid {what} name")
     return None
 
 

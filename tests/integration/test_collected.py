@@ -7,15 +7,12 @@ import random
 import threading
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import psycopg
 import pytest
 from kind_examples import first, with_body, with_key
-from operate_support import command, environment
 
 from consumers.delivery import Delivery, Judged
 from consumers.runtime.failpoints import Failpoint
@@ -104,35 +101,6 @@ def test_a_deleted_node_is_gone_and_one_that_came_back_stays(place: Place) -> No
     place.commit(told("collector_end", OTHER))
     place.commit(gone(WEB, "2026-11-27T00:00:00Z"))
     assert place.nodes() == {}
-
-
-def test_what_is_otherwise_than_documented_is_counted_once_and_listed(place: Place, tmp_path: Path) -> None:
-    """Alone, and in batches of two workers at once; again is no more; a letter is told by its faults."""
-
-    def odd() -> list[Message]:
-        changes = ({"entity_type": "policy"}, {"requestor_type": "chef-load"}, {"tenant": 1})
-        made = [msgspec.structs.replace(told("action", str(uuid.uuid4()), **each), door="chef") for each in changes]
-        return random.sample(made, 3)
-
-    alone = msgspec.structs.replace(told("action", str(uuid.uuid4()), entity_type="policy"), door="chef")
-    assert [place.commit(alone), place.commit(alone)] == [["stored"], ["duplicate"]]
-    other = Place(place.settings.database_url)
-    with ThreadPoolExecutor(2) as pool:
-        batches = pool.map(lambda each: [each.commit(*odd()) for _ in range(20)], (place, other))
-    assert {fate for each in batches for batch in each for fate in batch} == {"stored"}
-    other.store.close()
-    assert place.commit(told("collector_end", ONE), told("collector_start", OTHER, node_name=5)) == ["stored", "dead"]
-    listed = command(
-        "drift", "--output", "json", env=environment("amqp://127.0.0.1/", place.settings.database_url, tmp_path)
-    )
-    assert listed.returncode == 0, listed.stderr
-    shown = ("kind", "member", "difference", "count", "example")
-    assert {tuple(row[each] for each in shown) for row in json.loads(listed.stdout)} == {
-        ("action", "entity_type", "enum", 41, '"policy"'),
-        ("action", "requestor_type", "enum", 40, '"chef-load"'),
-        ("action", "unknown member", "unknown", 40, "tenant"),
-        ("collector_start", "node_name", "type", 1, "... is not of type 'string'"),
-    }
 
 
 @pytest.mark.parametrize("kind", ["collector_start", "collector_end"])

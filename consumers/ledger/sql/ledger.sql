@@ -31,10 +31,3 @@ FROM tallies WHERE counted_at >= %(since)s GROUP BY 1;
 SELECT date_trunc('hour', first_seen),
        sum(attempts - failed_replays - (state = 'resolved')::integer)::bigint
 FROM dead_letters WHERE first_seen >= %(since)s GROUP BY 1;
-
--- name: drift
-SELECT kind, door, member, difference, count,
-       to_char(first_seen AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS first_seen,
-       to_char(last_seen AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS last_seen,
-       example
-FROM drift ORDER BY drift.count DESC, kind, door, member, difference;

@@ -8,12 +8,6 @@ INSERT INTO tallies (outcome, rule, count) VALUES (%(outcome)s, %(rule)s, %(coun
 -- For the ledger of acknowledged messages; most batches have none.
 INSERT INTO acknowledgements (door, outcome, count) VALUES (%(door)s, %(outcome)s, %(count)s);
 
--- name: count_drift
-INSERT INTO drift (kind, door, member, difference, count, example)
-VALUES (%(kind)s, %(door)s, %(member)s, %(difference)s, %(messages)s, %(example)s)
-ON CONFLICT (kind, door, member, difference) DO UPDATE
-SET count = drift.count + excluded.count, example = excluded.example, last_seen = excluded.last_seen;
-
 -- name: read_only
 SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean;
 

@@ -234,7 +234,7 @@ def test_a_deleted_queue_is_noticed_and_declared_again(system, ledger, workload,
     until(lambda: _exists(system.amqp_url), "the queue is declared again", 20)
     system.consuming(ACTIONS, 2, 20)
     with Load(ledger, [Sender("201", system.url(), workload.actions(30))]) as load:
-        load.join(60)
+        load.join(120)  # Each may wait two seconds for its verdict.
     account = holds(system.settle(ledger, supervisor))
     assert account.acknowledged == 30
     assert supervisor.poll() == 0

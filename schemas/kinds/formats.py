@@ -1,4 +1,4 @@
-"""What a schema can't say: UUIDs, names and times that mean something."""
+"""What a schema can't say: UUIDs, names, times and whole numbers that mean something."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ _CHEF_TIME: Final = re.compile(
     r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})T([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?:\.[0-9]{1,9})?"
     r"(?:Z|(?P<sign>[+-])(?P<hours>[01][0-9]|2[0-3]):(?P<minutes>[0-5][0-9]))?"
 )
+
+WHOLE_NUMBER: Final = re.compile(r"-?[0-9]{1,19}")
+LARGEST_INTEGER: Final = 2**31 - 1
+LARGEST_BIGINT: Final = 2**63 - 1
+"""What PostgreSQL's columns of these types take."""
 
 
 class Fault(NamedTuple):

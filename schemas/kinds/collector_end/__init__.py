@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, NamedTuple
@@ -29,7 +28,7 @@ from schemas.kinds.columns import (
     within,
 )
 from schemas.kinds.extra import pack, to_json
-from schemas.kinds.formats import Fault
+from schemas.kinds.formats import LARGEST_BIGINT, LARGEST_INTEGER, WHOLE_NUMBER, Fault
 from schemas.kinds.kind import Document, Kind, Table
 from schemas.kinds.report import PATH
 from schemas.message import Message
@@ -90,18 +89,13 @@ class CollectorEndRow(NamedTuple):
     resources: Annotated[tuple[CollectedRow, ...], MERGED]
 
 
-_DIGITS: Final = re.compile(r"-?[0-9]{1,19}")
-_LARGEST_COUNT: Final = 2**31 - 1
-_LONGEST_DURATION: Final = 2**63 - 1
-
-
 def faults(message: Message, values: Mapping[str, Any]) -> dict[str, Fault]:
     return run_faults(values)
 
 
 def make(message: Message, document: Document) -> CollectorEndRow:
     sent, members = document.values, document.members
-    count = _number(sent.get("total_resource_count"), _LARGEST_COUNT)
+    count = _number(sent.get("total_resource_count"), LARGEST_INTEGER)
     stored: dict[str, Any] = {
         "run_id": run_id(sent),
         "start_time": loose_time(sent.get("start_time")),
@@ -142,7 +136,7 @@ def make(message: Message, document: Document) -> CollectorEndRow:
 def _resource(position: int, members: dict[str, msgspec.Raw], sent: dict[str, Any]) -> CollectedRow:
     ignore_failure = sent.get("ignore_failure")
     stored: dict[str, Any] = {name: sent.get(name) or "" for name in ("type", "name", "id", "result", "status")}
-    duration = _number(sent.get("duration"), _LONGEST_DURATION) or 0
+    duration = _number(sent.get("duration"), LARGEST_BIGINT) or 0
     # Text that looks like what is made of a boolean.
     stored["ignore_failure"] = None if ignore_failure in ("true", "false") else ignore_failure
     changed = respelled(sent, stored)
@@ -171,7 +165,7 @@ def _resource(position: int, members: dict[str, msgspec.Raw], sent: dict[str, An
 
 def _number(value: object, largest: int) -> int | None:
     """What a column takes of a number, or of text that is one."""
-    if isinstance(value, str) and _DIGITS.fullmatch(value):
+    if isinstance(value, str) and WHOLE_NUMBER.fullmatch(value):
         value = int(value)
     return value if isinstance(value, int) and abs(value) <= largest else None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -23,7 +22,16 @@ from schemas.kinds.columns import (
     stored_as,
 )
 from schemas.kinds.extra import pack, raw_text
-from schemas.kinds.formats import Fault, canonical_uuid, time_fault, uuid_fault, zoned_time
+from schemas.kinds.formats import (
+    LARGEST_BIGINT,
+    LARGEST_INTEGER,
+    WHOLE_NUMBER,
+    Fault,
+    canonical_uuid,
+    time_fault,
+    uuid_fault,
+    zoned_time,
+)
 from schemas.kinds.kind import Document, Kind, Table
 from schemas.kinds.report import PATH, QUEUE, url_faults
 from schemas.message import Message
@@ -69,10 +77,6 @@ class RunEndRow(NamedTuple):
 
 _NULLABLE: Final[tuple[str, ...]] = ("cookbook_name", "cookbook_version", "delta")
 
-_DIGITS: Final = re.compile(r"-?[0-9]{1,19}")
-_LARGEST_COUNT: Final = 2**31 - 1
-_LONGEST_DURATION: Final = 2**63 - 1
-
 
 def faults(message: Message, values: Mapping[str, Any]) -> dict[str, Fault]:
     found = url_faults(message)
@@ -80,13 +84,13 @@ def faults(message: Message, values: Mapping[str, Any]) -> dict[str, Fault]:
         "run_id": _run_id_fault(message, values),
         "start_time": time_fault(values.get("start_time") or None, zoned_time),
         "end_time": time_fault(values.get("end_time"), zoned_time),
-        "total_res_count": _number_fault(values.get("total_res_count"), _LARGEST_COUNT),
+        "total_res_count": _number_fault(values.get("total_res_count"), LARGEST_INTEGER),
     }
     found |= {field: fault for field, fault in checks.items() if fault is not None}
     resources = values.get("resources")
     for position, resource in enumerate(resources if isinstance(resources, list) else ()):
         duration = resource.get("duration") if isinstance(resource, dict) else None
-        fault = _number_fault(duration, _LONGEST_DURATION)
+        fault = _number_fault(duration, LARGEST_BIGINT)
         if fault is not None:
             found[f"resources.{position}.duration"] = fault
     return found
@@ -109,7 +113,7 @@ def _run_id_fault(message: Message, values: Mapping[str, Any]) -> Fault | None:
 def _number_fault(value: object, largest: int) -> Fault | None:
     """What the schema lets through: a final line break, a number too large for its column."""
     if isinstance(value, str):
-        if not _DIGITS.fullmatch(value):
+        if not WHOLE_NUMBER.fullmatch(value):
             return Fault("not_a_number", "must be a whole number")
         value = int(value)
     if isinstance(value, int) and abs(value) > largest:

@@ -51,6 +51,9 @@ class Autoscaler:
                 rate=round(sight.rate, 1),
                 target_seconds=self.band.target_seconds,
             )
+            if wanted > pool.wanted:
+                # Those added may consume before the next look at them: whole again no sooner than that.
+                self._whole_since = NOT_YET
             pool.wanted = wanted
 
     def _allowed(self, wanted: int, current: int, monitor: Monitor) -> int:

@@ -54,3 +54,18 @@ def test_a_worker_that_is_still_connecting_has_taken_its_room() -> None:
     workers.room = 4
     steered(autoscaler, workers, 800, 701)
     assert workers.wanted == 5
+
+
+def test_room_seen_before_a_quick_worker_consumed_is_not_given_away_twice() -> None:
+    """A worker that consumes by the next look has taken room all the same, which a look made before it did not see."""
+    workers = Workers()
+    autoscaler = Autoscaler(Band(1, 6, 1.0), engaged=True)
+    second = 0
+    while workers.wanted == 2:
+        steered(autoscaler, workers, second, second)
+        second += 1
+    workers.ready, workers.room_seen_at = 3, float(second)
+    for later in range(second + 1, second + 60):
+        workers.seen_at = float(later)
+        autoscaler.steer(workers, workers, workers, float(later))  # type: ignore[arg-type]
+    assert workers.wanted == 3

@@ -182,9 +182,10 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "ingest/spool",
         }
     ),
-    "ingest/http": frozenset({"schemas/kinds", "schemas/settings", "schemas/verdict"}),
+    "ingest/http": frozenset({"schemas/address", "schemas/kinds", "schemas/settings", "schemas/verdict"}),
     "ingest/local": frozenset(
         {
+            "schemas/address",
             "schemas/settings",
             "schemas/topology",
             "consumers/broker",
@@ -192,6 +193,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/runtime",
             "ingest/access",
             "ingest/diagnostics",
+            "ingest/http",
         }
     ),
     "ingest/publisher": frozenset(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 import sys
 from pathlib import Path
 
@@ -64,7 +65,8 @@ def up(state: Path, listen: str | None, consumers: int | None, insecure_no_auth:
 @click.option("--listen", metavar="HOST:PORT", help="Overrides INGEST_LISTEN.")
 @insecure_option
 @click.option("--check", is_flag=True, help="Read tokens, keys and certificates as a reload would, and exit.")
-def serve(listen: str | None, insecure_no_auth: bool, check: bool) -> None:
+@click.option("--listen-fd", type=int, hidden=True, help="A socket that listens already, inherited from `up`.")
+def serve(listen: str | None, insecure_no_auth: bool, check: bool, listen_fd: int | None) -> None:
     """Run the HTTP shim: it takes POSTs and puts them in the queue.
 
     SIGTERM and SIGINT finish what is under way; SIGHUP reads tokens and certificates again, each by itself: /readyz,
@@ -80,7 +82,8 @@ def serve(listen: str | None, insecure_no_auth: bool, check: bool) -> None:
         return
     from ingest.shim.server import serve as run
 
-    sys.exit(run(settings, lambda: settings_from(**given)))
+    inherited = None if listen_fd is None else socket.socket(fileno=listen_fd)
+    sys.exit(run(settings, lambda: settings_from(**given), inherited))
 
 
 @main.command(hidden=True)

@@ -16,7 +16,10 @@ from starlette.types import ASGIApp, Message
 from ingest.http.connection import ClientConnection
 from ingest.http.limits import SPARE_FILES, Limits, open_files
 from ingest.http.service import ConnectionState, Service
+from schemas.address import parse
+from schemas.settings import ConfigError
 
+_BACKLOG: Final = 2048
 _TICKS: Final = 4
 """How often in each bound the clock looks."""
 _ACCEPT_PAUSE_SECONDS: Final = 0.05
@@ -125,6 +128,19 @@ class Listener:
         if service.tasks:
             self._log.error("not_finished", requests=len(service.tasks), remedy="INGEST_DRAIN_SECONDS is too short")
             await asyncio.wait(list(service.tasks), timeout=1.0)
+
+
+def listen(address: str) -> socket.socket:
+    """A socket that listens at HOST:PORT. Raises ConfigError, by INGEST_LISTEN's name, where that can't be."""
+    try:
+        host, port = parse(address)
+    except ValueError as error:
+        raise ConfigError([f"INGEST_LISTEN: {error}"]) from None
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigError([f"INGEST_LISTEN: {address}: {error.strerror or error}"]) from error
 
 
 @asynccontextmanager

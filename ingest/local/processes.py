@@ -143,7 +143,8 @@ class Process:
     """One child in a session of its own, so that a terminal's Ctrl-C reaches us and not it.
 
     `env` is its whole environment. Output goes to the end of `log`; with `log` None it shares our
-    standard error. `stop_signal` asks it to end; it is sent as well when we die without a word.
+    standard error. `stop_signal` asks it to end; it is sent as well when we die without a word. `pass_fds` are
+    descriptors that it inherits.
     """
 
     def __init__(
@@ -157,6 +158,7 @@ class Process:
         account: Account | None = None,
         stop_signal: int = signal.SIGTERM,
         stop_seconds: float = 30.0,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.name = name
         self.log = log
@@ -166,6 +168,7 @@ class Process:
         self._account = account
         self._stop_signal = stop_signal
         self._stop_seconds = stop_seconds
+        self._pass_fds = tuple(pass_fds)
         self._child: subprocess.Popen[bytes] | None = None
         self._log_start = 0
 
@@ -193,6 +196,7 @@ class Process:
                 stdout=2 if output is None else output,
                 stderr=2 if output is None else output,
                 start_new_session=True,
+                pass_fds=self._pass_fds,
                 cwd="/",
                 user=None if account is None else account.uid,
                 group=None if account is None else account.gid,

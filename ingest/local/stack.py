@@ -101,13 +101,21 @@ class LocalStack:
         env: Mapping[str, str],
         log: Path | None = None,
         stop_seconds: float = 30.0,
+        pass_fds: Sequence[int] = (),
     ) -> Process:
         """A further child of this stack (shim, consumers), known to the next run should this one be killed.
 
         The caller spawns and stops it; `stop` does not. Output: standard error, or the end of `log`.
         """
         return Process(
-            name, argv, env=env, log=log, ledger=self.ledger, stop_signal=signal.SIGTERM, stop_seconds=stop_seconds
+            name,
+            argv,
+            env=env,
+            log=log,
+            ledger=self.ledger,
+            stop_signal=signal.SIGTERM,
+            stop_seconds=stop_seconds,
+            pass_fds=pass_fds,
         )
 
     def __enter__(self) -> Self:

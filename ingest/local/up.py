@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -17,10 +18,12 @@ from consumers.broker.queues import counts
 from consumers.database.migrations import migrate
 from ingest.access.exposure import check_metrics_exposure
 from ingest.access.gate import Gate
+from ingest.http.listener import listen as listen_at
 from ingest.local.demonstration import credentials, demonstrate
 from ingest.local.processes import Process
 from ingest.local.shim_client import ShimClient
 from ingest.local.stack import LocalStack, StackUrls
+from schemas.address import Address
 from schemas.settings import Loaded, variable
 from schemas.topology import PINGS
 
@@ -52,19 +55,24 @@ def run_up(
         say=_say,
     )
     with ExitStack() as undo:
+        # Ours before anything is started: whoever else listens there is not taken for our shim.
+        named = listen or (None if loaded.origins["listen"] == "default" else loaded.settings.listen)
+        listener = undo.enter_context(listen_at(named)) if named else None
         undo.callback(lambda: _say("stopped; the data stays in " + str(stack.state.folder)))
         undo.callback(stack.stop)
         urls = stack.start()
         migrate(urls.database_url)
         _declare(urls.amqp_url)
-        if listen is None and loaded.origins["listen"] == "default":
-            listen = f"127.0.0.1:{stack.state.port('http')}"
-        listen = listen or loaded.settings.listen
-        children = _children(stack, environ, urls, listen, consumers or loaded.settings.consumers)
+        if listener is None:
+            listener = undo.enter_context(listen_at(f"127.0.0.1:{stack.state.port('http')}"))
+        address = str(Address(*listener.getsockname()[:2]))
+        children = _children(stack, environ, urls, listener, consumers or loaded.settings.consumers)
         for child in children:
             undo.callback(child.stop)
             child.spawn()
-        shim = ShimClient(f"http://{listen}" if gate.tls is None else f"https://{listen}", headers)
+        # From here on only the shim answers there: should it die, nobody does.
+        listener.close()
+        shim = ShimClient(f"http://{address}" if gate.tls is None else f"https://{address}", headers)
         is_ready = _working(shim, urls.amqp_url) if loaded.settings.tls_client_ca else shim.is_ready
         children[-1].wait_ready(lambda: stop.is_set() or is_ready(), READY_SECONDS)
         if stop.is_set():
@@ -77,20 +85,26 @@ def run_up(
 
 
 def _children(
-    stack: LocalStack, environ: Mapping[str, str], urls: StackUrls, listen: str, consumers: int
+    stack: LocalStack, environ: Mapping[str, str], urls: StackUrls, listener: socket.socket, consumers: int
 ) -> list[Process]:
     env = {
         **environ,
         variable("amqp_url"): urls.amqp_url,
         variable("database_url"): urls.database_url,
-        variable("listen"): listen,
+        variable("listen"): str(Address(*listener.getsockname()[:2])),
         # Where `chef-ingest scale` and `status` find the supervisor.
         "INGEST_STATE": str(stack.state.folder),
     }
     command = [sys.executable, "-P", "-m", "ingest"]
     return [
         stack.process("consumers", [*command, "consume", "-n", str(consumers)], env=env, stop_seconds=60),
-        stack.process("shim", [*command, "serve"], env=env, stop_seconds=60),
+        stack.process(
+            "shim",
+            [*command, "serve", "--listen-fd", str(listener.fileno())],
+            env=env,
+            stop_seconds=60,
+            pass_fds=[listener.fileno()],
+        ),
     ]
 
 

@@ -23,7 +23,7 @@ from consumers.runtime.urls import Urls
 from ingest.access.gate import Gate
 from ingest.http.answers import Answer
 from ingest.http.limits import Limits
-from ingest.http.listener import Listener, lifespan
+from ingest.http.listener import Listener, lifespan, listen
 from ingest.http.service import Service
 from ingest.publisher.connection import hosts
 from ingest.publisher.publisher import Publisher
@@ -37,18 +37,20 @@ from ingest.spool.place import place
 from ingest.spool.spool import Spool
 from ingest.telemetry import logs
 from ingest.telemetry.tracing import ShimTracing, tracer_provider
-from schemas.address import Address, parse
-from schemas.settings import ConfigError, Settings
+from schemas.address import Address
+from schemas.settings import Settings
 
-_BACKLOG = 2048
 _RETRY_SECONDS = 2.0
 """How often the gate's files are tried again while they can't be used."""
 
 
-def serve(settings: Settings, reread: Callable[[], Settings] | None = None) -> int:
+def serve(
+    settings: Settings, reread: Callable[[], Settings] | None = None, listener: socket.socket | None = None
+) -> int:
     """Serve HTTP until SIGTERM or SIGINT, finish what is under way, and return 0; SIGHUP reloads the gate.
 
-    `reread` reads the configuration anew, should a URL of it lead nowhere.
+    `reread` reads the configuration anew, should a URL of it lead nowhere. `listener` is a socket that listens
+    already, instead of the one that the settings name.
     Raises ConfigError or Misconfigured for settings that can't be used, an address already taken included.
     """
     if not structlog.is_configured():
@@ -57,7 +59,7 @@ def serve(settings: Settings, reread: Callable[[], Settings] | None = None) -> i
     brokers = _brokers(settings, urls)
     gate = Gate.from_settings(settings)
     gate.warn(settings)
-    listener = _listen(settings.listen)
+    listener = listener or listen(settings.listen)
     scheme = "http" if gate.tls is None else "https"
     url = f"{scheme}://{Address(*listener.getsockname()[:2])}"
     structlog.get_logger("ingest.shim.server").info("listening", url=url)
@@ -172,15 +174,3 @@ async def notifying(notifier: Notifier, gate: Gate) -> AsyncIterator[None]:
     finally:
         task.cancel()
         notifier.stopping()
-
-
-def _listen(address: str) -> socket.socket:
-    try:
-        host, port = parse(address)
-    except ValueError as error:
-        raise ConfigError([f"INGEST_LISTEN: {error}"]) from None
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise ConfigError([f"INGEST_LISTEN: {address}: {error.strerror or error}"]) from error

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,18 +84,31 @@ def stopped_after_demo(process: subprocess.Popen[str]) -> str:
 
 
 def test_a_port_that_is_taken_is_said_and_nothing_is_left_running(folder: Path, servers: object) -> None:
-    """The address in the way is named; the servers are stopped again."""
-    import socket
+    """The address in the way is named, by exit code 78, and nothing is posted to whoever is ready there; nor is
+    anything started for it."""
+    asked: list[str] = []
 
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    class Another(http.server.BaseHTTPRequestHandler):
+        """Ready, and content with whatever it is sent."""
+
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        do_POST = do_GET
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Another) as another:
+        threading.Thread(target=another.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{another.server_port}"
         done = subprocess.run(
-            [*COMMAND, "up", "--state", str(folder), "--listen", address],
-            capture_output=True, text=True, env=environment(), timeout=120, check=False,
+            [*COMMAND, "up", "--demo", "--state", str(folder)], capture_output=True, text=True,
+            env=environment() | {"INGEST_LISTEN": address}, timeout=120, check=False,
         )  # fmt: skip
-    assert done.returncode != 0
-    assert address in done.stderr
+        another.shutdown()
+    assert done.returncode == 78
+    assert f"INGEST_LISTEN: {address}: Address already in use" in done.stderr
+    assert (done.stdout, asked) == ("", [])
+    assert "starting" not in done.stderr
     asked = subprocess.run([*COMMAND, "env", "--state", str(folder)], capture_output=True, text=True, check=False)
     assert asked.returncode == 1

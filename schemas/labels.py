@@ -60,3 +60,10 @@ Acknowledgement = Literal["confirmed", "unconfirmed", "taken", "redelivered"]
 ACKNOWLEDGEMENTS: Final[tuple[Acknowledgement, ...]] = get_args(Acknowledgement)
 """What the ledger counts of senders, by hour: told that we have it, told to send again though the broker may have it,
 published by a Chef server, and delivered again without leaving a row."""
+
+Difference = Literal["type", "enum", "pattern", "missing", "time", "name", "unknown", "unreadable", "other"]
+DIFFERENCES: Final[tuple[Difference, ...]] = get_args(Difference)
+"""What is otherwise than documented: what the schema asks of a member, one that nobody documents, or no JSON at all."""
+
+UNKNOWN_MEMBER: Final = "unknown member"
+"""Stands for every member that no schema of ours names: a sender can't make the list of them longer."""

@@ -544,3 +544,27 @@ BEGIN
     RETURN NEXT;
 END
 $$;
+
+-- What senders write otherwise than is documented: in actions that are taken all the same, and in what becomes a letter
+-- at the data collector's door. A line a batch for each sort of it, never changed, so that workers don't wait for each
+-- other; hourly the lines of one sort become one. Repeated messages are not counted again.
+CREATE TABLE drift (
+    -- The kind of message.
+    kind       text        NOT NULL,
+    -- The door by which it came.
+    door       text        NOT NULL,
+    -- The member, one that our schemas name; `unknown member` stands for all others, `message` for the whole of it.
+    member     text        NOT NULL,
+    -- What is otherwise: what the schema asks of it, `unknown` for a member that is not documented, or `unreadable`.
+    difference text        NOT NULL CHECK (difference IN (
+        'type', 'enum', 'pattern', 'missing', 'time', 'name', 'unknown', 'unreadable', 'other'
+    )),
+    -- How many messages.
+    count      bigint      NOT NULL CHECK (count > 0),
+    -- One of the values, or the name of an unknown member, or what was said of it; cut short.
+    example    text        NOT NULL,
+    -- Since when.
+    first_seen timestamptz NOT NULL DEFAULT now(),
+    -- The latest.
+    last_seen  timestamptz NOT NULL DEFAULT now()
+);

@@ -26,7 +26,16 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "schemas/settings": frozenset(),
     "schemas/topology": frozenset({"schemas/doors", "schemas/kinds", "schemas/message"}),
     "schemas/validation": frozenset(
-        {"schemas/doors", "schemas/kinds", "schemas/message", "schemas/settings", "schemas/verdict", "schemas/wording"}
+        {
+            "schemas/doors",
+            "schemas/kinds",
+            "schemas/labels",
+            "schemas/message",
+            "schemas/printable",
+            "schemas/settings",
+            "schemas/verdict",
+            "schemas/wording",
+        }
     ),
     "schemas/verdict": frozenset({"schemas/labels"}),
     "schemas/wording": frozenset(),
@@ -77,6 +86,8 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "schemas/doors",
             "schemas/kinds",
             "schemas/labels",
+            "schemas/message",
+            "schemas/validation",
             "schemas/verdict",
             "consumers/database",
             "consumers/delivery",
@@ -116,7 +127,9 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/telemetry",
         }
     ),
-    "consumers/telemetry": frozenset({"schemas/labels", "schemas/message", "schemas/verdict", "consumers/delivery"}),
+    "consumers/telemetry": frozenset(
+        {"schemas/labels", "schemas/message", "schemas/verdict", "consumers/delivery", "consumers/ledger"}
+    ),
     "consumers/worker": frozenset(
         {
             "schemas/doors",
@@ -153,6 +166,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/database",
             "consumers/dead_letters",
             "consumers/errors",
+            "consumers/ledger",
             "consumers/runtime",
             "consumers/supervisor",
             "consumers/telemetry",

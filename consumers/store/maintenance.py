@@ -1,4 +1,6 @@
-"""What a worker does for the database, hourly, between batches: partitions ahead, and letters kept long enough."""
+"""What a worker does for the database, hourly, between batches: partitions ahead, letters kept long enough,
+and counts that are summed up.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +24,8 @@ class Maintained(Protocol):
 
     def prune_letters(self) -> Mapping[str, int]: ...
 
+    def sum_drift(self) -> bool: ...
+
 
 class Maintenance:
     """One short transaction a step, so that neither messages nor heartbeats wait for it."""
@@ -38,7 +42,7 @@ class Maintenance:
         if self._clock() < self._due:
             return
         if not self._left:
-            self._left = [self._partitions, self._default_rows, self._letters]
+            self._left = [self._partitions, self._default_rows, self._letters, self._drift]
         if not self._left[0]():
             self._left.pop(0)
         self._due = self._clock() + (PAUSE_SECONDS if self._left else EVERY_SECONDS)
@@ -79,3 +83,10 @@ class Maintenance:
         if pruned:
             self._log.info("letters pruned", **pruned)
         return bool(pruned)
+
+    def _drift(self) -> bool:
+        try:
+            return self._store.sum_drift()
+        except (StoreUnavailable, Misconfigured) as error:
+            self._log.warning("drift not summed up", why=str(error), remedy="chef-ingest doctor names missing rights")
+            return False

@@ -15,6 +15,7 @@ from consumers.database.migrations import require_current
 from consumers.delivery import Judged, is_patient
 from consumers.errors import Misconfigured, StoreUnavailable
 from consumers.ledger.counts import acknowledgements, tallies
+from consumers.ledger.drift import drifts, in_message, parameters
 from consumers.runtime.failpoints import Failpoint
 from consumers.runtime.urls import Urls
 from consumers.store.bound import Bound
@@ -28,6 +29,7 @@ from schemas.verdict import Invalid, Pong, UnknownRun, Verdict, WaitsForRun
 
 PRUNED_AT_ONCE: Final = 500
 MOVED_AT_ONCE: Final = 10_000
+SUMMED_AT_ONCE: Final = 50_000
 LONGEST_STEP_SECONDS: Final = 45
 """The last step takes as long as a month has rows that came too early; the broker waits for heartbeats for 60 s."""
 
@@ -142,6 +144,15 @@ class PostgresStore:
         except psycopg.Error as error:
             raise self._translated(error) from error
 
+    def sum_drift(self) -> bool:
+        """Make one line of each sort of some lines of drift; whether there may be more."""
+        connection = self._open()
+        try:
+            found = connection.execute(self._sql["sum_drift"].encode(), {"most": SUMMED_AT_ONCE}).fetchone()
+        except psycopg.Error as error:
+            raise self._translated(error) from error
+        return bool(found and found[0])
+
     def close(self) -> None:
         """Leave the database."""
         if self._connection is not None:
@@ -172,6 +183,8 @@ class PostgresStore:
             for (door, outcome), count in acknowledgements(items, verdicts).items():
                 values = {"door": door, "outcome": outcome, "count": count}
                 connection.execute(self._sql["insert_taking"].encode(), values)
+            if drifted := drifts(items, verdicts):
+                connection.execute(self._sql["count_drift"].encode(), parameters(drifted))
             self._failpoint.reach("before_commit")
         return verdicts
 
@@ -187,7 +200,8 @@ class PostgresStore:
         judgement = items[0].judgement
         if not isinstance(judgement, Candidate):
             return None
-        verdict = self._writer.write_alone(connection, judgement)
+        drifted = in_message(delivery.message, judgement.drift)
+        verdict = self._writer.write_alone(connection, judgement, drifted)
         return None if verdict is None else [verdict]
 
     def _verdicts(self, connection: Connection, items: Sequence[Judged], isolate: bool) -> list[Verdict]:

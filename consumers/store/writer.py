@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from consumers.database.connection import Connection
 from consumers.delivery import Judged
+from consumers.ledger.drift import Drifted
 from consumers.store.tables import Write, WriteAlone, writers
 from schemas.kinds import KINDS
 from schemas.settings import Settings
@@ -46,10 +47,10 @@ class Writer:
             verdicts.update(zip(where, said[kind], strict=True))
         return [verdicts[at] for at in range(len(items))]
 
-    def write_alone(self, connection: Connection, candidate: Candidate) -> Verdict | None:
+    def write_alone(self, connection: Connection, candidate: Candidate, drifted: Sequence[Drifted]) -> Verdict | None:
         """The verdict on a lone candidate, written in a transaction of its own; None: nothing was done."""
         write = self._alone.get(candidate.kind)
-        return None if write is None else write(connection, candidate.row)
+        return None if write is None else write(connection, candidate.row, drifted)
 
 
 def in_order(items: Iterable[Judged]) -> list[Judged]:

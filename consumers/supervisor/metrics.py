@@ -69,6 +69,12 @@ class Metrics:
             "Runs of which two doors told of different nodes or organizations; what came first stays.",
             registry=here,
         )
+        self._drift = Counter(
+            "chef_ingest_drift",
+            "Messages with a member that is otherwise than documented; `chef-ingest drift` has examples.",
+            ["kind", "member", "difference"],
+            registry=here,
+        )
         self._deaths = Counter("chef_ingest_worker_deaths", "Workers that died by themselves.", ["lane"], registry=here)
         self._last_commit = Gauge(
             "chef_ingest_last_commit_timestamp_seconds", "When a batch was last committed, as UNIX time.", registry=here
@@ -104,6 +110,8 @@ class Metrics:
         for reason, count in report.dropped.items():
             self._dropped.labels(reason).inc(count)
         self._door_mismatches.inc(report.door_mismatches)
+        for seen in report.drift:
+            self._drift.labels(seen.kind, seen.member, seen.difference).inc(seen.messages)
         if report.committed_at:
             self._last_commit.set(report.committed_at)
 

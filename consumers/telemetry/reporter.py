@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from consumers.delivery import Committed, Judged
-from consumers.telemetry.reports import MOST_BATCHES, BatchSeen, Report
+from consumers.ledger.drift import drifts
+from consumers.telemetry.reports import MOST_BATCHES, BatchSeen, DriftSeen, Report
 from schemas.labels import NO_SQLSTATE, AnswerLoss, Doing, WorkerState
 
 REPORT_SECONDS: Final = 1.0
@@ -68,6 +69,8 @@ class Reporter:
                 self._door_mismatches += getattr(verdict, "door_mismatch", False)
             elif sqlstate := getattr(verdict, "sqlstate", None):
                 self._failures.append(sqlstate)
+        for each in drifts(batch.items, committed.verdicts):
+            self._drift[each.kind, each.member, each.difference] += each.messages
         self._count_ages(batch.items, int(now))
         if not self._outcomes:
             return
@@ -117,6 +120,7 @@ class Reporter:
             faults=dict(self._faults),
             dropped=dict(self._dropped),
             door_mismatches=self._door_mismatches,
+            drift=tuple(DriftSeen(*key, count) for key, count in self._drift.items()),
             committed_at=self._committed_at,
         )
         if self._send(report):
@@ -129,4 +133,5 @@ class Reporter:
         self._faults: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
         self._door_mismatches = 0
+        self._drift: Counter[tuple[str, str, str]] = Counter()
         self._batches: list[BatchSeen] = []

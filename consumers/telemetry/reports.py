@@ -22,13 +22,23 @@ class BatchSeen(msgspec.Struct, frozen=True, array_like=True):
     seconds: float
 
 
+class DriftSeen(msgspec.Struct, frozen=True, array_like=True):
+    """So many messages of a kind had a member otherwise than documented."""
+
+    kind: str
+    member: str
+    difference: str
+    messages: int
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A worker's state now, and what it has done since the last report that got through.
 
     `state` is starting, consuming, paused, waiting or draining; `why` says why it is paused or waiting.
     `ages` maps whole seconds between publish and commit to messages, `errors` SQLSTATE classes to failures,
     `faults` what was being done to faults of our own code, `dropped` why to answers that did not go
-    out, `door_mismatches` runs of which two doors told of different nodes, `committed_at` is a UNIX time or 0.
+    out, `door_mismatches` runs of which two doors told of different nodes, `drift` what is otherwise than documented,
+    `committed_at` is a UNIX time or 0.
     """
 
     pid: int
@@ -43,6 +53,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     faults: dict[str, int] = {}
     dropped: dict[str, int] = {}
     door_mismatches: int = 0
+    drift: tuple[DriftSeen, ...] = ()
     committed_at: float = 0.0
 
     @property

@@ -91,6 +91,10 @@ class Store(Protocol):
         `commit`."""
         ...
 
+    def sum_drift(self) -> bool:
+        """Sum up some of the counts of drift; whether there may be more. Raises as `commit`."""
+        ...
+
     def close(self) -> None:
         """Leave; `connect` comes back."""
         ...

@@ -184,6 +184,20 @@ def audit(hours: int, state: Path | None, output: str) -> None:
     sys.exit(EXIT_FAILED if found.verdict == "missing" else 0)
 
 
+@click.command()
+@output_option
+@says_what_is_wrong
+def drift(output: str) -> None:
+    """List what senders write otherwise than is documented: what, how often, since when, an example.
+
+    Of actions that are taken all the same, and of what became a letter at the data collector's door.
+    """
+    from consumers.ledger.drift import listed
+    from consumers.supervisor.control import state_folder
+
+    print_rows(listed(settings_at(state_folder(None, os.environ)).database_url), output, sys.stdout)
+
+
 @click.group()
 def partitions() -> None:
     """The monthly partitions: list them, make them ahead, drop old ones."""
@@ -244,4 +258,4 @@ def partitions_drop(before: str, yes: bool, dry_run: bool, output: str) -> None:
         click.echo("nothing was changed; do it by --yes", err=True)
 
 
-COMMANDS = (consume, scale, status, doctor, audit, partitions, spool)
+COMMANDS = (consume, scale, status, doctor, audit, drift, partitions, spool)

@@ -29,6 +29,7 @@ _RIGHTS: Final = {table.name: table.rights for table in tables().values()} | {
     "letter_counts": "SELECT, INSERT, DELETE",
     "tallies": "SELECT, INSERT",
     "acknowledgements": "SELECT, INSERT",
+    "drift": "SELECT, INSERT, UPDATE, DELETE",
 }
 
 

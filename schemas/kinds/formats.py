@@ -27,6 +27,8 @@ WHOLE_NUMBER: Final = re.compile(r"-?[0-9]{1,19}")
 LARGEST_INTEGER: Final = 2**31 - 1
 LARGEST_BIGINT: Final = 2**63 - 1
 """What PostgreSQL's columns of these types take."""
+BLANK_NAME: Final = "blank_name"
+"""The reason of a name without a letter."""
 
 
 class Fault(NamedTuple):
@@ -65,7 +67,7 @@ def uuid_fault(value: object) -> Fault | None:
 def name_fault(value: object, what: str) -> Fault | None:
     """`'' is not a valid entity name`: a blank name, in the words of Chef's API documentation."""
     if isinstance(value, str) and not value.strip():
-        return Fault("blank_name", f"{_shown(value)} is not a valid {what} name")
+        return Fault(BLANK_NAME, f"{_shown(value)} is not a valid {what} name")
     return None
 
 

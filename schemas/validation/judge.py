@@ -19,6 +19,7 @@ from schemas.kinds.stray import count
 from schemas.message import Message
 from schemas.settings import Settings
 from schemas.validation.decode import Body, decode, deeper_than
+from schemas.validation.drift import Drift
 from schemas.validation.redaction import Redaction
 from schemas.validation.validator import Validator, compile_validator
 from schemas.verdict import FOREIGN, Invalid
@@ -31,10 +32,14 @@ _NODE: Final = "node_name"
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
-    """A message that can be stored, as far as the message alone can tell: its kind's name and its row."""
+    """A message that can be stored, as far as the message alone can tell: its kind's name and its row.
+
+    `drift` is what it has otherwise than its kind's documented schema.
+    """
 
     kind: str
     row: Row
+    drift: tuple[Drift, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +86,9 @@ class Judge:
         payload = message.payload
         plain = message.content_encoding is None and message.speaks_for is None and message.speaks_as is None
         if plain and validator.fastpath is not None and len(payload) <= self.max_bytes:
-            row = validator.fastpath(payload)
+            row, drift = _at_once(validator, message)
             if row is not None and not deeper_than(self.max_depth, payload):
-                return Candidate(validator.kind.name, row if self.redaction is None else self.redaction(row))
+                return Candidate(validator.kind.name, row if self.redaction is None else self.redaction(row), drift)
         try:
             body = decode(
                 payload,
@@ -103,7 +108,20 @@ def _redacted(judged: Candidate | Invalid, redaction: Redaction) -> Candidate | 
     if isinstance(judged, Invalid):
         return judged
     row = redaction(judged.row)
-    return judged if row is judged.row else Candidate(judged.kind, row)
+    return judged if row is judged.row else Candidate(judged.kind, row, judged.drift)
+
+
+def _at_once(validator: Validator, message: Message) -> tuple[Row | None, tuple[Drift, ...]]:
+    """The row that a fast path finds, and its drift. By the documented schema first: what fits that has none."""
+    assert validator.fastpath is not None
+    documented = validator.documented
+    if documented is None or documented.fastpath is None:
+        return validator.fastpath(message.payload), ()
+    row = documented.fastpath(message.payload)
+    if row is not None:
+        return row, ()
+    row = validator.fastpath(message.payload)
+    return row, () if row is None else documented.of_row(row)
 
 
 def _judge(validator: Validator, message: Message, body: Body) -> Candidate | Invalid:
@@ -122,7 +140,8 @@ def _judge(validator: Validator, message: Message, body: Body) -> Candidate | In
     elif faults := validator.faults(message, values):
         return _meaningless(faults)
     row = kind.make(message, document)
-    return Candidate(kind.name, _flagged(row, body.strays) if body.strays else row)
+    drift = () if validator.documented is None else validator.documented.of(message, values, body.members)
+    return Candidate(kind.name, _flagged(row, body.strays) if body.strays else row, drift)
 
 
 def _flagged(row: Row, strays: int) -> Row:

@@ -18,6 +18,7 @@ from schemas.kinds.formats import Fault
 from schemas.kinds.kind import Document, Kind
 from schemas.message import Message
 from schemas.validation.decode import Body
+from schemas.validation.drift import Documented
 from schemas.validation.fastpath import compile_fastpath
 from schemas.verdict import Invalid
 from schemas.wording import first, shorten
@@ -25,6 +26,8 @@ from schemas.wording import first, shorten
 _VALUE: Final = msgspec.json.Decoder()
 _OBJECTS: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
+DOCUMENTED: Final = "documented"
+"""The profile of what Chef's documentation says."""
 _SMALL: Final = 65536
 """An object or array longer than this stands where a short value belongs: it is not worth its memory."""
 _MOST_OBJECTS: Final = 300_000
@@ -57,6 +60,8 @@ class Validator:
     reference: Draft4Validator
     fastpath: Callable[[bytes], Row | None] | None = None
     """The row of a body that is as it should be, found in one step; None from it: go the long way."""
+    documented: Documented | None = None
+    """What the kind's documented schema says, where this is another one."""
     owner: str | None = None
     """The member that names whose the row is; None: the envelope does."""
 
@@ -128,7 +133,7 @@ class Validator:
 
 def compile_validator(kind: Kind, profile: str) -> Validator:
     """Reads the schema file of `profile` and compiles it."""
-    schema = json.loads((files("schemas.kinds") / kind.name / kind.schemas[profile]).read_text(encoding="utf-8"))
+    schema = _schema(kind, profile)
     properties = schema["properties"]
     fast = FastDraft4Validator(schema, validate_formats=False)
     return Validator(
@@ -142,7 +147,25 @@ def compile_validator(kind: Kind, profile: str) -> Validator:
         is_valid=fast.is_valid,
         reference=Draft4Validator(schema),
         fastpath=_fastpath(kind, schema),
+        documented=None if kind.schemas[profile] == kind.schemas[DOCUMENTED] else _documented(kind),
         owner=next((each.member for each in columns(kind.row) if each.owner), None),
+    )
+
+
+def _schema(kind: Kind, profile: str) -> Any:
+    return json.loads((files("schemas.kinds") / kind.name / kind.schemas[profile]).read_text(encoding="utf-8"))
+
+
+def _documented(kind: Kind) -> Documented:
+    schema = _schema(kind, DOCUMENTED)
+    return Documented(
+        faults=kind.faults,
+        members=schema["properties"],
+        required=schema["required"],
+        opaque=kind.opaque,
+        columns=() if kind.fastpath is None else kind.fastpath[0],
+        schema=FastDraft4Validator(schema, validate_formats=False),
+        fastpath=_fastpath(kind, schema),
     )
 
 

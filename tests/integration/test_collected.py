@@ -7,12 +7,15 @@ import random
 import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import psycopg
 import pytest
 from kind_examples import first, with_body, with_key
+from operate_support import command, environment
 
 from consumers.delivery import Delivery, Judged
 from consumers.runtime.failpoints import Failpoint
@@ -101,6 +104,61 @@ def test_a_deleted_node_is_gone_and_one_that_came_back_stays(place: Place) -> No
     place.commit(told("collector_end", OTHER))
     place.commit(gone(WEB, "2026-11-27T00:00:00Z"))
     assert place.nodes() == {}
+
+
+def odd(door: str = "chef", **changes: Any) -> Message:
+    """A new action that is otherwise than documented."""
+    return msgspec.structs.replace(told("action", str(uuid.uuid4()), **changes), door=door)
+
+
+def test_what_is_otherwise_than_documented_is_counted_once_and_listed(place: Place, tmp_path: Path) -> None:
+    """In batches of two workers at once, and summed up by both; again is no more; a letter is told by its faults."""
+    other = Place(place.settings.database_url)
+    changes = ({"entity_type": "policy"}, {"requestor_type": "chef-load"}, {"tenant": 1})
+
+    def twenty(place: Place) -> set[str]:
+        fates = {fate for _ in range(20) for fate in place.commit(*(odd(**each) for each in changes))}
+        place.store.sum_drift()
+        return fates
+
+    with ThreadPoolExecutor(2) as pool:
+        assert [*pool.map(twenty, (place, other))] == [{"stored"}, {"stored"}]
+    other.store.close()
+    repeated = odd(entity_type="policy")
+    assert [place.commit(repeated), place.commit(repeated)] == [["stored"], ["duplicate"]]
+    assert place.commit(told("collector_end", ONE), told("collector_start", OTHER, node_name=5)) == ["stored", "dead"]
+    expected = {
+        ("action", "entity_type", "enum", 41, '"policy"'),
+        ("action", "requestor_type", "enum", 40, '"chef-load"'),
+        ("action", "unknown member", "unknown", 40, "tenant"),
+        ("collector_start", "node_name", "type", 1, "... is not of type 'string'"),
+    }
+    shown = ("kind", "member", "difference", "count", "example")
+    env = environment("amqp://127.0.0.1/", place.settings.database_url, tmp_path)
+    listed = command("drift", "--output", "json", env=env)
+    assert listed.returncode == 0, listed.stderr
+    assert {tuple(row[each] for each in shown) for row in json.loads(listed.stdout)} == expected
+    since = place.rows("SELECT kind, member, min(first_seen), max(last_seen) FROM drift GROUP BY 1, 2")
+    place.store.sum_drift()
+    assert set(place.rows(f"SELECT {', '.join(shown)} FROM drift")) == expected, "a line each is left"
+    assert sorted(place.rows("SELECT kind, member, first_seen, last_seen FROM drift")) == sorted(since)
+
+
+def test_a_lone_action_that_is_otherwise_than_documented_is_one_statement(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the data collector's door, where somebody waits; also one that a rule skips. The other worker's counts of the
+    same drift, not committed yet, are not waited for."""
+    place.commit(told("collector_start", ONE))
+    monkeypatch.setattr(place.store, "_transaction", lambda *_, **__: pytest.fail("it went the way of all batches"))
+    with psycopg.connect(place.settings.database_url) as other:
+        line = "INSERT INTO drift (kind, door, member, difference, count, example) VALUES (%s, %s, %s, %s, 1, 'x')"
+        other.execute(line, ("action", "collector", "entity_type", "enum"))
+        assert place.commit(odd("collector", entity_type="policy", tenant=1)) == ["stored"]
+        during = odd("collector", entity_type="policy", remote_request_id=ONE, organization_name="ponyville")
+        assert place.commit(during) == ["during_run"]
+        counted = set(place.rows("SELECT member, door, sum(count) FROM drift GROUP BY 1, 2"))
+    assert counted == {("entity_type", "collector", 2), ("unknown member", "collector", 1)}
 
 
 @pytest.mark.parametrize("kind", ["collector_start", "collector_end"])

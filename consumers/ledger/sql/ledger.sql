@@ -31,3 +31,11 @@ FROM tallies WHERE counted_at >= %(since)s GROUP BY 1;
 SELECT date_trunc('hour', first_seen),
        sum(attempts - failed_replays - (state = 'resolved')::integer)::bigint
 FROM dead_letters WHERE first_seen >= %(since)s GROUP BY 1;
+
+-- name: drift
+SELECT kind, door, member, difference, sum(count)::bigint AS count,
+       to_char(min(first_seen) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS first_seen,
+       to_char(max(last_seen) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS last_seen,
+       max(example) AS example
+FROM drift GROUP BY kind, door, member, difference
+ORDER BY sum(count) DESC, kind, door, member, difference;

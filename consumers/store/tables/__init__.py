@@ -12,6 +12,7 @@ from pkgutil import iter_modules
 from typing import Any, Protocol
 
 from consumers.database.connection import Connection
+from consumers.ledger.drift import Drifted
 from schemas.kinds import KINDS
 from schemas.kinds.columns import Row
 from schemas.settings import Settings
@@ -19,8 +20,9 @@ from schemas.verdict import Verdict
 
 Write = Callable[[Connection, Sequence[Any]], Sequence[Verdict]]
 """Writes rows of one kind in the transaction that is open; a verdict for each, in their order."""
-WriteAlone = Callable[[Connection, Row], Verdict | None]
-"""Writes one row in a transaction of its own, when somebody waits for it; None: nothing was done."""
+WriteAlone = Callable[[Connection, Row, Sequence[Drifted]], Verdict | None]
+"""Writes one row in a transaction of its own, when somebody waits for it, and counts its drift if it is taken; None:
+nothing was done."""
 
 
 Prepare = Callable[[Connection, Mapping[str, Sequence[Any]]], None]

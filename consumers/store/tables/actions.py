@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from consumers.database import statements
 from consumers.database.connection import Connection
 from consumers.database.copy import copy_text
+from consumers.ledger.drift import Drifted, parameters
 from consumers.store.tables import Write, WriteAlone, array
 from consumers.store.tables.runs import known_runs
 from schemas.kinds.action import KIND, ActionRow
@@ -28,6 +29,11 @@ class Actions:
     def __init__(self, settings: Settings) -> None:
         self._rule = settings.during_run
         self._sql = statements.load("consumers.store.tables", "actions.sql", ActionRow)
+        counting = statements.load("consumers.store", "store.sql")["count_drift"]
+        self._insert_alone = self._sql["insert_action"].format(also="").encode()
+        self._insert_drifting = (
+            self._sql["insert_action"].format(also=self._sql["and_drift"].format(count_drift=counting)).encode()
+        )
         self._path = location(KIND)
         self.prepare = self.finish = None
         self.writes: Mapping[str, Write] = {KIND.name: self.write}
@@ -43,15 +49,18 @@ class Actions:
         fresh, standing = self._insert(connection, first)
         return [skipped.get(i) or self._verdict(row, fresh, standing) for i, row in enumerate(rows)]
 
-    def write_alone(self, connection: Connection, row: ActionRow) -> Verdict | None:
-        """A lone action in one round trip: somebody waits.
+    def write_alone(self, connection: Connection, row: ActionRow, drifted: Sequence[Drifted]) -> Verdict | None:
+        """A lone action in one round trip, its drift too: somebody waits.
 
         None: it was not new, is skipped by another rule than the run's, or has more to do, and nothing was done.
         """
         if run_rule(row, {}, self._rule) is not None or is_node_deletion(row):
             return None
         run = named_run(row) if self._rule in ("run_id", "both") else None
-        found = connection.execute(self._sql["insert_action"].encode(), row._asdict() | {"run_id": run}).fetchone()
+        insert, values = self._insert_alone, row._asdict() | {"run_id": run}
+        if drifted:
+            insert, values = self._insert_drifting, values | parameters(drifted)
+        found = connection.execute(insert, values).fetchone()
         during, stored = found or (False, False)
         if during:
             return DuringRun("run_id", run)

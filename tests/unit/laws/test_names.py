@@ -81,6 +81,7 @@ def test_no_room_spells_the_words_of_a_label_again(label: str) -> None:
         ("dead_letters", "state", labels.LETTER_STATES),
         ("dead_letters", "stage", labels.STAGES),
         ("acknowledgements", "outcome", labels.ACKNOWLEDGEMENTS),
+        ("drift", "difference", labels.DIFFERENCES),
     ],
 )
 def test_a_column_takes_the_words_that_are_listed(table: str, column: str, words: tuple[str, ...]) -> None:

@@ -7,7 +7,8 @@ SELECT * FROM unnest(%(id)s::uuid[], %(recorded_at)s::timestamptz[])
 ON CONFLICT (id) DO NOTHING;
 
 -- name: insert_action
--- One action and its id, unless the run it names is known, which is counted instead; all in one statement.
+-- One action and its id, unless the run it names is known, which is counted instead; all in one statement. `also` is
+-- what else is written then, if something is.
 WITH during AS (
     SELECT FROM runs WHERE run_id = %(run_id)s::uuid AND organization = %(organization_name)s
 ), counted AS (
@@ -22,8 +23,14 @@ WITH during AS (
     SELECT {values ActionRow}
     FROM free
     RETURNING id
-)
+){also}
 SELECT EXISTS (SELECT FROM during), EXISTS (SELECT FROM stored);
+
+-- name: and_drift
+, drifted AS (
+    {count_drift}
+    WHERE EXISTS (SELECT FROM during) OR EXISTS (SELECT FROM stored)
+)
 
 -- name: copy_actions
 COPY actions ({columns ActionRow}) FROM STDIN;

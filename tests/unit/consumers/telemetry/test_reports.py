@@ -12,13 +12,16 @@ from consumers.delivery import Batch, Committed, Judged
 from consumers.errors import StoreUnavailable
 from consumers.supervisor.metrics import Metrics
 from consumers.telemetry.reporter import Reporter
-from consumers.telemetry.reports import Report, ReportLine, Reports
+from consumers.telemetry.reports import DriftSeen, Report, ReportLine, Reports
+from schemas.message import Message
+from schemas.validation.drift import Drift
+from schemas.validation.judge import Candidate
 from schemas.verdict import Conflict, Created, DuringRun, Invalid, Pong, UnknownRun, WaitsForRun
 
 
 def item(timestamp: int | None = None) -> Judged:
     properties = SimpleNamespace(timestamp=timestamp)
-    delivery = SimpleNamespace(properties=properties)
+    delivery = SimpleNamespace(properties=properties, message=Message("action", b"", "http"))
     return Judged(delivery, Pong())  # type: ignore[arg-type]
 
 
@@ -53,6 +56,22 @@ def test_a_run_told_of_under_two_names_is_counted_once_and_scraped() -> None:
         metrics.record(report)
     assert [report.door_mismatches for report in told] == [1, 0]
     assert metrics.registry.get_sample_value("chef_ingest_door_mismatches_total") == 1
+
+
+def test_drift_is_told_by_kind_member_and_difference() -> None:
+    """Of what is stored, not of what was stored before."""
+    told: list[Report] = []
+    reporter = Reporter("main", lambda report: told.append(report) is None)
+    found = Candidate("action", (), (Drift("entity_type", "enum", "policy"),))
+    delivery = SimpleNamespace(properties=None, message=Message("action", b"", "chef"))
+    items = (Judged(delivery, found),) * 3  # type: ignore[arg-type]
+    reporter.observe(Committed(Batch(items, 1, "idle"), (Created("/a"), DuringRun("run_id"), Created("/a", True)), 0.1))
+    (report,) = told
+    assert report.drift == (DriftSeen("action", "entity_type", "enum", 2),)
+    metrics = Metrics("")
+    metrics.record(report)
+    labels = {"kind": "action", "member": "entity_type", "difference": "enum"}
+    assert metrics.registry.get_sample_value("chef_ingest_drift_total", labels) == 2
 
 
 @given(st.lists(st.booleans(), max_size=20))

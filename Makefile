@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install run test lint faults soak bench bench-quick docs dist clean
+.PHONY: help install run test lint faults seeds soak bench bench-quick docs dist clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,9 +29,13 @@ lint: $(VENV)/.dev ## check style, format and types
 faults: $(VENV)/.dev ## every fault scenario, the long ones too
 	@$(BIN)/python -m pytest tests/faults -m "slow or not slow"
 
+N ?= 20000
+seeds: $(VENV)/.dev ## N=20000 histories of the worker's loop, from seed FIRST=..; all that happens in one: SEED=..
+	@PYTHONPATH=tests $(BIN)/python -m simulation --count $(N) $(FIRST:%=--first %) $(SEED:%=--seed %)
+
 MINUTES ?= 20
-soak: $(VENV)/.dev ## random faults for MINUTES=20 minutes, then the ledger
-	@$(BIN)/chef-ingest soak --minutes $(MINUTES)
+soak: $(VENV)/.dev ## random faults for MINUTES=20 minutes, those of SEED=.. again, then the ledger
+	@$(BIN)/chef-ingest soak --minutes $(MINUTES) $(SEED:%=--seed %)
 
 bench: $(VENV)/.dev ## measure against peers and limits, print the table
 	@$(BIN)/python -m bench

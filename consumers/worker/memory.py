@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import copy
 import uuid
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
+from pika.spec import BasicProperties
 
+from consumers.broker.deaths import broker_death
 from consumers.delivery import Delivery, Judged
 from consumers.errors import BrokerUnavailable, StoreUnavailable
 from schemas.kinds import KINDS
 from schemas.kinds.columns import Row
 from schemas.message import HEADER_GIVEN_UP, HEADER_PARKED, HEADER_RETRIES
-from schemas.topology import DEAD, PARKED, QUARANTINE
+from schemas.topology import DEAD, PARKED, QUARANTINE, TOPOLOGY
 from schemas.validation.judge import Candidate
 from schemas.verdict import Conflict, Created, Invalid, Verdict, becomes_letter
 
 Rows = Mapping[tuple[str, str], Row]
 Rule = Callable[[Candidate, Rows], Verdict]
 """A candidate and what is stored, by kind and id -> its verdict."""
+
+_COUNT = "x-delivery-count"
+_LIMITS = {queue.name: limit for queue in TOPOLOGY.queues if (limit := queue.arguments.get("x-delivery-limit"))}
+"""How often a queue takes a message back before it gives it up."""
 
 
 @dataclass(slots=True)
@@ -41,6 +49,15 @@ class MemoryBroker:
         """At the end of the queue that it names."""
         self.queues[delivery.queue].append((delivery, 0))
 
+    def give_back(self, delivery: Delivery, count: int) -> None:
+        """To the front of its queue, having come so often; beyond the queue's limit it is a dead one."""
+        if count <= _LIMITS.get(delivery.queue, count):
+            self.queues[delivery.queue].appendleft((delivery, count))
+            return
+        properties = copy.copy(delivery.properties or BasicProperties())
+        properties.headers = {**(properties.headers or {}), "x-death": [_given_up(delivery.queue)]}
+        self.put(msgspec.structs.replace(delivery, queue=DEAD, properties=properties))
+
     def end_delay(self) -> None:
         """What waited in the delay queue comes back."""
         for delivery in self.delayed:
@@ -56,7 +73,8 @@ class MemoryBroker:
 
 
 class MemorySource:
-    """A Source of a MemoryBroker's queues (name -> prefetch); `sleep` is called with the seconds that a poll waits."""
+    """A Source of a MemoryBroker's queues (name -> prefetch); `sleep` is called with the seconds that a poll waits,
+    `wake` ends that."""
 
     def __init__(
         self,
@@ -64,6 +82,7 @@ class MemorySource:
         queues: Mapping[str, int],
         generation: int = 1,
         sleep: Callable[[float], None] = lambda _: None,
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
         self.generation = generation
         self.stopped = False
@@ -71,9 +90,15 @@ class MemorySource:
         self._room = dict(queues)
         self._prefetch = dict(queues)
         self._sleep = sleep
+        self.wake = wake
         self._tag = 0
         self._unacked: dict[int, tuple[Delivery, int]] = {}
-        self._closed = False
+        self._lost = self._deaf = False
+
+    @property
+    def in_hand(self) -> int:
+        """How many deliveries the broker waits for."""
+        return len(self._unacked)
 
     def poll(self, timeout: float) -> list[Delivery]:
         """What the queues have, within their prefetch."""
@@ -85,12 +110,11 @@ class MemorySource:
             found = self._taken()
         return found
 
-    def wake(self) -> None:
-        """Nobody sleeps."""
-
     def acknowledge(self, deliveries: Iterable[Delivery], *, whole_prefix: bool) -> None:
         """Forget them."""
         self._require()
+        if self._deaf:
+            return
         tags = [each.tag for each in deliveries if each.generation == self.generation]
         if whole_prefix and tags:
             tags = [tag for tag in self._unacked if tag <= max(tags)]
@@ -109,13 +133,18 @@ class MemorySource:
 
     def close(self) -> None:
         """Give back, in front and in order, what is unacknowledged."""
+        self.lose()
+
+    def lose(self, *, unheard: bool = False) -> None:
+        """The connection breaks: the broker has everything back at once. `unheard`: the worker does not know yet; what
+        it says leads nowhere, until it is lost again."""
         for delivery, count in reversed(self._unacked.values()):
-            self._broker.queues[delivery.queue].appendleft((delivery, count + 1))
+            self._broker.give_back(delivery, count + 1)
         self._unacked.clear()
-        self._closed = True
+        self._lost, self._deaf = not unheard, unheard
 
     def _require(self) -> None:
-        if self._broker.down or self._closed:
+        if self._broker.down or self._lost:
             raise BrokerUnavailable("the broker is down")
 
     def _taken(self) -> list[Delivery]:
@@ -123,7 +152,7 @@ class MemorySource:
         in_hand = Counter(each.queue for each, _ in self._unacked.values())
         for queue, room in self._room.items():
             waiting = self._broker.queues[queue]
-            while not self.stopped and waiting and in_hand[queue] < room:
+            while not (self.stopped or self._deaf) and waiting and in_hand[queue] < room:
                 delivery, count = waiting.popleft()
                 in_hand[queue] += 1
                 self._tag += 1
@@ -153,8 +182,8 @@ class MemoryOutbox:
     def quarantine(self, delivery: Delivery) -> None:
         """A new message in the quarantine queue."""
         self._broker.take()
-        headers = {HEADER_GIVEN_UP: "unknown"} if delivery.queue == DEAD else {}
-        self._broker.put(msgspec.structs.replace(delivery, queue=QUARANTINE, headers={**delivery.headers, **headers}))
+        given_up = broker_death(getattr(delivery.properties, "headers", None) or {}).reason
+        self._broker.put(_moved(delivery, QUARANTINE, {HEADER_GIVEN_UP: given_up} if delivery.queue == DEAD else {}))
 
     def park(self, delivery: Delivery, why: str) -> None:
         """A new message in the queue that nobody consumes."""
@@ -164,10 +193,8 @@ class MemoryOutbox:
     def delay(self, delivery: Delivery) -> None:
         """A new message, which `end_delay` brings back."""
         self._broker.take()
-        headers = {**delivery.headers, HEADER_RETRIES: delivery.retries + 1}
-        self._broker.delayed.append(
-            msgspec.structs.replace(delivery, queue=KINDS[delivery.message.kind].queue, headers=headers)
-        )
+        retries = {HEADER_RETRIES: delivery.retries + 1}
+        self._broker.delayed.append(_moved(delivery, KINDS[delivery.message.kind].queue, retries))
 
     def tick(self) -> None:
         """No heart beats here."""
@@ -190,6 +217,8 @@ class MemoryStore:
     """A Store of rows, by kind and id (every kind's first column), and of letters, by message."""
 
     rule: Rule = first_wins
+    told: Callable[[Judged, Verdict], Verdict] = lambda _, verdict: verdict
+    """What is said in the end: whether somebody waits may matter too."""
     fault: StoreUnavailable | None = None
     """The outage there is, if there is one."""
     torn: bool = False
@@ -206,20 +235,18 @@ class MemoryStore:
     def commit(self, items: Sequence[Judged]) -> list[Verdict]:
         """Rows and letters, all at once."""
         self.connect()
-        rows, letters, verdicts = dict(self.rows), list(self.letters), []
-        for item in items:
-            verdict = self._verdict(item, rows)
-            verdicts.append(verdict)
+        rows, letters, verdicts = dict(self.rows), dict(self.letters), {}
+        for item in sorted(items, key=_rank):
+            verdict = verdicts[id(item)] = self.told(item, self._verdict(item, rows))
             if verdict.fate.row and isinstance(item.judgement, Candidate):
                 rows.setdefault((item.judgement.kind, item.judgement.row[0]), item.judgement.row)
-            letter = (item.delivery.message.payload, verdict)
-            if becomes_letter(verdict) and letter not in letters:
-                letters.append(letter)
-        self.rows, self.letters, self.commits = rows, letters, self.commits + 1
+            if becomes_letter(verdict):
+                letters[item.delivery.message.payload] = verdict
+        self.rows, self.letters, self.commits = rows, list(letters.items()), self.commits + 1
         if self.torn:
             self.torn = False
             raise StoreUnavailable("the connection was lost at COMMIT")
-        return verdicts
+        return [verdicts[id(item)] for item in items]
 
     def make_partitions(self) -> list[str]:
         """There are none."""
@@ -254,6 +281,20 @@ class MemoryStore:
         return self.rule(judgement, rows)
 
 
+def _rank(item: Judged) -> int:
+    return KINDS[item.judgement.kind].rank if isinstance(item.judgement, Candidate) else 0
+
+
+def _given_up(queue: str) -> Mapping[str, str]:
+    return {"reason": "delivery_limit", "queue": queue}
+
+
+def _moved(delivery: Delivery, queue: str, headers: Mapping[str, Any]) -> Delivery:
+    """A new message: it has never come."""
+    kept = {name: value for name, value in delivery.headers.items() if name != _COUNT}
+    return msgspec.structs.replace(delivery, queue=queue, headers={**kept, **headers})
+
+
 def _delivered(delivery: Delivery, tag: int, generation: int, count: int) -> Delivery:
-    headers = {**delivery.headers, "x-delivery-count": count} if count else delivery.headers
+    headers = {**delivery.headers, _COUNT: count} if count else delivery.headers
     return msgspec.structs.replace(delivery, tag=tag, generation=generation, headers=headers)

@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from random import Random
 from typing import Final
 from urllib.parse import urlsplit
 
 from consumers.database.migrations import migrate
 from ingest.local.stack import LocalStack
-from ingest.soak.faults import Targets, harms
+from ingest.soak.faults import Planned, Targets, harms, plan
 from ingest.soak.ledger import SoakLedger
 from ingest.soak.proxy import Proxy
 from ingest.soak.senders import Load, Sender
@@ -28,8 +27,6 @@ from ingest.soak.workload import Script, Workload
 
 Say = Callable[[str], None]
 
-HOLD_SECONDS: Final = (2.0, 12.0)
-PAUSE_SECONDS: Final = (2.0, 8.0)
 HEAL_SECONDS: Final = 90.0
 """How long the path may take to be whole again after a fault; longer is a failure of its own."""
 QUIET_SECONDS: Final = 300.0
@@ -56,6 +53,8 @@ def run_soak(minutes: float, *, seed: int | None, state: Path | None, environ: M
         if state is None and holds:
             shutil.rmtree((folder / "data").resolve(), ignore_errors=True)
             shutil.rmtree(folder, ignore_errors=True)
+    if not holds:
+        say(f"the same faults again: chef-ingest soak --minutes {minutes:g} --seed {seed}")
     return 0 if holds else 1
 
 
@@ -63,7 +62,6 @@ class Soak:
     """One run; everything it starts is stopped by `undo`."""
 
     def __init__(self, folder: Path, seed: int, environ: Mapping[str, str], say: Say, undo: ExitStack) -> None:
-        self._random = Random(seed)
         self._say = say
         self._ledger = SoakLedger()
         self._faults: Counter[str] = Counter()
@@ -95,7 +93,8 @@ class Soak:
         targets = Targets(
             stack.rabbit, stack.postgres, broker, database, self._shim, self._supervisor, urls.database_url
         )
-        self._harms = harms(targets, self._random)
+        self._harms = harms(targets)
+        self._plan = plan(seed, self._harms)
         self._senders = _senders(self._system, Workload(seed, datetime.now(UTC)))
 
     def run(self, seconds: float, stop: threading.Event) -> bool:
@@ -105,12 +104,10 @@ class Soak:
         with Load(self._ledger, self._senders) as load:
             stop.wait(min(5.0, seconds))
             before = self._costs()
-            names: list[str] = []
             while time.monotonic() - began < seconds and not stop.is_set():
-                # Every fault once, in random order, before any comes a second time.
-                names = names or self._random.sample(sorted(self._harms), len(self._harms))
-                self._harm(names.pop(), time.monotonic() - began, stop)
-                stop.wait(self._random.uniform(*PAUSE_SECONDS))
+                planned = next(self._plan)
+                self._harm(planned, time.monotonic() - began, stop)
+                stop.wait(planned.pause)
             after = self._costs()
             load.stop()
         account = self._system.settle(self._ledger, self._supervisor, seconds=QUIET_SECONDS)
@@ -123,10 +120,10 @@ class Soak:
             self._say(f"NOT healed within {HEAL_SECONDS:g} s: {name}")
         return account.holds and not self._unhealed
 
-    def _harm(self, name: str, elapsed: float, stop: threading.Event) -> None:
-        hold = self._random.uniform(*HOLD_SECONDS)
+    def _harm(self, planned: Planned, elapsed: float, stop: threading.Event) -> None:
+        name, hold = planned.name, planned.hold
         self._faults[name] += 1
-        with self._harms[name]():
+        with self._harms[name](planned.random):
             stop.wait(hold)
         healed = time.monotonic()
         try:

@@ -276,24 +276,15 @@ def test_what_is_no_row_is_a_letter_and_is_answered(world):
     assert world.waiting() == []
 
 
-class FullStore(MemoryStore):
-    """Keeps no letter of what its sender is told."""
-
-    def commit(self, items):
-        said, kept = super().commit(items), list(self.letters)
-        for at, item in enumerate(items):
-            if isinstance(said[at], Invalid) and hears(item.delivery, self.now(), 0.5):
-                said[at] = without_letter(said[at], "no letter kept")
-                kept = [each for each in kept if each[0] != item.delivery.message.payload]
-        self.letters = kept
-        return said
-
-
 @pytest.fixture
 def full(world):
-    """A world with such a store, in which a second passes before a batch of one is committed."""
-    world.store = FullStore()
-    world.store.now = lambda: world.now
+    """A world whose store keeps no letter of what its sender is told."""
+
+    def told(item, verdict):
+        hearing = isinstance(verdict, Invalid) and hears(item.delivery, world.now, 0.5)
+        return without_letter(verdict, "no letter kept") if hearing else verdict
+
+    world.store.told = told
     return world
 
 
@@ -314,16 +305,16 @@ def test_of_what_its_sender_is_told_no_letter_need_be_kept(full):
 def test_what_has_no_letter_and_whose_sender_cannot_be_told_comes_again_and_is_one(full, fault):
     """The commit took too long, the broker takes no answer, or the shim has gone since: nothing is lost."""
     full.broker.put(sent_now("bad one"))
-    commit = full.store.commit
+    told = full.store.told
 
-    def end_in_fault(items):
-        said = commit(items)
+    def end_in_fault(item, verdict):
+        said = told(item, verdict)
         full.now += 5 * (fault == "late")
         full.broker.blocked = fault == "blocked"
         full.broker.strangers = {"shim"} if fault == "gone" else set()
         return said
 
-    full.store.commit = end_in_fault
+    full.store.told = end_in_fault
 
     def mended():
         full.broker.blocked = full.broker.blocked and full.now < 60
@@ -331,7 +322,7 @@ def test_what_has_no_letter_and_whose_sender_cannot_be_told_comes_again_and_is_o
 
     full.run_until(mended)
     assert (full.store.letters, full.broker.replies, full.waiting()) == ([], [], [])
-    full.store.commit = commit
+    full.store.told = told
     full.broker.end_delay()
     full.run_until(lambda: full.store.letters)
     assert [payload for payload, _ in full.store.letters] == [b"bad one"]
@@ -479,10 +470,6 @@ def test_what_kills_its_worker_even_as_a_letter_goes_round_once_and_is_parked(wo
         world.prefetch = world.batch = 1 if turn % 2 else 10
         with contextlib.suppress(KeyboardInterrupt):
             world.run_until(lambda: world.sleeps % 50 == 0)
-        waiting = world.broker.queues[QUARANTINE]
-        for each in [each for each in waiting if each[1] > 3]:  # As the broker does at the queue's limit.
-            waiting.remove(each)
-            world.broker.put(msgspec.structs.replace(each[0], queue=DEAD))
     assert len(deaths) < 10
     ((parked, _),) = world.broker.queues[PARKED]
     assert parked.message.payload == b"deadly"

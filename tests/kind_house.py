@@ -35,6 +35,7 @@ from schemas.settings import Settings
 from schemas.topology import INGEST_EXCHANGE, QUEUES_BY_KIND, ROUTING_KEYS
 from schemas.validation.judge import Judge
 from schemas.verdict import Verdict
+from tests.patience import LONG
 
 CLOCKS = "SELECT column_name FROM information_schema.columns WHERE table_name = %s AND column_default = 'now()'"
 BASE_TABLES = """
@@ -69,7 +70,7 @@ class House:
 
     def __exit__(self, *_: object) -> None:
         self._worker.stop()
-        self._thread.join(30)
+        self._thread.join(LONG)
         self._publishing.__exit__(None, None, None)
         self.store.close()
         self._connection.close()
@@ -102,7 +103,7 @@ class House:
 
     def verdicts(self, count: int) -> list[Verdict]:
         """The worker's next ones."""
-        return [self._verdicts.get(timeout=20) for _ in range(count)]
+        return [self._verdicts.get(timeout=LONG) for _ in range(count)]
 
     def write_ledger(self) -> None:
         """As a shim does now and then."""

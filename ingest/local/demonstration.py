@@ -16,7 +16,7 @@ from ingest.diagnostics.row_counts import count_rows
 from ingest.local.shim_client import ShimClient
 from schemas.settings import ConfigError, Settings
 
-ARRIVAL_SECONDS: Final = 10.0
+ARRIVAL_SECONDS: Final = 60.0
 
 Say = Callable[[str], None]
 

@@ -15,7 +15,7 @@ from ingest.local.processes import Account, Identity, Process, ProcessFailed, Pr
 
 DATABASE: Final = "ingest"
 USER: Final = "ingest"
-READY_SECONDS: Final = 60.0
+READY_SECONDS: Final = 120.0
 
 # Roomy for ingestion, honest about durability: fsync and synchronous_commit stay as they are, on.
 SETTINGS: Final = """

@@ -27,7 +27,7 @@ from schemas.address import Address
 from schemas.settings import Loaded, variable
 from schemas.topology import PINGS
 
-READY_SECONDS: Final = 60.0
+READY_SECONDS: Final = 120.0
 WATCH_SECONDS: Final = 0.5
 
 

@@ -19,6 +19,9 @@ PROMISES: Final = (200, 201, 202)
 AMQP_WINDOW: Final = 100
 """Publishes that one AMQP sender has under way at once."""
 
+DONE_SECONDS: Final = 120.0
+"""How long the last answers may take."""
+
 Said = Literal["promised", "refused", "again"]
 """What a sender makes of an answer: done; done, and what follows is off; worth another try."""
 Way = Literal["201", "202", "amqp"]
@@ -67,15 +70,16 @@ class Load:
     def stop(self) -> None:
         """Send nothing more, wait for what is under way. Raises what a sender failed of."""
         self._stop.set()
-        self.join(90)
+        self.join()
 
-    def join(self, seconds: float) -> None:
+    def join(self, seconds: float = DONE_SECONDS) -> None:
         """Wait until the sources are dry."""
         self._thread.join(seconds)
         if self._failure is not None:
             raise self._failure
         if self._thread.is_alive():
-            raise TimeoutError(f"the senders were not done within {seconds:g} s")
+            answers = dict(self._ledger.answers)
+            raise TimeoutError(f"the senders were not done within {seconds:g} s, answers so far: {answers}")
 
     def _run(self) -> None:
         try:

@@ -32,11 +32,15 @@ QUIET_SECONDS: Final = 1.5
 """How long nothing may change before we believe that all is still."""
 
 
+PATIENCE_SECONDS: Final = 120.0
+"""How long something may take before it counts as never: on a busy machine a second is easily half a minute."""
+
+
 class NotInTime(Exception):
     """Something that had to happen did not, within its deadline."""
 
 
-def until(probe: Callable[[], T], what: str, seconds: float = 30.0) -> T:
+def until(probe: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS) -> T:
     """The first true answer of a probe that is asked again and again. Raises NotInTime."""
     deadline = time.monotonic() + seconds
     while True:
@@ -128,7 +132,7 @@ class System:
         listen = self._listen.setdefault(name, f"127.0.0.1:{free_port()}")
         env = {variable("listen"): listen, **(environ or {})}
         process = self.spawn(name, argv or _ingest("serve"), env)
-        process.wait_ready(lambda: self.health(name) is not None, 30)
+        process.wait_ready(lambda: self.health(name) is not None, PATIENCE_SECONDS)
         return process
 
     def started(self, workers: int = 2) -> Process:
@@ -152,7 +156,7 @@ class System:
         except OSError:
             return None
 
-    def ready(self, seconds: float = 60) -> None:
+    def ready(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until the whole path is alive: a ping goes through shim, queue, worker and database."""
         try:
             until(lambda: self.health(path="/readyz") == 200, "the shim is ready", seconds)
@@ -180,7 +184,7 @@ class System:
             events.append(event if isinstance(event, dict) else {"event": "text", "text": line})
         return events
 
-    def consuming(self, queue: str, count: int = 1, seconds: float = 60) -> None:
+    def consuming(self, queue: str, count: int = 1, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until a queue has so many consumers."""
         until(lambda: self.consumer_count(queue) == count, f"{queue} has {count} consumers", seconds)
 
@@ -202,7 +206,7 @@ class System:
         except psycopg.Error:
             return -1
 
-    def quiet(self, seconds: float = 120) -> None:
+    def quiet(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until no queue has a message ready and nothing has been stored for a while."""
         deadline = time.monotonic() + seconds
         last, since = -2, time.monotonic()
@@ -216,7 +220,7 @@ class System:
                 raise NotInTime(f"not quiet within {seconds:g} s: {now[0]} stored, {self.waiting()} waiting")
             time.sleep(0.1)
 
-    def settle(self, ledger: SoakLedger, *processes: Process, seconds: float = 120) -> Reconciliation:
+    def settle(self, ledger: SoakLedger, *processes: Process, seconds: float = PATIENCE_SECONDS) -> Reconciliation:
         """Wait for quiet, stop the consumers (so that nothing can hide unacked), and reconcile."""
         self.quiet(seconds)
         for process in processes:

@@ -68,6 +68,12 @@ def system(make_system: Callable[..., System]) -> System:
 
 
 @pytest.fixture
+def patient(make_system: Callable[..., System]) -> System:
+    """The same, where clients wait for their verdict about as long as they wait for any answer."""
+    return make_system(wait_seconds=15, confirm_timeout_seconds=15)
+
+
+@pytest.fixture
 def ledger() -> SoakLedger:
     return SoakLedger()
 

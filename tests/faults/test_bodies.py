@@ -94,11 +94,11 @@ def _door(seen, letters) -> int:
     return sum(1 for sending, status, _ in seen if status in (413, 415) and digest(sending.body) not in letters)
 
 
-def test_what_is_too_large_is_refused_without_being_held(system, ledger, workload):
+def test_what_is_too_large_is_refused_without_being_held(patient, ledger, workload):
     """S26: 17 MiB on the wire and 300 MB inflated are 413 or a letter, and cost no process twice the limit."""
-    shim = system.shim()
-    supervisor = system.consumers(1)
-    system.ready()
+    shim = patient.shim()
+    supervisor = patient.consumers(1)
+    patient.ready()
     bomb = gzip.compress(bytes(300 * MB), 9, mtime=0)
     large = b'{"a":"' + b"x" * (17 * MB) + b'"}'
     statuses = {}
@@ -106,9 +106,10 @@ def test_what_is_too_large_is_refused_without_being_held(system, ledger, workloa
     def note(sending, response):
         statuses[sending.key[1]] = response.status
 
-    warm = [Sender(door, url, workload.actions(20)) for door, url in (("201", system.url()), ("amqp", system.amqp_url))]
+    doors = (("201", patient.url()), ("amqp", patient.amqp_url))
+    warm = [Sender(door, url, workload.actions(20)) for door, url in doors]
     with Load(ledger, warm) as load:
-        load.join(60)
+        load.join()
     workers = children(supervisor.pid)
     before = [_peak(pid) for pid in (shim.pid, *workers)]
     gzipped = {"Content-Encoding": "gzip"}
@@ -117,8 +118,8 @@ def test_what_is_too_large_is_refused_without_being_held(system, ledger, workloa
         Sending(("letter", "bomb"), "/messages", bomb, "letter", headers=gzipped),
     ]
     for sending in http:
-        with Load(ledger, [Sender("201", system.url(), iter([(sending,)]), seen=note)]) as load:
-            load.join(60)
+        with Load(ledger, [Sender("201", patient.url(), iter([(sending,)]), seen=note)]) as load:
+            load.join()
     growth = [_peak(pid) - was for pid, was in zip((shim.pid, *workers), before, strict=True)]
     print("growth of shim and workers, MB:", [each // MB for each in growth])
     assert statuses == {"large": 413, "bomb": 413}
@@ -128,12 +129,12 @@ def test_what_is_too_large_is_refused_without_being_held(system, ledger, workloa
         Sending(("letter", "large, AMQP"), "", large, "letter"),
         Sending(("letter", "bomb, AMQP"), "", bomb, "letter", headers=gzipped),
     ]
-    with Load(ledger, [Sender("amqp", system.amqp_url, iter([(each,) for each in amqp]))]) as load:
-        load.join(60)
-    account = system.settle(ledger, supervisor)
+    with Load(ledger, [Sender("amqp", patient.amqp_url, iter([(each,) for each in amqp]))]) as load:
+        load.join()
+    account = patient.settle(ledger, supervisor)
     print(account)
     assert account.holds
-    with psycopg.connect(system.database_url) as connection:
+    with psycopg.connect(patient.database_url) as connection:
         reasons = dict(connection.execute("SELECT reason, count(*) FROM dead_letters GROUP BY reason").fetchall())
     assert reasons == {"too_large": 3}
 

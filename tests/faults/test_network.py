@@ -87,9 +87,9 @@ def test_a_spoiled_connection_loses_and_doubles_nothing(proxied, ledger, workloa
     with Load(ledger, senders) as load:
         until(lambda: system.stored() > 100, "rows appear")
         harm(broker if leg == "broker" else database)
-        system.ready(60)
+        system.ready()
         before = system.stored()
-        until(lambda: system.stored() > before, "rows go on", 60)
+        until(lambda: system.stored() > before, "rows go on")
         load.stop()
     account = holds(system.settle(ledger, supervisor))
     assert account.letters == 0
@@ -110,7 +110,7 @@ def test_a_slow_network_is_no_outage(proxied, ledger, workload, holds):
         Sender("202", system.url(), workload.actions(100), rate=5),
     ]
     with Load(ledger, senders) as load:
-        load.join(90)
+        load.join()
     account = holds(system.settle(ledger, supervisor, seconds=180))
     assert account.acknowledged == 700
     assert not [each for each in system.log("consumers") if each["event"] == "waiting"]
@@ -136,6 +136,6 @@ def test_a_consumer_the_broker_gave_up_is_redelivered_and_deduplicated(system, h
     finally:
         harmed.rabbit.ctl("eval", "application:set_env(rabbit, consumer_timeout, 1800000).")
     # The broker takes a moment to take the deliveries of a closed channel back, and nobody sees them meanwhile.
-    until(lambda: system.stored() == ledger.promised, "everything is stored", 120)
+    until(lambda: system.stored() == ledger.promised, "everything is stored")
     account = holds(system.settle(ledger, supervisor))
     assert account.letters == 0

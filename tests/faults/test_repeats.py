@@ -18,9 +18,9 @@ FROM runs WHERE run_id = %s
 """
 
 
-def test_each_message_sent_ten_times_is_one_row_and_one_answer(system, ledger, workload, holds):
+def test_each_message_sent_ten_times_is_one_row_and_one_answer(patient, ledger, workload, holds):
     """S22: whatever door a message comes through and however often, it is one row, and every answer is the same."""
-    supervisor = system.started()
+    supervisor = patient.started()
     answers = defaultdict(set)
     rng = random.Random(22)
     many = [workload.action() for _ in range(200)]
@@ -33,11 +33,11 @@ def test_each_message_sent_ten_times_is_one_row_and_one_answer(system, ledger, w
     def seen(sending, response):
         answers[sending.key].add((response.status, response.headers.get("location"), response.body))
 
-    http = [Sender("201", system.url(), shuffled(1), seen=seen) for _ in range(5)]
-    amqp = [Sender("amqp", system.amqp_url, shuffled(1)) for _ in range(5)]
+    http = [Sender("201", patient.url(), shuffled(1), seen=seen) for _ in range(5)]
+    amqp = [Sender("amqp", patient.amqp_url, shuffled(1)) for _ in range(5)]
     with Load(ledger, [*http, *amqp]) as load:
-        load.join(120)
-    account = holds(system.settle(ledger, supervisor))
+        load.join()
+    account = holds(patient.settle(ledger, supervisor))
     assert account.stored == 200
     assert account.repeated == 9 * 200
     assert account.letters == 0
@@ -45,9 +45,9 @@ def test_each_message_sent_ten_times_is_one_row_and_one_answer(system, ledger, w
     assert {status for each in answers.values() for status, *_ in each} == {201}
 
 
-def test_another_body_under_a_known_id_is_a_conflict_and_a_letter(system, ledger, workload, holds):
+def test_another_body_under_a_known_id_is_a_conflict_and_a_letter(patient, ledger, workload, holds):
     """S23: the first body under an id stays; each other one is answered 409 and kept with what differs."""
-    supervisor = system.started()
+    supervisor = patient.started()
     first = [workload.action() for _ in range(40)]
     others = [workload.action(id=each.key[1]) for each in first]
     statuses = []
@@ -56,12 +56,12 @@ def test_another_body_under_a_known_id_is_a_conflict_and_a_letter(system, ledger
         statuses.append(response.status)
 
     for batch in (first, others):
-        with Load(ledger, [Sender("201", system.url(), iter([(each,) for each in batch]), seen=seen)]) as load:
-            load.join(60)
-    account = holds(system.settle(ledger, supervisor))
+        with Load(ledger, [Sender("201", patient.url(), iter([(each,) for each in batch]), seen=seen)]) as load:
+            load.join()
+    account = holds(patient.settle(ledger, supervisor))
     assert statuses == [201] * 40 + [409] * 40
     assert (account.stored, account.letters) == (40, 40)
-    with psycopg.connect(system.database_url) as connection:
+    with psycopg.connect(patient.database_url) as connection:
         names = {row[0] for row in connection.execute("SELECT entity_name FROM actions")}
         letters = connection.execute(
             "SELECT reason, details ? 'entity_name' FROM (SELECT reason, details::jsonb AS details FROM dead_letters) l"
@@ -85,7 +85,7 @@ def test_a_runs_messages_in_any_order_give_the_same_row(system, ledger, workload
     scripts = [tuple(runs[name][index] for index in order) for name, order in orders.items()]
     # Nobody waits for these, as for a run end that its client has given up on: they may take their time.
     with Load(ledger, [Sender("202", system.url(), iter(scripts))]) as load:
-        load.join(60)
+        load.join()
     account = holds(system.settle(ledger, supervisor))
     with psycopg.connect(system.database_url) as connection:
         rows = {name: connection.execute(_RUN, [runs[name][0].key[1]]).fetchone() for name in orders}

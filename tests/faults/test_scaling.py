@@ -16,6 +16,7 @@ import ingest
 from ingest.soak.senders import Load, Sender
 from ingest.soak.system import children, signal_all, until
 from schemas.topology import ACTIONS
+from tests.patience import LONG
 
 pytestmark = pytest.mark.slow
 
@@ -42,8 +43,8 @@ def test_scaling_and_rolling_restarts_are_not_noticed(system, ledger, workload, 
             before = set(children(supervisor.pid))
             signal_all([supervisor.pid], number)
             if number == signal.SIGHUP:
-                until(lambda before=before: not before & set(children(supervisor.pid)), "every worker is a new one", 90)
-            system.consuming(ACTIONS, count, 60)
+                until(lambda before=before: not before & set(children(supervisor.pid)), "every worker is a new one")
+            system.consuming(ACTIONS, count)
         load.stop()
     account = holds(system.settle(ledger, supervisor))
     assert supervisor.poll() == 0
@@ -59,7 +60,7 @@ def test_a_worker_added_to_a_backlog_gets_its_share(system, ledger, workload, ho
     first = system.worker("first")
     until(lambda: system.stored() > 0, "the first one works")
     second = system.worker("second")
-    until(lambda: any(each["event"] == "batch committed" for each in system.log("second")), "the second one works", 20)
+    until(lambda: any(each["event"] == "batch committed" for each in system.log("second")), "the second one works")
     account = holds(system.settle(ledger, first, second, seconds=240))
     assert account.stored == 30_000
     shares = {
@@ -92,10 +93,10 @@ def test_a_migration_under_load_is_not_noticed(system, ledger, workload, holds, 
             )  # fmt: skip
             for _ in range(6):
                 before = system.stored()
-                until(lambda before=before: system.stored() > before, "rows go on beside the waiting migration", 5)
+                until(lambda before=before: system.stored() > before, "rows go on beside the waiting migration")
                 time.sleep(1)
             assert migration.poll() is None
-        assert migration.wait(60) == 0
+        assert migration.wait(LONG) == 0
         new = system.consumers(1, name="new", environ={"PYTHONPATH": str(newer)})
         system.consuming(ACTIONS, 2)
         before = len([each for each in system.log("new") if each["event"] == "batch committed"])

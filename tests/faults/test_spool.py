@@ -17,6 +17,7 @@ from ingest.soak.proxy import Proxy
 from ingest.soak.system import System, signal_all, through, until
 from ingest.spool.contents import entries
 from schemas.settings import Settings
+from tests.patience import LONG
 
 PATH = "/data-collector/v0/"
 SENDERS = 4
@@ -41,13 +42,13 @@ class ChefServers:
     def __exit__(self, *_):
         self._stop.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(LONG)
 
     def statuses(self):
         return Counter(self.told.values())
 
     def _run(self):
-        with httpx.Client(base_url=self._url, trust_env=False, timeout=20) as client:
+        with httpx.Client(base_url=self._url, trust_env=False, timeout=LONG) as client:
             while not self._stop.wait(SENDERS / RATE):
                 with self._lock:
                     sending = self._workload.action()

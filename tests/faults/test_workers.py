@@ -22,7 +22,8 @@ def test_workers_killed_at_random_lose_and_double_nothing(system, ledger, worklo
     http = [Sender(door, system.url(), workload.actions(), rate=40) for door in ("201", "202")]
     kills = 0
     with Load(ledger, [amqp, *http]) as load:
-        while kills < 12:
+        # A busy machine takes longer over the messages, and has more workers killed over them.
+        while kills < 12 or ledger.promised <= 1000:
             workers = children(supervisor.pid)
             if workers:
                 signal_all([rng.choice(workers)], signal.SIGKILL)
@@ -38,7 +39,7 @@ def test_workers_killed_at_random_lose_and_double_nothing(system, ledger, worklo
 def test_a_worker_that_dies_between_commit_and_ack_doubles_nothing(system, ledger, workload, holds):
     """S2: what was committed and not acked comes again, is counted as repeated, and adds no row."""
     with Load(ledger, [Sender("amqp", system.amqp_url, workload.actions(300))]) as load:
-        load.join(60)
+        load.join()
     doomed = system.worker("doomed", environ=_failing("after_commit"))
     until(lambda: doomed.poll() is not None, "the failpoint is reached")
     assert doomed.poll() == -signal.SIGKILL
@@ -55,7 +56,7 @@ def test_a_worker_that_dies_after_keeping_a_letter_keeps_it_once(system, ledger,
     """S3: letters committed and not acked are letters once, and nothing is both a letter and a row."""
     scripts = [(workload.letter(),) for _ in range(40)] + [(workload.action(),) for _ in range(40)]
     with Load(ledger, [Sender("amqp", system.amqp_url, iter(scripts))]) as load:
-        load.join(60)
+        load.join()
     doomed = system.worker("doomed", environ=_failing("after_commit"))
     until(lambda: doomed.poll() is not None, "the failpoint is reached")
     worker = system.worker()
@@ -66,7 +67,7 @@ def test_a_worker_that_dies_after_keeping_a_letter_keeps_it_once(system, ledger,
 def test_a_worker_that_dies_while_setting_a_suspect_aside_doubles_nothing(system, ledger, workload, holds):
     """S3: a suspect that is in quarantine and, its worker having died before the ack, in its queue too, is one row."""
     with Load(ledger, [Sender("amqp", system.amqp_url, workload.actions(20))]) as load:
-        load.join(60)
+        load.join()
     for moment, name in (("judge", "first"), ("judge", "second"), ("after_move", "third")):
         doomed = system.worker(name, environ=_failing(moment))
         until(lambda doomed=doomed: doomed.poll() is not None, f"the failpoint {moment} is reached")
@@ -84,7 +85,7 @@ def test_overlapping_batches_in_reverse_order_do_not_deadlock_for_good(system, l
     orders = [many, many[::-1], many[1000:] + many[:1000], many[::-1]]
     senders = [Sender("amqp", system.amqp_url, iter([(each,) for each in order])) for order in orders]
     with Load(ledger, senders) as load:
-        load.join(120)
+        load.join()
     supervisor = system.consumers(4)
     account = holds(system.settle(ledger, supervisor))
     assert account.stored == 2000
@@ -103,7 +104,7 @@ def test_a_worker_told_to_stop_acks_only_what_is_committed(system, ledger, workl
         if twice:
             time.sleep(0.1)
             signal_all([supervisor.pid], signal.SIGTERM)
-        until(lambda: supervisor.poll() is not None, "the supervisor ends", 40)
+        until(lambda: supervisor.poll() is not None, "the supervisor ends")
         load.stop()
     assert supervisor.poll() == 0
     codes = Counter(each["event"] for each in system.log("consumers") if each["event"].startswith("worker "))
@@ -122,12 +123,12 @@ def test_a_worker_told_to_stop_while_the_database_is_down_gives_everything_back(
     system.consuming(ACTIONS, 1)
     harmed.postgres.stop("immediate")
     with Load(ledger, [Sender("amqp", system.amqp_url, workload.actions(400))]) as load:
-        load.join(60)
+        load.join()
     until(
         lambda: any(each["event"] == "commits paused" for each in system.log("consumers")), "the worker holds a batch"
     )
     signal_all([supervisor.pid], signal.SIGTERM)
-    until(lambda: supervisor.poll() is not None, "the supervisor ends", 30)
+    until(lambda: supervisor.poll() is not None, "the supervisor ends")
     assert supervisor.poll() == 0
     harmed.postgres.start()
     rest = system.consumers(1, name="rest")

@@ -19,6 +19,7 @@ from consumers.broker.declare import declare
 from ingest.soak.system import until
 from schemas import topology
 from schemas.verdict import Created, Pong, Verdict, to_wire
+from tests.patience import LONG, PATIENT
 
 ACTION_ID = "b576b4a2-7b2a-43b8-b385-d6281e9a139e"
 CREATED = Created(f"/actions/{ACTION_ID}")
@@ -27,17 +28,17 @@ Answerer = Callable[[pika.BasicProperties, bytes], Verdict | None]
 
 
 class Shim(LoggingProcess):
-    """A shim process, and a client of it."""
+    """A shim process that answers when the verdict is in, unless told otherwise, and a client of it."""
 
     def __init__(self, amqp_url: str, database_url: str = "", **settings: object) -> None:
-        named = {f"INGEST_{name.upper()}": str(value) for name, value in settings.items()}
+        named = PATIENT | {f"INGEST_{name.upper()}": str(value) for name, value in settings.items()}
         named |= {"AMQP_URL": amqp_url, "INGEST_LISTEN": "127.0.0.1:0"}
         # Port 1: nobody is there, so a POST that needed the database would show.
         named["DATABASE_URL"] = database_url or "postgresql://127.0.0.1:1/nothing"
         super().__init__("serve", env=os.environ | named)
         self.url = until(lambda: self.events("listening"), "the shim listens")[0]["url"]
         self.listen = self.url.partition("://")[2]
-        self.http = httpx.Client(base_url=self.url, timeout=20, trust_env=False)
+        self.http = httpx.Client(base_url=self.url, timeout=LONG, trust_env=False)
 
     def connected(self, times: int = 1) -> None:
         """Wait until the shim has connected to the broker so many times."""
@@ -107,7 +108,7 @@ class Worker:
 
     def stop(self) -> None:
         self._stopping.set()
-        self._thread.join(10)
+        self._thread.join(LONG)
 
 
 @contextmanager

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from tests.patience import LONG
+
 
 class LoggingProcess:
     """`chef-ingest ARGUMENTS` while the test runs; `log` is what it has logged so far."""
@@ -43,7 +45,7 @@ class LoggingProcess:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            status = self.process.wait(40)
+            status = self.process.wait(LONG)
         finally:
             self.process.kill()
         self._reader.join(5)

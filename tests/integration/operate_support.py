@@ -25,6 +25,7 @@ from consumers.broker.connection import connect
 from consumers.broker.declare import declare
 from consumers.supervisor.control import ControlError, ask
 from ingest.soak.system import until
+from tests.patience import LONG
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,7 +40,7 @@ def environment(amqp_url: str, database_url: str, state: Path, **settings: objec
 def command(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run `chef-ingest ARGUMENTS` to its end."""
     argv = [sys.executable, "-m", "ingest", *arguments]
-    return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=LONG, check=False)
 
 
 class Consumers(LoggingProcess):
@@ -61,7 +62,7 @@ class Consumers(LoggingProcess):
         rows = self.status().get("workers", [])
         return [row["pid"] for row in rows if row["lane"] == lane and row["state"] == "consuming"]
 
-    def settled(self, workers: int, seconds: float = 30.0) -> list[int]:
+    def settled(self, workers: int) -> list[int]:
         """Wait until exactly so many main workers run, and these and the quarantine lane consume."""
 
         def probe() -> list[int]:
@@ -70,7 +71,7 @@ class Consumers(LoggingProcess):
             pids = [row["pid"] for row in rows if row["lane"] == "main"]
             return pids if len(pids) == workers and all(row["state"] == "consuming" for row in rows) else []
 
-        return until(probe, f"{workers} workers consume; {self.log[-5:]}", seconds)
+        return until(probe, f"{workers} workers consume; {self.log[-5:]}")
 
     def send(self, number: int) -> None:
         self.process.send_signal(number)
@@ -97,7 +98,7 @@ def consuming(env: dict[str, str], *options: str, workers: int = 1) -> Iterator[
 
 def scrape(url: str) -> dict[str, float]:
     """`name{labels}` -> value, of the Prometheus text at a URL."""
-    with urllib.request.urlopen(url, timeout=10) as response:
+    with urllib.request.urlopen(url, timeout=LONG) as response:
         text = response.read().decode()
     samples = [line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#")]
     return {re.sub(r",\}", "}", name): float(value) for name, _, value in samples}
@@ -172,7 +173,7 @@ def load(amqp_url: str) -> Iterator[Publisher]:
         yield publisher
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(LONG)
         publisher.close()
 
 
@@ -182,7 +183,7 @@ def stored(database_url: str) -> list[str]:
         return [row[0] for row in connection.execute("SELECT id::text FROM actions")]
 
 
-def nothing_lost(database_url: str, sent: set[str], seconds: float = 40.0) -> None:
+def nothing_lost(database_url: str, sent: set[str]) -> None:
     """Everything sent is stored, once, and nothing else."""
     with psycopg.connect(database_url, autocommit=True) as connection:
 
@@ -190,7 +191,7 @@ def nothing_lost(database_url: str, sent: set[str], seconds: float = 40.0) -> No
             row = connection.execute("SELECT count(*) FROM actions").fetchone()
             return row[0] if row else 0
 
-        until(lambda: count() >= len(sent), "everything sent is stored", seconds)
+        until(lambda: count() >= len(sent), "everything sent is stored")
     rows = stored(database_url)
     assert len(rows) == len(set(rows))
     assert set(rows) == sent

@@ -9,6 +9,8 @@ import socket
 import struct
 from urllib.parse import unquote, urlsplit
 
+from tests.patience import LONG
+
 METHOD, HEADER, BODY = 1, 2, 3
 FRAME_MAX = 131072
 
@@ -37,7 +39,7 @@ class RawPublisher:
 
     def __init__(self, amqp_url: str) -> None:
         url = urlsplit(amqp_url)
-        self._socket = socket.create_connection((url.hostname or "localhost", url.port or 5672), timeout=20)
+        self._socket = socket.create_connection((url.hostname or "localhost", url.port or 5672), timeout=LONG)
         self._held = b""
         self._tag = 0
         self._unconfirmed: dict[int, bytes] = {}

@@ -19,6 +19,7 @@ import psycopg
 from http_support import Shim
 
 from ingest.soak.system import until
+from tests.patience import LONG
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 ACTION: dict[str, Any] = json.loads((FIXTURES / "example_action.json").read_text())
@@ -58,7 +59,7 @@ class Consumers:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """The exit status after a signal."""
         self.process.send_signal(number)
-        return self.process.wait(40)
+        return self.process.wait(LONG)
 
 
 class System:
@@ -72,7 +73,7 @@ class System:
 
     def ready(self) -> None:
         """Wait until a ping goes all the way."""
-        until(lambda: self.http.get("/readyz").status_code == 200, "the system is ready", 60)
+        until(lambda: self.http.get("/readyz").status_code == 200, "the system is ready")
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """What a query finds now."""

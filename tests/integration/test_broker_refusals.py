@@ -13,6 +13,7 @@ import pytest
 
 from consumers.broker.connection import connect
 from consumers.errors import BrokerUnavailable, Misconfigured
+from tests.patience import LONG
 
 
 @contextlib.contextmanager
@@ -38,7 +39,7 @@ def cut_after(url: str, most: int) -> Iterator[str]:
         thread.start()
         user = parts.netloc.rpartition("@")[0]
         yield parts._replace(netloc=f"{user}@127.0.0.1:{listener.getsockname()[1]}").geturl()
-    thread.join(10)
+    thread.join(LONG)
 
 
 def _pass_on(source: socket.socket, sink: socket.socket) -> None:

@@ -24,6 +24,7 @@ from schemas.message import Message
 from schemas.settings import Settings
 from schemas.topology import QUEUES_BY_KIND, ROUTING_KEYS
 from schemas.validation.judge import Judge
+from tests.patience import LONG
 
 NODE = ("run_id::text", "status", "end_time IS NULL", "environment", "pinged_at IS NULL")
 
@@ -234,7 +235,7 @@ def test_two_workers_with_the_same_nodes_at_once_never_wait_for_each_other(datab
     def work(place: Place, hand: list[Message]) -> None:
         try:
             chance.shuffle(hand)
-            barrier.wait(30)
+            barrier.wait(LONG)
             for at in range(0, len(hand), 70):
                 place.commit(*hand[at : at + 70])
         except BaseException as error:

@@ -71,13 +71,13 @@ def test_one_worker_takes_a_backlog_of_large_runs_within_its_memory_and_an_actio
         take(shim)
         consumers = Consumers(amqp_url, database_url, 1)
         try:
-            until(lambda: stored() > 0, "the first ones are stored", 60)
+            until(lambda: stored() > 0, "the first ones are stored")
             before = stored()
             answer = shim.http.post("/data-collector/v0/", json=ACTION)
             meanwhile = stored() - before
             assert answer.status_code == 201
             assert meanwhile <= 3 * Settings().collector_prefetch
-            until(lambda: stored() == MANY + LARGE, "all are stored", 120)
+            until(lambda: stored() == MANY + LARGE, "all are stored")
             peaks = [peak(pid) for pid in children(consumers.process.pid)]
         finally:
             consumers.stop()

@@ -27,7 +27,7 @@ def letters(place: Place, *bodies: bytes, **properties: Any) -> None:
     with place.consuming():
         for count, body in enumerate(bodies, 1):
             place.publish([body], **properties)
-            until(lambda count=count: place.one("SELECT count(*) FROM dead_letters") == count, "letters", 60)
+            until(lambda count=count: place.one("SELECT count(*) FROM dead_letters") == count, "letters")
 
 
 def states(place: Place) -> list[str]:
@@ -45,7 +45,7 @@ def test_a_patch_over_many_is_judged_before_it_is_saved_and_then_replayed(place:
     letters(place, bodies[0], bodies[2])
     place.publish([bodies[1]], content_encoding="gzip")
     with place.consuming():
-        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 3, "letters", 60)
+        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 3, "letters")
     patch = tmp_path / "patch.json"
     patch.write_text('[{"op": "replace", "path": "/task", "value": "delete"}]')
     words = ("dead", "edit", "--patch", str(patch), "--as", "kim", "--why", "knife 99 says removed")
@@ -95,7 +95,7 @@ def test_what_came_as_the_wrong_kind_or_by_the_wrong_door_is_sent_as_the_right_o
     letters(place, start, action(entity_type="key"))
     with place.consuming():
         place.publish([action()], routing_key="run.start", type="run_start")
-        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 3, "letters", 60)
+        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 3, "letters")
     for wrong, told in (("kind=zebra", "no kind"), ("door=cellar", "no door"), ("age=7", "no fact"), ("node=", "text")):
         refused = place.repository("dead", "edit", "1", "--set", wrong, check=False)
         assert (refused.returncode, told in refused.stderr) == (2, True), refused.stderr
@@ -148,7 +148,7 @@ def test_what_a_person_discarded_stays_so_when_it_comes_again(place: Place) -> N
     assert states(place) == ["discarded", "resolved"]
     place.publish([body, key])
     with place.consuming():
-        until(lambda: place.one("SELECT sum(attempts) FROM dead_letters") == 4, "both came again", 60)
+        until(lambda: place.one("SELECT sum(attempts) FROM dead_letters") == 4, "both came again")
     assert states(place) == ["discarded", "open"]
     events = "SELECT what FROM dead_letter_events ORDER BY id DESC LIMIT 2"
     assert {row[0] for row in place.rows(events)} == {"seen again", "reopened"}
@@ -159,7 +159,7 @@ def test_selectors_are_one_language(place: Place) -> None:
     letters(place, action(task="x"), b"no JSON")
     place.publish([action(task="z", organization_name="canterlot")], "actions", "erchef.node.create")
     with place.consuming():
-        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 3, "letters", 60)
+        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 3, "letters")
 
     def chosen(*words: str) -> list[int]:
         return [row["id"] for row in place.json("dead", "list", *words)]
@@ -189,7 +189,7 @@ def test_an_export_imported_elsewhere_is_the_same_letters_once(place: Place, tmp
     assert place.rows(after) == before
     place.repository("import", str(file))
     with place.consuming():
-        until(lambda: place.one("SELECT sum(attempts) FROM dead_letters") == 4, "both came by the queue", 60)
+        until(lambda: place.one("SELECT sum(attempts) FROM dead_letters") == 4, "both came by the queue")
     assert place.rows("SELECT message_key FROM dead_letters ORDER BY id") == [row[:1] for row in before]
 
 
@@ -208,10 +208,10 @@ def test_a_report_that_a_client_kept_is_stored_once_however_often_it_is_imported
     place.publish([base64.b64decode(start["body_base64"])], routing_key="run.start", headers=headers)
     facts = ("--organization", capture["organization"], "--node", capture["node"], "--run-id", run_id)
     with place.consuming():
-        until(lambda: place.one("SELECT count(*) FROM runs") == 1, "the run started", 60)
+        until(lambda: place.one("SELECT count(*) FROM runs") == 1, "the run started")
         for _ in range(2):
             place.repository("import", str(file), *facts)
-        until(lambda: place.one("SELECT count(*) FROM tallies") == 1, "the second was a duplicate", 60)
+        until(lambda: place.one("SELECT count(*) FROM tallies") == 1, "the second was a duplicate")
     assert place.rows("SELECT run_id::text, status FROM runs") == [(run_id, "success")]
     assert place.one("SELECT count(*) FROM run_resources") == len(report["resources"])
     assert place.one("SELECT count(*) FROM dead_letters") == 0
@@ -239,7 +239,7 @@ def test_what_clients_wrote_for_a_data_collector_into_a_file_is_stored_once_howe
     with place.consuming():
         for _ in range(2):
             assert "4 messages in the queue" in place.repository("import", str(file)).stderr
-        until(lambda: place.one("SELECT sum(count) FROM tallies") == 4, "the second ones were duplicates", 60)
+        until(lambda: place.one("SELECT sum(count) FROM tallies") == 4, "the second ones were duplicates")
     runs = place.rows("SELECT run_id::text, status, started_by, ended_by FROM runs ORDER BY start_time")
     assert [row[1:] for row in runs] == [("success", "collector", "collector"), ("failure", "collector", "collector")]
     assert place.one("SELECT count(*) FROM dead_letters") == 0

@@ -38,6 +38,7 @@ from ingest.soak.ports import free_port
 from ingest.soak.system import until
 from ingest.spool.contents import Contents
 from schemas.settings import Settings, load
+from tests.patience import LONG
 
 DEPLOY = ROOT / "deploy"
 UNITS = [path for path in sorted((DEPLOY / "systemd").iterdir()) if path.suffix in (".service", ".target", ".timer")]
@@ -203,7 +204,7 @@ def nginx(folder: Path, text: str) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(LONG)
 
 
 def post(url: str, body: bytes = b"{}") -> int:
@@ -212,7 +213,7 @@ def post(url: str, body: bytes = b"{}") -> int:
     request = urllib.request.Request(url, data=body, method="POST")
     context = ssl._create_unverified_context()
     try:
-        with urllib.request.urlopen(request, timeout=10, context=context) as response:
+        with urllib.request.urlopen(request, timeout=LONG, context=context) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         with error:

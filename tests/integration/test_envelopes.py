@@ -143,7 +143,7 @@ def test_any_envelope_is_a_row_or_a_letter_and_its_neighbours_are_stored(place: 
         line.close()
         assert len(taken) >= ENVELOPES, f"the broker refused {refused}"
 
-        until(lambda: place.messages("ingest.actions") == 0 and kept() >= len(taken), "a row or a letter each", 120)
+        until(lambda: place.messages("ingest.actions") == 0 and kept() >= len(taken), "a row or a letter each")
         assert worker.poll() is None
         assert place.messages("ingest.parked") == 0
     stored = {str(row[0]) for row in place.rows("SELECT id FROM actions")}

@@ -21,6 +21,7 @@ from consumers.worker.lanes import main_lane
 from consumers.worker.process import Worker
 from ingest.soak.system import until
 from schemas.settings import load
+from tests.patience import LONG
 
 MARK = "the-one-it-is-about"
 PATH = {
@@ -113,7 +114,7 @@ def test_whatever_raises_on_the_path_the_message_is_kept_and_its_neighbours_stor
                     letters = place.one("SELECT count(*) FROM dead_letters WHERE payload = %s", body)
                     return bool(rows + letters + place.messages("ingest.parked") - parked >= 3)
 
-                until(settled, f"{name} of {owner} raised and all three are kept", 30)
+                until(settled, f"{name} of {owner} raised and all three are kept")
             stored = place.one("SELECT count(*) FROM actions WHERE id = ANY (%s::uuid[])", [ids[0], ids[2]])
             assert stored == 2, f"{name} of {owner}: a neighbour is not stored"
             kept += 1
@@ -121,6 +122,6 @@ def test_whatever_raises_on_the_path_the_message_is_kept_and_its_neighbours_stor
         assert thread.is_alive()
     finally:
         worker.stop()
-        thread.join(30)
+        thread.join(LONG)
     assert codes == [0]
     assert reached >= 12, f"only {reached} of {kept} functions were on the path"

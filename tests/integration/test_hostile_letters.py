@@ -20,6 +20,7 @@ from consumers.dead_letters.errors import NotImportable
 from consumers.dead_letters.repository import Letter, repository_at
 from consumers.dead_letters.selector import Selector
 from schemas.validation.decode import beginning
+from tests.patience import LONG
 
 GOOD: dict[str, Any] = {
     "chef_ingest_letter": 1, "id": 1, "state": "open", "stage": "schema", "reason": "schema", "details": {"a": "b"},
@@ -108,7 +109,7 @@ def test_a_small_letter_is_small_to_look_at(name: str, database_url: str, amqp_u
     for output in ("table", "json"):
         shown = subprocess.run(
             [sys.executable, "-m", "ingest", "dead", "show", "1", "--output", output],
-            env=environment(amqp_url, database_url, tmp_path), capture_output=True, text=True, timeout=60,
+            env=environment(amqp_url, database_url, tmp_path), capture_output=True, text=True, timeout=LONG,
             check=False, preexec_fn=limit,
         )  # fmt: skip
         assert shown.returncode == 0, shown.stderr

@@ -11,6 +11,7 @@ from http_support import ACTION_ID, CREATED, Shim, answering, declare_topology, 
 
 from schemas.topology import ACTIONS, RUNS
 from schemas.verdict import Conflict, Created, DuringRun, Invalid, UnknownRun, Verdict
+from tests.patience import LONG
 
 RUN_ID = "562c4230-1569-4003-a81f-8c0100231d65"
 NODE_RUNS = "/organizations/acme/reports/nodes/web1/runs"
@@ -296,4 +297,4 @@ def test_sigterm(broker: str) -> None:
         with answering(broker, lambda *_: shim.process.terminate() or CREATED):  # type: ignore[func-returns-value]
             response.append(shim.http.post("/messages", content=b"{}"))
         assert response[0].status_code == 201
-        assert shim.process.wait(20) == 0
+        assert shim.process.wait(LONG) == 0

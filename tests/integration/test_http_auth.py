@@ -26,6 +26,7 @@ from schemas.message import Message
 from schemas.settings import Settings
 from schemas.validation.judge import Judge
 from schemas.verdict import FOREIGN, Invalid, Verdict
+from tests.patience import LONG
 
 ID = "b576b4a2-7b2a-43b8-b385-d6281e9a139e"
 RUNS = "/organizations/acme/reports/nodes/web1/runs"
@@ -270,7 +271,7 @@ def test_signatures(amqp_url: str, database_url: str, tmp_path: Path) -> None:
 def test_no_authentication_is_asked_for_by_name() -> None:
     """Beyond loopback the shim does not start without authentication, and does with the flag."""
     command = [sys.executable, "-m", "ingest", "serve", "--listen", "0.0.0.0:0"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LONG, check=False)
     assert done.returncode == 78
     assert "--insecure-no-auth" in done.stderr
     with serving("amqp://127.0.0.1:1/x", connected=False, insecure_no_auth=True) as shim:

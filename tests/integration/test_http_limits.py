@@ -11,6 +11,7 @@ import pytest
 from http_support import CREATED, Shim, answering, declare_topology, serving
 
 from ingest.soak.system import until
+from tests.patience import LONG
 
 LIMITS = {"max_connections": 8, "max_header_bytes": 4096, "slow_client_seconds": 1, "max_body_bytes": 2048}
 
@@ -26,7 +27,7 @@ def shim(vhost_pool: Any) -> Iterator[Shim]:
 
 def dial(shim: Shim) -> socket.socket:
     parts = urlsplit(shim.url)
-    return socket.create_connection((parts.hostname, parts.port), timeout=20)
+    return socket.create_connection((parts.hostname, parts.port), timeout=LONG)
 
 
 def status_of(connection: socket.socket) -> int | None:
@@ -97,7 +98,7 @@ def test_a_slow_header_on_a_kept_connection_is_slow_too(shim: Shim) -> None:
         connection.settimeout(LIMITS["slow_client_seconds"] * 1.5)
         with pytest.raises(TimeoutError):
             connection.recv(1)
-        connection.settimeout(20)
+        connection.settimeout(LONG)
         connection.sendall(request()[:-3])
         assert status_of(connection) == 408
 

@@ -17,6 +17,7 @@ from operate_support import ROOT, command, environment
 from stack_support import running
 
 from ingest.local.stack import LocalStack
+from tests.patience import LONG
 
 FORBIDDEN = (
     "DROP TABLE actions",
@@ -61,7 +62,7 @@ def test_the_stack_works_with_the_rights_of_the_recipes(
     """An action is stored and read, a refused one is a letter that is listed, replayed and discarded; and no more."""
     example = json.loads((ROOT / "ingest" / "demo" / "action.json").read_text())
     with running(lesser_broker, lesser_database) as system:
-        http = httpx.Client(base_url=system.shim.url, trust_env=False, timeout=30)
+        http = httpx.Client(base_url=system.shim.url, trust_env=False, timeout=LONG)
         stored = http.post("/messages", json=example, headers={"Prefer": "wait=20"})
         assert stored.status_code == 201
         assert http.get(urlsplit(stored.headers["location"]).path).status_code == 200

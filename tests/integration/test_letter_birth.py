@@ -34,8 +34,8 @@ def test_three_rows_that_only_the_database_refuses_leave_the_other_497(place: Pl
     bodies.insert(499, action(requestor_name="r" * 51))
     place.publish(bodies)
     with place.consuming():
-        until(lambda: place.one("SELECT count(*) FROM actions") == 497, "497 rows", 60)
-        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 3, "3 letters", 60)
+        until(lambda: place.one("SELECT count(*) FROM actions") == 497, "497 rows")
+        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 3, "3 letters")
     letters = place.rows("SELECT stage, reason, sqlstate, payload FROM dead_letters ORDER BY sqlstate")
     assert [row[:3] for row in letters] == [
         ("database", "refused", "22001"),
@@ -52,7 +52,7 @@ def test_a_letter_keeps_payload_and_envelope_to_the_byte(place: Place) -> None:
     headers = {"x-text": "t", "x-bytes": b"\xff\x00", "x-number": 2**40, "x-list": [1, None]}
     place.publish([body], "actions", "erchef.node.create", headers=headers, content_encoding="gzip", type="action")
     with place.consuming():
-        until(lambda: place.one("SELECT count(*) FROM dead_letters"), "a letter", 60)
+        until(lambda: place.one("SELECT count(*) FROM dead_letters"), "a letter")
     row = place.rows(
         "SELECT payload, exchange, routing_key, door, content_encoding, properties, stage, attempts FROM dead_letters"
     )[0]
@@ -68,7 +68,7 @@ def test_the_same_message_however_often_it_comes_is_one_letter_with_few_events(p
     body = action(task="no such task")
     place.publish([body] * 100)
     with place.consuming():
-        until(lambda: place.one("SELECT coalesce(sum(attempts), 0) FROM dead_letters") == 100, "100 attempts", 60)
+        until(lambda: place.one("SELECT coalesce(sum(attempts), 0) FROM dead_letters") == 100, "100 attempts")
     assert place.one("SELECT count(*) FROM dead_letters") == 1
     events = [row[0] for row in place.rows("SELECT what FROM dead_letter_events ORDER BY id")]
     assert events == ["opened"] + ["seen again"] * 6
@@ -89,7 +89,7 @@ def test_what_the_broker_drops_is_a_letter_that_says_it_is_a_good_message(
     bodies = [action(entity_name="a"), action(entity_name="b")]
     place.publish(bodies if reason == "maxlen" else bodies[:1], "actions", "erchef.node.create")
     with place.consuming():
-        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 1, "a letter", 60)
+        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 1, "a letter")
     row = place.rows("SELECT stage, reason, exchange, routing_key, door, payload, details FROM dead_letters")[0]
     assert row[:6] == ("broker", reason, "actions", "erchef.node.create", "chef", bodies[0])
     assert "good message" in row[6]["message"]
@@ -119,7 +119,7 @@ def test_a_message_that_kills_its_worker_takes_nobody_with_it(place: Place, serv
     limit_deliveries(place, servers)
     place.publish(thousand_and_one())
     with place.supervised(2, batch_messages=125, failpoint=f"judge:{POISON.decode()}"):
-        until(lambda: sum(settled(place)) >= 1001, "all are settled", 120)
+        until(lambda: sum(settled(place)) >= 1001, "all are settled")
         assert settled(place) == (1000, 1)
     row = place.rows("SELECT stage, reason, payload, exchange, routing_key, door FROM dead_letters")[0]
     assert row[:2] == ("crash", "delivery_limit")
@@ -132,7 +132,7 @@ def test_without_the_quarantine_lane_good_messages_become_letters(place: Place, 
     limit_deliveries(place, servers)
     place.publish(thousand_and_one())
     with place.naive(workers=2, batch_messages=125, failpoint=f"judge:{POISON.decode()}"):
-        until(lambda: sum(settled(place)) >= 1001, "all are settled", 120)
+        until(lambda: sum(settled(place)) >= 1001, "all are settled")
         rows, letters = settled(place)
     assert letters > 1
     assert rows < 1000
@@ -144,7 +144,7 @@ def test_what_kills_its_worker_even_as_a_letter_is_parked_and_its_neighbours_are
     bodies.insert(7, action(entity_name=POISON.decode()))
     place.publish(bodies, "ingest.dead", "action", type="action")
     with place.supervised(1, failpoint=f"letter:{POISON.decode()}") as supervisor:
-        until(lambda: place.messages("ingest.parked") == 1 and settled(place) == (0, 20), "parked, and 20 letters", 120)
+        until(lambda: place.messages("ingest.parked") == 1 and settled(place) == (0, 20), "parked, and 20 letters")
         until(lambda: place.messages("ingest.dead") == 0, "the queue is empty")
         assert place.log(supervisor).count('"event": "worker died"') < 12
     connection = connect(place.amqp_url, heartbeat=30, name="test")
@@ -166,8 +166,8 @@ def test_a_run_end_without_its_start_waits_and_then_is_a_letter(place: Place) ->
     # By way of the default exchange: whatever its routing key was, it has to come back from the delay.
     place.publish([body], "", "ingest.runs", type="run_end", headers=url)
     with place.consuming(run_end_patience_seconds=1):
-        until(lambda: place.messages("ingest.delay") == 1, "it waits", 60)
-        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 1, "it is a letter", 60)
+        until(lambda: place.messages("ingest.delay") == 1, "it waits")
+        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 1, "it is a letter")
     row = place.rows("SELECT reason, organization, node, run_id, exchange, routing_key FROM dead_letters")[0]
     assert row == ("unknown_run", "ponyville", "web01", url["x-run-id"], "", "ingest.runs")
 
@@ -179,7 +179,7 @@ def test_an_outage_of_the_database_makes_no_letter(place: Place) -> None:
         connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
     place.publish([action()])
     with place.consuming() as worker:
-        until(lambda: "read-only" in place.log(worker), "the worker says what it waits for", 60)
+        until(lambda: "read-only" in place.log(worker), "the worker says what it waits for")
         assert place.messages("ingest.actions") == 1
         with psycopg.connect(place.database_url, autocommit=True) as connection:
             connection.execute(b"SET default_transaction_read_only = off")
@@ -188,5 +188,5 @@ def test_an_outage_of_the_database_makes_no_letter(place: Place) -> None:
                 b"SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 b"WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-        until(lambda: place.one("SELECT count(*) FROM actions") == 1, "it is stored", 60)
+        until(lambda: place.one("SELECT count(*) FROM actions") == 1, "it is stored")
     assert place.one("SELECT count(*) FROM dead_letters") == 0

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from stack_support import ACTION, PUBLISHED, RUNS, Consumers, System, published_body, requests_of, running
 
 from ingest.soak.system import until
+from tests.patience import LONG
 
 PONYVILLE = "/organizations/ponyville/reports/nodes"
 
@@ -106,7 +107,7 @@ def spelled(name: str) -> str:
 
 def raw(system: System, method: str, path: str, body: str | None = None) -> tuple[int, str | None, Any]:
     """Status, Location and JSON body of a request whose target is sent as it is."""
-    connection = HTTPConnection(system.shim.listen, timeout=20)
+    connection = HTTPConnection(system.shim.listen, timeout=LONG)
     connection.request(method, path, body)
     answer = connection.getresponse()
     content = json.loads(answer.read())
@@ -391,10 +392,9 @@ def test_four_processes_share_one_queue_and_drain_on_sigterm(amqp_url: str, data
         assert system.consumers.stop() == 0
         stored = system.rows("SELECT count(*), count(DISTINCT id) FROM actions")[0]
         assert stored[0] == stored[1]
-        left = _messages(system, "ingest.actions")
-        assert stored[0] + left == 3000
+        until(lambda: stored[0] + _messages(system, "ingest.actions") == 3000, "the broker has the rest back")
         system.consumers = Consumers(amqp_url, database_url, 1)
-        until(lambda: system.rows("SELECT count(*) FROM actions") == [(3000,)], "the rest is stored", 60)
+        until(lambda: system.rows("SELECT count(*) FROM actions") == [(3000,)], "the rest is stored")
         # A drained worker gives back only what it never began: redelivery would have counted as duplicates.
         assert system.rows("SELECT coalesce(sum(count), 0) FROM tallies WHERE outcome = 'duplicate'") == [(0,)]
 
@@ -402,7 +402,7 @@ def test_four_processes_share_one_queue_and_drain_on_sigterm(amqp_url: str, data
 def test_a_worker_without_its_schema_says_so_and_exits_78(amqp_url: str, empty_database_url: str) -> None:
     """A configuration fault is no crash loop: exit 78, with the command that mends it."""
     consumers = Consumers(amqp_url, empty_database_url)
-    assert consumers.process.wait(30) == 78
+    assert consumers.process.wait(LONG) == 78
 
 
 def test_a_worker_that_can_not_make_partitions_of_the_past_still_stores(system: System) -> None:

@@ -20,6 +20,7 @@ from operate_support import Consumers, actions, command, consuming, declared, en
 
 from ingest.soak.system import until
 from schemas.topology import ACTIONS
+from tests.patience import LONG
 
 
 @pytest.fixture
@@ -223,7 +224,7 @@ def test_watch_draws_again_until_interrupted(env: dict[str, str]) -> None:
             drawn += watching.stdout.readline().startswith("queue ")
         watching.send_signal(signal.SIGINT)
         watching.stdout.read()
-        assert watching.wait(20) == 0
+        assert watching.wait(LONG) == 0
 
 
 def test_the_doctor_asks_whether_clients_report_where_nodes_save_themselves_in_runs_that_nobody_told_of(

@@ -15,6 +15,7 @@ from consumers.database.partitions import DropRefused, Partitions, parse_month
 from consumers.errors import StoreUnavailable
 from ingest.diagnostics.database import check_database
 from schemas.settings import Settings
+from tests.patience import LONG
 
 MAY = date(2026, 5, 1)
 
@@ -192,7 +193,7 @@ def test_rows_that_came_before_their_month_are_moved_step_by_step_and_never_out_
     while step(early, killed=True) and (found := step(early)):
         steps.append(found)
     done.set()
-    reader.join(30)
+    reader.join(LONG)
     assert steps == [("actions_2030_03", 4, False)] * 5 + [("actions_2030_03", 0, True)]
     assert seen == {(22, 22)}
     with psycopg.connect(early) as connection:
@@ -237,7 +238,7 @@ def test_the_last_step_waits_for_readers_and_can_be_killed_there(early: str) -> 
         while thread.is_alive() and not (pids := killer.execute(waiting).fetchall()):
             pass
         killer.execute("SELECT pg_terminate_backend(%s)", pids[0])
-        thread.join(30)
+        thread.join(LONG)
         assert errors
         assert reader.execute("SELECT count(*) FROM actions").fetchone() == (22,)
     assert step(early) == ("actions_2030_03", 0, True)

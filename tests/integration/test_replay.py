@@ -17,6 +17,7 @@ import pytest
 from worker_support import FIXTURES, Place, action
 
 from ingest.soak.system import until
+from tests.patience import LONG
 
 CAPTURED = [json.loads(line) for line in (FIXTURES / "actions.jsonl").read_text().splitlines()]
 
@@ -30,7 +31,7 @@ def letters(place: Place, bodies: list[bytes], **settings: object) -> None:
     """Let a worker make letters of bodies that it refuses."""
     place.publish(bodies)
     with place.consuming(**settings):
-        until(lambda: place.one("SELECT count(*) FROM dead_letters") == len(bodies), "letters", 60)
+        until(lambda: place.one("SELECT count(*) FROM dead_letters") == len(bodies), "letters")
 
 
 def fixable(**changes: Any) -> bytes:
@@ -70,7 +71,7 @@ def test_ten_thousand_letters_survive_a_replay_killed_at_each_step(place: Place)
             )
             assert killed.returncode == -signal.SIGKILL
         done = place.repository("dead", "replay", "--yes", "--wait", "--as", "kim", check=False)
-        until(lambda: quiet(place), "all are settled", 60)
+        until(lambda: quiet(place), "all are settled")
     assert done.returncode == 1, "some failed again"
     assert states(place) == {"resolved": 9_000, "open": 1_000}
     assert place.one("SELECT count(*) FROM actions") == 9_000
@@ -92,7 +93,7 @@ def test_two_operators_never_send_one_letter_twice(place: Place) -> None:
         subprocess.Popen([*argv, who], env=place.environment(), stderr=subprocess.PIPE, text=True)
         for who in ("kim", "sam")
     ]
-    said = [each.communicate(timeout=60)[1] for each in pair]
+    said = [each.communicate(timeout=LONG)[1] for each in pair]
     assert [each.returncode for each in pair] == [0, 0]
     sent = [int(text.split(" letters sent")[0].split()[-1]) for text in said]
     assert sum(sent) == 300
@@ -110,8 +111,8 @@ def test_captured_messages_that_only_wire_takes_are_stored_by_one_replay_of_the_
         place.publish([base64.b64decode(each["body_base64"])], each["exchange"], each["routing_key"])
     place.publish([unfixable()])
     with place.consuming(chef_profile="documented"):
-        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 3, "letters", 60)
-        until(lambda: place.one("SELECT count(*) FROM actions") == len(CAPTURED) - 2, "rows", 60)
+        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 3, "letters")
+        until(lambda: place.one("SELECT count(*) FROM actions") == len(CAPTURED) - 2, "rows")
     listed = {row["id"]: row for row in place.json("dead", "list", "--door", "chef")}
     assert len(listed) == 2
     for letter_id in listed:
@@ -122,7 +123,7 @@ def test_captured_messages_that_only_wire_takes_are_stored_by_one_replay_of_the_
     assert "2 letters would be sent; 2 would now pass" in preview
     with place.consuming():
         done = place.repository("dead", "replay", "--only-fixed", "--yes", "--wait")
-        until(lambda: quiet(place), "all are settled", 60)
+        until(lambda: quiet(place), "all are settled")
     assert states(place) == {"resolved": 2, "open": 1}
     stored = {row[0] for row in place.rows("SELECT id::text FROM actions")}
     assert {json.loads(base64.b64decode(each["body_base64"]))["id"] for each in wanted} <= stored
@@ -136,7 +137,7 @@ def test_a_replay_sends_the_bytes_and_leaves_the_brokers_death_headers_off(place
     first = {"x-mine": "kept", "x-death": [{"count": 3}], "x-first-death-queue": "q", "x-retries": 4}
     place.publish([body], reply_to="nobody", correlation_id="1", expiration="60000", headers=first, message_id="m")
     with place.consuming():
-        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 1, "a letter", 60)
+        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 1, "a letter")
     place.repository("dead", "replay", "--yes")
     from consumers.broker.connection import connect
 
@@ -159,7 +160,7 @@ def test_a_letter_whose_replays_fail_is_parked_and_then_replayed_only_when_named
         assert states(place) == {"parked": 1}
         assert "0 letters sent" in place.repository("dead", "replay", "--yes").stderr
         assert place.repository("dead", "replay", "--yes", "--wait", "--id", "1", check=False).returncode == 1
-        until(lambda: quiet(place), "it is settled", 60)
+        until(lambda: quiet(place), "it is settled")
     assert place.rows("SELECT state, attempts, replays, failed_replays FROM dead_letters") == [("parked", 4, 3, 3)]
     events = [row[0] for row in place.rows("SELECT what FROM dead_letter_events ORDER BY at, id")]
     assert events == ["opened", "replayed", "failed again", "replayed", "failed again", "parked", *events[6:]]
@@ -171,14 +172,14 @@ def test_a_second_copy_of_a_replay_is_not_another_failure(place: Place) -> None:
     letters(place, [unfixable()])
     place.repository("dead", "replay", "--yes")
     with place.consuming(failpoint="after_commit:no-such-marker"):
-        until(lambda: states(place) == {"open": 1}, "it failed again", 60)
+        until(lambda: states(place) == {"open": 1}, "it failed again")
     before = place.rows("SELECT attempts, replays, failed_replays, state FROM dead_letters")
     headers = {"x-letter-id": 1, "x-replay": 1}
     body = place.one("SELECT payload FROM dead_letters")
     place.publish([body], headers=headers)
     place.publish([action()])
     with place.consuming():
-        until(lambda: place.one("SELECT count(*) FROM actions") == 1, "what came after it is stored", 60)
+        until(lambda: place.one("SELECT count(*) FROM actions") == 1, "what came after it is stored")
     assert (
         place.rows("SELECT attempts, replays, failed_replays, state FROM dead_letters") == before == [(2, 1, 1, "open")]
     )
@@ -200,8 +201,8 @@ def test_a_letter_id_in_a_strangers_header_does_no_harm(place: Place, headers: d
     stranger = action()
     place.publish([stranger, unfixable()], headers=headers)
     with place.consuming():
-        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 2, "a letter of its own", 60)
-        until(lambda: place.one("SELECT count(*) FROM actions") == 1, "a row", 60)
+        until(lambda: place.one("SELECT count(*) FROM dead_letters") == 2, "a letter of its own")
+        until(lambda: place.one("SELECT count(*) FROM actions") == 1, "a row")
     assert place.rows("SELECT state, attempts FROM dead_letters ORDER BY id") == [("open", 1), ("open", 1)]
 
 
@@ -212,9 +213,9 @@ def test_a_replay_keeps_its_rate_and_stops_after_the_letter_in_hand(place: Place
         [sys.executable, "-m", "ingest", "dead", "replay", "--yes", "--rate", "20/s"],
         env=place.environment(), stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    until(lambda: place.messages("ingest.actions") >= 5, "some are sent", 60)
+    until(lambda: place.messages("ingest.actions") >= 5, "some are sent")
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=30)[1]
+    said = process.communicate(timeout=LONG)[1]
     assert process.returncode == 130
     assert "the same command goes on where it stopped" in said
     sent = place.messages("ingest.actions")

@@ -15,6 +15,7 @@ from http_support import serving
 from ingest.access import tokens
 from ingest.cli import main
 from ingest.soak.system import until
+from tests.patience import LONG
 
 SECRET = "Zq7-planted-9w"
 DOWN = {
@@ -40,7 +41,7 @@ def chef_ingest(args: list[str], environ: dict[str, str]) -> tuple[int, str]:
         env=os.environ | environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LONG,
         check=False,
         stdin=subprocess.DEVNULL,
     )
@@ -109,6 +110,6 @@ def test_the_consumers_keep_them() -> None:
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     lines = [Path(f"/proc/{pid}/cmdline").read_bytes().decode() for pid in (str(process.pid), *children)]
     process.terminate()
-    said += process.communicate(timeout=60)[0]
+    said += process.communicate(timeout=LONG)[0]
     assert children
     assert SECRET not in said + "".join(lines)

@@ -31,6 +31,7 @@ from operate_support import (
 
 from consumers.supervisor.control import ask
 from ingest.soak.ports import free_port
+from tests.patience import LONG
 from tests.servers import Databases, VhostPool
 
 
@@ -205,7 +206,7 @@ def test_a_log_that_takes_nothing_stops_no_shim_supervisor_or_worker(
     finally:
         for each in running:
             each.terminate()
-        codes = [each.wait(60) for each in running]
+        codes = [each.wait(LONG) for each in running]
     assert codes == [0, 0]
 
 
@@ -232,7 +233,7 @@ def test_a_missing_migration_stops_it_with_78(amqp_url: str, empty_database_url:
     """A fault that a person has to mend stops the supervisor with exit 78, and the log names the remedy."""
     declared(amqp_url)
     consumers = Consumers(environment(amqp_url, empty_database_url, tmp_path), "-n", "1")
-    assert consumers.process.wait(30) == 78
+    assert consumers.process.wait(LONG) == 78
     assert consumers.stop() == 78
     assert "chef-ingest migrate" in consumers.events("stopped: configuration")[0]["why"]
 
@@ -245,7 +246,7 @@ def test_auto_adds_workers_for_a_backlog(env: dict[str, str], amqp_url: str) -> 
     consumers = Consumers(slow, "--auto", "1..3")
     try:
         # The backlog may be gone again, and the workers with it: what was done is in the log.
-        until(lambda: any(each["workers"] > each["before"] for each in consumers.events("scaled")), "one is added", 40)
+        until(lambda: any(each["workers"] > each["before"] for each in consumers.events("scaled")), "one is added")
         assert {each["workers"] for each in consumers.events("scaled")} <= {1, 2, 3}
         assert consumers.status()["auto"] == "1..3"
         assert command("scale", "1", env=slow).returncode == 0
@@ -265,7 +266,7 @@ def test_auto_leaves_the_database_its_connections(env: dict[str, str], amqp_url:
     flood(amqp_url, 20000)
     consumers = Consumers(slow, "--auto", "1..6")
     try:
-        (said,) = until(lambda: consumers.events("not scaled as wanted"), "the limit is reached", 40)
+        (said,) = until(lambda: consumers.events("not scaled as wanted"), "the limit is reached")
         assert "connections" in said["why"]
         assert "max_connections" in said["remedy"]
         looks = time.monotonic() + 7
@@ -282,7 +283,7 @@ def test_systemd_hears_ready_alive_and_stopping(env: dict[str, str], tmp_path: P
     """READY comes when a worker consumes, WATCHDOG while no worker hangs, STOPPING when told to stop."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
-        systemd.settimeout(20)
+        systemd.settimeout(LONG)
         heard: list[str] = []
 
         def hear(line: str) -> bool:

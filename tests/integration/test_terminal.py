@@ -13,6 +13,8 @@ import psycopg
 import pytest
 from operate_support import environment
 
+from tests.patience import LONG
+
 EVIL = "\x1b]0;owned\x07\x1b[2J\x1b[31mowned\x9b31m\x7f\u202eowned\u2066\u200f\r\nletter 1: resolved"
 BODY = f'{{"name": "{EVIL}", "deep": ["{EVIL}"]}}'.replace("\r\n", "").encode()
 OURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -55,7 +57,7 @@ def on_terminal(env: dict[str, str], *arguments: str) -> str:
     except OSError:
         pass
     os.close(parent)
-    assert running.wait(60) in (0, 1)
+    assert running.wait(LONG) in (0, 1)
     return seen.decode("utf-8", "replace")
 
 

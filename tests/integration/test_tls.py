@@ -26,6 +26,7 @@ from ingest.local.stack import LocalStack
 from ingest.soak.ports import free_port
 from ingest.soak.system import until
 from schemas.settings import Settings
+from tests.patience import LONG
 
 NOBODY = "amqp://127.0.0.1:1/x"
 
@@ -44,7 +45,7 @@ def client(shim: Shim, ca: ThrowawayCA, pair: Pair | None = None) -> httpx.Clien
     context = ssl.create_default_context(cafile=str(ca.file))
     if pair is not None:
         context.load_cert_chain(pair.certificate, pair.key)
-    return httpx.Client(base_url=shim.url, verify=context, trust_env=False, timeout=20)
+    return httpx.Client(base_url=shim.url, verify=context, trust_env=False, timeout=LONG)
 
 
 def refused(shim: Shim, ca: ThrowawayCA, pair: Pair | None = None) -> bool:

@@ -20,6 +20,7 @@ from schemas.kinds.run_start import RunStartRow
 from schemas.run_merge import COLLECTOR, End, Run, Start
 from schemas.settings import Settings
 from schemas.verdict import Conflict, Created, UnknownRun
+from tests.patience import LONG
 
 AT, ENDED, CAME = "2026-11-26T00:54:52Z", "2026-11-26T00:54:53Z", "2026-11-26T01:00:00Z"
 REBOOT = json.dumps({"exception": {"class": "#<Chef::Exceptions::Reboot: new kernel>", "message": "new kernel"}})
@@ -145,7 +146,7 @@ def test_two_workers_with_the_same_runs_at_once_leave_the_same_rows(workers: Any
 
     def work(worker: Any, hand: list[Any]) -> None:
         try:
-            barrier.wait(30)
+            barrier.wait(LONG)
             while hand:
                 batch, hand[:] = hand[:60], hand[60:]
                 rank = list(runs.TELLINGS).index
@@ -180,7 +181,7 @@ def test_a_run_that_another_worker_is_about_to_make_known_is_waited_for(workers:
         thread.start()
         thread.join(0.2)
         assert done == []
-    thread.join(30)
+    thread.join(LONG)
     assert (created.fate.name, done[0].fate.name) == ("stored", "merged")
     assert row_of(other, run_id)[13] == "both"
 

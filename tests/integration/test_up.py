@@ -16,12 +16,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.patience import LONG, PATIENT
+
 COMMAND = [sys.executable, "-m", "ingest"]
 
 
 def environment() -> dict[str, str]:
     """Ours, without the settings of somebody's own stack."""
-    return {name: value for name, value in os.environ.items() if name not in ("AMQP_URL", "DATABASE_URL")}
+    ours = {name: value for name, value in os.environ.items() if name not in ("AMQP_URL", "DATABASE_URL")}
+    return ours | PATIENT
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,7 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
 def stopped(process: subprocess.Popen[str]) -> str:
     """What it printed, after SIGINT and an exit with 0."""
     process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=90)[0]
+    output = process.communicate(timeout=LONG)[0]
     assert process.returncode == 0
     return output
 
@@ -103,7 +106,7 @@ def test_a_port_that_is_taken_is_said_and_nothing_is_left_running(folder: Path, 
         address = f"127.0.0.1:{another.server_port}"
         done = subprocess.run(
             [*COMMAND, "up", "--demo", "--state", str(folder)], capture_output=True, text=True,
-            env=environment() | {"INGEST_LISTEN": address}, timeout=120, check=False,
+            env=environment() | {"INGEST_LISTEN": address}, timeout=LONG, check=False,
         )  # fmt: skip
         another.shutdown()
     assert done.returncode == 78

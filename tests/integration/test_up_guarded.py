@@ -17,6 +17,7 @@ from operate_support import command, environment
 from throwaway_ca import ThrowawayCA
 
 from ingest.access import tokens
+from tests.patience import LONG, PATIENT
 
 ALL = "actions,runs,read"
 
@@ -25,7 +26,7 @@ ALL = "actions,runs,read"
 def env(amqp_url: str, database_url: str, tmp_path: Path) -> dict[str, str]:
     """Of `up` on servers that are there; a proxy that nobody runs stands in the way of whoever asks it."""
     proxy = {"http_proxy": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1", "no_proxy": ""}
-    return environment(amqp_url, database_url, tmp_path / "state", consumers=1) | proxy
+    return environment(amqp_url, database_url, tmp_path / "state", consumers=1) | proxy | PATIENT
 
 
 @contextmanager
@@ -41,7 +42,7 @@ def up(env: dict[str, str], *options: str) -> Iterator[tuple[subprocess.Popen[st
         finally:
             process.send_signal(signal.SIGINT)
             process.stdout.read()
-            assert process.wait(60) == 0
+            assert process.wait(LONG) == 0
 
 
 def token(folder: Path, scopes: str = ALL) -> tuple[str, dict[str, str]]:

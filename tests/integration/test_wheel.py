@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import LONG, PATIENT
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("ingest", "consumers", "schemas")
 LEFT_OUT = shutil.ignore_patterns(
@@ -87,14 +89,14 @@ def test_an_install_from_the_wheel_runs_the_demonstration(installed: Path, state
     kept = {name: os.environ[name] for name in ("LANG", "LC_ALL") if name in os.environ}
     process = subprocess.Popen(
         ["chef-ingest", "up", "--demo", "--consumers", "1", "--state", str(state)],
-        stdout=subprocess.PIPE, text=True, env=here | kept, cwd=state.parent,
+        stdout=subprocess.PIPE, text=True, env=here | kept | PATIENT, cwd=state.parent,
     )  # fmt: skip
     assert process.stdout is not None
     lines = [process.stdout.readline()]
     while lines[-1] and "listening at" not in lines[-1]:
         lines.append(process.stdout.readline())
     process.send_signal(signal.SIGINT)
-    output = "".join(lines) + process.communicate(timeout=90)[0]
+    output = "".join(lines) + process.communicate(timeout=LONG)[0]
     assert process.returncode == 0
     answered = re.findall(r"^  ([0-9]{3})  ", output, re.MULTILINE)
     assert answered == ["201", "200", "201", "200", "201", "201", "201", "400", "200"]

@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from consumers.broker.connection import connect
 from consumers.broker.declare import declare
 from ingest.cli import main
+from tests.patience import LONG
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
@@ -80,7 +81,7 @@ class Place:
         argv = [sys.executable, "-m", "ingest", *arguments]
         env = self.environment(**settings)
         if "failpoint" in settings:
-            done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=120, check=False)
+            done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=LONG, check=False)
         else:
             result = CliRunner().invoke(main, arguments, env=env, catch_exceptions=False)
             done = subprocess.CompletedProcess(argv, result.exit_code, result.stdout, result.stderr)
@@ -126,7 +127,7 @@ class Place:
         try:
             yield process
             process.send_signal(signal.SIGTERM)
-            process.wait(60)
+            process.wait(LONG)
         except BaseException:
             print(log.read_text()[-4000:])
             raise

@@ -25,6 +25,7 @@ from ingest.telemetry import logs
 from ingest.telemetry.stream import LogStream
 from schemas.printable import printable
 from schemas.settings import Settings
+from tests.patience import LONG
 
 STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202e\u2066\u200f\u2028\ud800\r\nletter 1: resolved\t"
@@ -107,7 +108,7 @@ def test_output_that_can_t_be_written_is_a_failure_and_words_are_not(
 
 def ended(line: str) -> tuple[int, str]:
     done = subprocess.run(
-        ["bash", "-c", line], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT,
+        ["bash", "-c", line], capture_output=True, text=True, timeout=LONG, check=False, cwd=ROOT,
         env=os.environ | {"X": f"{sys.executable} -m ingest"},
     )  # fmt: skip
     return done.returncode, done.stderr

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from consumers.supervisor.control import ControlError, ControlSocket, ask, state_folder
+from tests.patience import LONG
 
 
 def test_a_control_socket_answers_in_a_folder_of_any_depth(tmp_path: Path) -> None:
@@ -25,7 +26,7 @@ def test_a_control_socket_answers_in_a_folder_of_any_depth(tmp_path: Path) -> No
         ask(folder, [])  # type: ignore[arg-type]
     with pytest.raises(ControlError, match="no such"):
         ask(folder, {"verb": "no"})
-    served.join(10)
+    served.join(LONG)
     assert control.path.stat().st_mode & 0o777 == 0o600
     with pytest.raises(ControlError, match="another supervisor"):
         ControlSocket(folder)

@@ -11,6 +11,7 @@ import pytest
 from consumers.supervisor.pool import Pool
 from consumers.supervisor.slot import SILENT_SECONDS, Slot
 from consumers.supervisor.supervisor import worker_command
+from tests.patience import LONG
 
 
 def test_a_workers_command_line_holds_no_secret() -> None:
@@ -44,7 +45,7 @@ def test_a_worker_whose_loop_hangs_is_killed_and_replaced() -> None:
         now[0] += 1
         assert not pool.progressing
         pool.reconcile()
-        assert [process.wait(10) for process in before if process] == [-signal.SIGKILL] * 2
+        assert [process.wait(LONG) for process in before if process] == [-signal.SIGKILL] * 2
         pool.reconcile()
         assert sorted(died) == ["main", "quarantine"]
         now[0] += 1
@@ -55,6 +56,6 @@ def test_a_worker_whose_loop_hangs_is_killed_and_replaced() -> None:
         for slot in pool.slots:
             slot.kill()
             if slot.process:
-                slot.process.wait(10)
+                slot.process.wait(LONG)
         os.close(reader)
         os.close(writer)

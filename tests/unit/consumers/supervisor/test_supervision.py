@@ -23,6 +23,7 @@ from consumers.supervisor.pool import Pool
 from consumers.supervisor.slot import SILENT_SECONDS, Slot
 from consumers.supervisor.supervisor import worker_command
 from consumers.telemetry.reports import Report
+from tests.patience import LONG
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -47,7 +48,7 @@ def pool(clock: Clock) -> Iterator[Pool]:
     for slot in pool.slots:
         slot.kill()
         if slot.process:
-            slot.process.wait(10)
+            slot.process.wait(LONG)
 
 
 def pids(pool: Pool) -> set[int | None]:
@@ -69,7 +70,7 @@ def test_absence_is_nobodys_silence(pool: Pool, clock: Clock, monkeypatch: pytes
     while clock.now < 3 * 3600 + SILENT_SECONDS + 2:
         clock.now += 1
         pool.reconcile()
-    assert [process.wait(10) for process in processes] == [-signal.SIGKILL] * 3
+    assert [process.wait(LONG) for process in processes] == [-signal.SIGKILL] * 3
 
 
 @pytest.mark.parametrize("proven", [False, True])
@@ -80,7 +81,7 @@ def test_exit_78_stops_everything_only_where_nothing_has_ever_worked(clock: Cloc
     processes = [slot.process for slot in pool.slots if slot.process]
     if proven:
         pool.hear(Report(pid=processes[0].pid, lane="main", state="consuming"))
-    assert [process.wait(10) for process in processes] == [78, 78]
+    assert [process.wait(LONG) for process in processes] == [78, 78]
     pool.reconcile()
     assert pool.misconfigured is not proven
     clock.now += 60
@@ -112,7 +113,7 @@ def test_a_failed_fork_is_a_death_with_a_pause(
     assert victim is not None
     rest = pids(pool) - {victim.pid}
     victim.kill()
-    victim.wait(10)
+    victim.wait(LONG)
     tries: list[float] = []
     with monkeypatch.context() as patch:
         patch.setattr(subprocess, "Popen", failing(number, lambda: tries.append(clock.now)))
@@ -233,7 +234,7 @@ print(code, left)
 def test_process_1_buries_orphans_and_leaves_its_own_to_who_waits() -> None:
     """In a container nobody else does, and the machine runs out of processes."""
     argv = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", sys.executable, "-c", ORPHANS]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=LONG, check=False, cwd=ROOT)
     assert done.stdout.split() == ["7", "[]"], done.stderr
 
 
@@ -241,5 +242,5 @@ def test_a_worker_imports_nothing_from_where_it_was_started(tmp_path: Path) -> N
     """A folder that others may write to must not decide what an operator runs."""
     (tmp_path / "click.py").write_text("raise SystemExit('run')")
     argv = [*worker_command("main", 2), "--help"]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=LONG, check=False, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")

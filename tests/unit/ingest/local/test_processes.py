@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ingest.local.processes import Identity, Process, ProcessFailed, ProcessLedger, end, identify
+from tests.patience import LONG
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
 SLEEP = "import time; print('up', flush=True); time.sleep(600)"
@@ -46,7 +47,7 @@ def test_stop_ends_the_child_and_forgets_it(tmp_path: Path, ledger: ProcessLedge
     log = tmp_path / "log"
     child = python(SLEEP, ledger, log)
     child.spawn()
-    child.wait_ready(lambda: said(log, "up"), 30)
+    child.wait_ready(lambda: said(log, "up"), LONG)
     assert "child" in (tmp_path / "processes.json").read_text()
     assert child.stop() == -signal.SIGTERM
     assert child.pid is None
@@ -58,7 +59,7 @@ def test_a_child_deaf_to_sigterm_is_killed(tmp_path: Path, ledger: ProcessLedger
     log = tmp_path / "log"
     child = python(DEAF, ledger, log, stop_seconds=0.05)
     child.spawn()
-    child.wait_ready(lambda: said(log, "deaf"), 30)
+    child.wait_ready(lambda: said(log, "deaf"), LONG)
     assert child.stop() == -signal.SIGKILL
 
 
@@ -69,7 +70,7 @@ def test_death_before_readiness_tells_the_logs_end(tmp_path: Path, ledger: Proce
     child = python(FAIL, ledger, log)
     child.spawn()
     with pytest.raises(ProcessFailed, match="child ended with status 3") as caught:
-        child.wait_ready(lambda: False, 30)
+        child.wait_ready(lambda: False, LONG)
     assert "no such table: beans" in str(caught.value)
     assert "earlier run" not in str(caught.value)
 
@@ -95,7 +96,7 @@ def test_the_child_gets_only_the_given_environment(tmp_path: Path, ledger: Proce
     log = tmp_path / "log"
     child = python("import os; print(sorted(os.environ), 'up', flush=True)", ledger, log)
     child.spawn()
-    child.wait_ready(lambda: said(log, "up"), 30)
+    child.wait_ready(lambda: said(log, "up"), LONG)
     child.stop()
     assert "HOME" not in log.read_text()
 
@@ -109,7 +110,7 @@ def test_leftovers_are_ended_by_the_next_owner(
     ledger.add("postgres", identity, signal.SIGTERM)
     lines: list[str] = []
     ProcessLedger(tmp_path / "processes.json").end_leftovers(lines.append)
-    assert stranger.wait(30) == -signal.SIGTERM
+    assert stranger.wait(LONG) == -signal.SIGTERM
     assert len(lines) == 1
     assert str(stranger.pid) in lines[0]
 
@@ -149,4 +150,4 @@ def test_a_stopped_process_is_ended(stranger: subprocess.Popen[bytes]) -> None:
     assert identity is not None
     stranger.send_signal(signal.SIGSTOP)
     end(identity, signal.SIGTERM, 30)
-    assert stranger.wait(30) == -signal.SIGTERM
+    assert stranger.wait(LONG) == -signal.SIGTERM

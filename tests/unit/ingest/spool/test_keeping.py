@@ -13,6 +13,7 @@ import pytest
 from ingest.http.outcome import SPOOLED, Refusal, Refused
 from ingest.spool import segments
 from ingest.spool.spool import Spool
+from tests.patience import LONG
 from tests.spool_support import LIMIT, NEVER, Taker, action, contents, drained, kept
 
 
@@ -37,7 +38,7 @@ def test_a_slow_disk_holds_up_nobody_else(tmp_path: Path, monkeypatch: pytest.Mo
     """While a sync lasts the loop goes on, and the message is not told as kept."""
     go_on = threading.Event()
     real = os.fsync
-    monkeypatch.setattr(segments.os, "fsync", lambda file: (go_on.wait(30), real(file))[1])
+    monkeypatch.setattr(segments.os, "fsync", lambda file: (go_on.wait(LONG), real(file))[1])
 
     async def scenario() -> None:
         spool = Spool(tmp_path, LIMIT, NEVER)

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from consumers.database import statements
 from consumers.database.connection import Connection
-from consumers.database.copy import copy_text
+from consumers.database.copy import copy_rows
 from consumers.ledger.drift import Drifted, parameters
 from consumers.store.tables import Write, WriteAlone, array
 from consumers.store.tables.runs import known_runs
 from schemas.kinds.action import KIND, ActionRow
+from schemas.kinds.columns import columns
 from schemas.kinds.kind import location
 from schemas.run_rule import named_run, run_rule
 from schemas.settings import Settings
@@ -83,8 +84,8 @@ class Actions:
         ids = sorted(rows)
         if not ids:
             return set(), rows
-        columns = {"id": array(ids), "recorded_at": array([rows[each].recorded_at for each in ids])}
-        taken = connection.execute(self._sql["insert_action_ids"].encode(), columns).rowcount
+        taking = {"id": array(ids), "recorded_at": array([rows[each].recorded_at for each in ids])}
+        taken = connection.execute(self._sql["insert_action_ids"].encode(), taking).rowcount
         standing: dict[str, ActionRow] = {}
         if taken < len(ids):
             # Ours have no row yet: the ones that have were stored before.
@@ -92,8 +93,8 @@ class Actions:
             standing = {row[0]: ActionRow._make(row) for row in found}
         fresh = [each for each in ids if each not in standing]
         if fresh:
-            with connection.cursor().copy(self._sql["copy_actions"].encode()) as copy:
-                copy.write(copy_text([rows[each] for each in fresh]))
+            new = (rows[each] for each in fresh)
+            copy_rows(connection, self._sql["copy_actions"], columns(ActionRow), new)
         return set(fresh), {**rows, **standing}
 
     def _verdict(self, row: ActionRow, fresh: set[str], standing: Mapping[str, ActionRow]) -> Verdict:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 from consumers.database import statements
 from consumers.database.connection import Connection
-from consumers.database.copy import copy_text
+from consumers.database.copy import copy_rows
 from consumers.store.tables import Write, WriteAlone, array
 from schemas.kinds.collector_end import KEPT_STATUSES, CollectedRow, CollectorEndRow
 from schemas.kinds.collector_end import KIND as COLLECTOR_END
 from schemas.kinds.collector_start import KIND as COLLECTOR_START
 from schemas.kinds.collector_start import CollectorStartRow
+from schemas.kinds.columns import Row, RowType, Time, Uuid, columns
 from schemas.kinds.extra import to_object
 from schemas.kinds.kind import location
 from schemas.kinds.run_end import KIND as RUN_END
@@ -26,7 +27,17 @@ from schemas.run_merge import COLLECTOR, REPORTS, End, Run, Start, Teller, is_st
 from schemas.settings import Settings
 from schemas.verdict import Conflict, Created, UnknownRun, Verdict
 
-_SQL = statements.lazily("consumers.store.tables", "runs.sql", Start, End, RunEndRow, ResourceRow, CollectedRow)
+
+class ResourceKey(NamedTuple):
+    """What each row of `run_resources` begins with."""
+
+    run_id: Uuid
+    start_time: Time | None
+
+
+_SQL = statements.lazily(
+    "consumers.store.tables", "runs.sql", Start, End, RunEndRow, ResourceKey, ResourceRow, CollectedRow
+)
 
 
 class Telling(NamedTuple):
@@ -84,9 +95,9 @@ class Runs:
             return {}
         # A column that nobody tells is left out: a shorter array is filled up with NULL.
         told = (each if any(each) else () for each in zip(*starts, strict=True))
-        columns = dict(zip(Start._fields, map(list, told), strict=True))
-        columns["start_guessed"] = [start.start_guessed for start in starts]
-        fresh = {row[0] for row in connection.execute(self._sql["insert_runs"].encode(), columns)}
+        values = dict(zip(Start._fields, map(list, told), strict=True))
+        values["start_guessed"] = [start.start_guessed for start in starts]
+        fresh = {row[0] for row in connection.execute(self._sql["insert_runs"].encode(), values)}
         begun = [Run(start) for start in starts if start.run_id in fresh]
         return {run.start.run_id: _Standing(run, run, new=True) for run in begun}
 
@@ -150,14 +161,10 @@ class Runs:
             self._each(connection, name, [each.start_parameters() for each in chosen])
         ends = [each.end_parameters() for each in changed if each.run.end is not each.stored.end]
         self._each(connection, "update_end", ends)
-        lines: dict[str, list[Sequence[Any]]] = {}
-        for each in told:
-            for resource in each.run.resources or ():
-                name = "copy_resources" if isinstance(resource, ResourceRow) else "copy_collected"
-                lines.setdefault(name, []).append((each.run.start.run_id, each.run.start.start_time, *resource))
-        for name, of_one_form in lines.items():
-            with connection.cursor().copy(self._sql[name].encode()) as copy:
-                copy.write(copy_text(of_one_form))
+        for name, form in (("copy_resources", ResourceRow), ("copy_collected", CollectedRow)):
+            lines = [line for each in told for line in each.lines(form)]
+            if lines:
+                copy_rows(connection, self._sql[name], (*columns(ResourceKey), *columns(form)), lines)
         for each in changed:
             each.stored = each.run = each.run._replace(sent=None, resources=None)
             each.ends = False
@@ -180,6 +187,11 @@ class _Standing:
     @property
     def moved(self) -> bool:
         return self.run.start.start_time != self.stored.start.start_time
+
+    def lines(self, form: RowType) -> Iterator[Row]:
+        """Its resources of one form, each behind its key."""
+        key = ResourceKey(self.run.start.run_id, self.run.start.start_time)
+        return ((*key, *each) for each in self.run.resources or () if isinstance(each, form))
 
     def start_parameters(self) -> dict[str, Any]:
         """For what is written of its start, and of the resources that lie by it."""

@@ -33,7 +33,7 @@ SELECT EXISTS (SELECT FROM during), EXISTS (SELECT FROM stored);
 )
 
 -- name: copy_actions
-COPY actions ({columns ActionRow}) FROM STDIN;
+COPY actions ({columns ActionRow}) FROM STDIN (FORMAT BINARY);
 
 -- name: stored_actions
 -- Rows as they are, to tell a repeated message from another one under its id.

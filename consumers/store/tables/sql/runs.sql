@@ -38,11 +38,11 @@ UPDATE run_resources SET start_time = %(start_time)s::timestamptz
 WHERE start_time = %(was)s::timestamptz AND run_id = %(run_id)s::uuid;
 
 -- name: copy_resources
-COPY run_resources (run_id, start_time, {columns ResourceRow}) FROM STDIN;
+COPY run_resources ({columns ResourceKey}, {columns ResourceRow}) FROM STDIN (FORMAT BINARY);
 
 -- name: copy_collected
 -- With what only the data collector tells.
-COPY run_resources (run_id, start_time, {columns CollectedRow}) FROM STDIN;
+COPY run_resources ({columns ResourceKey}, {columns CollectedRow}) FROM STDIN (FORMAT BINARY);
 
 -- name: stored_end
 -- As Reporting told it.

@@ -37,8 +37,9 @@ MINUTES ?= 20
 soak: $(VENV)/.dev ## random faults for MINUTES=20 minutes, those of SEED=.. again, then the ledger
 	@$(BIN)/chef-ingest soak --minutes $(MINUTES) $(SEED:%=--seed %)
 
-bench: $(VENV)/.dev ## measure against peers and limits, print the table
-	@$(BIN)/python -m bench
+BENCH ?=
+bench: $(VENV)/.dev ## measure against peers and limits, print the table; BENCH=--write puts it into the docs
+	@$(BIN)/python -m bench $(BENCH)
 
 bench-quick: $(VENV)/.dev ## a little of it, for correctness only
 	@$(BIN)/python -m bench --quick

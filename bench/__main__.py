@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from bench import drain, growth, machine, post, report, rig, scale, stopped
+from bench import age, drain, growth, machine, pages, post, report, rig, scale, stopped
 from bench.children import ROOT, ChildFailed
 from bench.plan import DEFAULT, QUICK, SECTIONS, Plan
 
@@ -22,12 +22,15 @@ from bench.plan import DEFAULT, QUICK, SECTIONS, Plan
 @click.option("--rounds", type=click.IntRange(1), help="How often each contender has its turn.")
 @click.option("--only", default=",".join(SECTIONS), show_default=True, help="Sections, comma-separated.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Where to write the same as JSON.")
+@click.option("--write", is_flag=True, help="Put what was measured into docs/performance.md and performance-table.md.")
 @click.option("--long", "long_run", is_flag=True, help="Growth with 50 million rows too (about 20 GB of disk).")
 @click.option(
     "--home", type=click.Path(path_type=Path), default=ROOT / ".bench", envvar="BENCH_HOME",
     help="Folder for the private servers, the peers' packages and logs. [.bench]",
 )  # fmt: skip
-def main(quick: bool, rounds: int | None, only: str, json_file: Path | None, long_run: bool, home: Path) -> None:
+def main(
+    quick: bool, rounds: int | None, only: str, json_file: Path | None, write: bool, long_run: bool, home: Path
+) -> None:
     """Measure chef-ingest and its peers side by side on a private stack with fresh data."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     wanted = only.split(",")
@@ -37,7 +40,7 @@ def main(quick: bool, rounds: int | None, only: str, json_file: Path | None, lon
     plan = (QUICK if quick else DEFAULT).with_(rounds=rounds, long_run=long_run)
     began = time.monotonic()
     rig.install_peers(home.absolute(), _say)
-    with rig.fresh(home.absolute(), _say) as bench:
+    with rig.fresh(home.absolute(), plan.patience, _say) as bench:
         facts = machine.facts(bench)
         for section in SECTIONS:
             if section in wanted:
@@ -46,16 +49,19 @@ def main(quick: bool, rounds: int | None, only: str, json_file: Path | None, lon
     if json_file is not None:
         json_file.write_text(json.dumps(told, indent=1) + "\n")
     print(*report.lines(told), sep="\n")
+    if write and not told["faults"]:
+        pages.write(told)
     sys.exit(1 if told["faults"] else 0)
 
 
 def _run(section: str, bench: rig.Rig, plan: Plan) -> None:
     steps: dict[str, Any] = {
-        "drain": lambda: drain.section(bench, plan.rounds, plan.drain),
+        "drain": lambda: drain.section(bench, plan.rounds, plan.drain, plan.line_up),
         "post": lambda: post.section(bench, plan.rounds, plan.connections, plan.post_seconds, plan.lone),
+        "age": lambda: age.section(bench, plan.rounds, plan.age),
         "stopped": lambda: stopped.section(bench, plan.stopped),
         "growth": lambda: growth.section(bench, plan.rounds, plan.growth, list(plan.growth_sizes)),
-        "scale": lambda: scale.section(bench, plan.rounds, plan.scale, plan.backlogs),
+        "scale": lambda: scale.section(bench, plan.rounds, plan.scale, plan.processes, plan.backlogs),
         "memory": lambda: scale.memory(bench, plan.memory),
     }
     began = time.monotonic()

@@ -6,9 +6,10 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 
-from bench import broker, cpu, tables
+from bench import broker, cpu, decode, tables
 from bench.children import Child, ChildFailed, finished, running
 from bench.contenders import CONTENDERS, NOTHING, OURS, PEERS, Contender, environment
 from bench.corpus import Corpus
@@ -17,6 +18,7 @@ from bench.rig import Rig
 
 SECTION = "drain"
 COPY = "COPY only"
+DECODE = "decode only"
 COUNTABLE = 2_000_000
 """Rows that are counted in no time."""
 STALL_SECONDS = 60.0
@@ -26,45 +28,44 @@ ACK_SECONDS = 0.5
 
 LINE_UP: Sequence[tuple[str, int]] = (
     (OURS, 1), ("naive", 1), ("celery", 1), ("faststream", 1), ("aio-pika+asyncpg", 1),
-    (NOTHING, 1), (COPY, 1), (OURS, 2), ("node", 2), (COPY, 2),
+    (NOTHING, 1), (COPY, 1), (DECODE, 1), (OURS, 2), ("node", 2), (COPY, 2),
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """Seconds from the first delivery to the last commit, starting up left out; peak memory of the largest process;
-    seconds of processor time meanwhile, by who used it."""
+    """Seconds from the first delivery to the last commit, starting up left out; meanwhile: the peak memory of the
+    largest process, seconds of processor time by who used it, bytes written to the WAL."""
 
     seconds: float
+    cpu: Mapping[str, float]
     peak_mb: float = 0.0
-    cpu: Mapping[str, float] = field(default_factory=dict)
+    wal: int = 0
 
 
-def section(rig: Rig, rounds: int, count: int) -> None:
+def section(rig: Rig, rounds: int, count: int, line_up: Sequence[tuple[str, int]]) -> None:
     """Every contender in turn, again and again, on the same messages."""
     corpus = Corpus("mix")
     for _ in range(rounds):
-        for name, processes in LINE_UP:
-            label = f"{name} x{processes}"
-            number = count if name == COPY else int(count * CONTENDERS[name].share)
-            if name == COPY:
-                seconds = copy_only(rig, corpus, number, processes)
-            else:
-                drained = measure(rig, CONTENDERS[name], corpus, 0, number, processes)
-                seconds = drained.seconds
-                if name == OURS:
-                    add_cpu(rig, label, drained.cpu, number)
-                if drained.peak_mb:
-                    rig.results.add("peak", label, drained.peak_mb, "MB")
-            rig.results.add(SECTION, label, number / seconds, "msg/s")
-            if name != NOTHING:
-                rig.results.fault(SECTION, label, tables.faults(rig.database_url, corpus, 0, number))
+        for name, processes in line_up:
+            rig.measured(partial(_turn, rig, corpus, count, name, processes))
 
 
-def add_cpu(rig: Rig, label: str, cpu: Mapping[str, float], count: int) -> None:
-    """Processor time for each of `count` messages."""
-    for who, seconds in cpu.items():
-        rig.results.add("cpu", f"{label}, {who}", seconds / count * 1e6, "us")
+def _turn(rig: Rig, corpus: Corpus, count: int, name: str, processes: int) -> None:
+    number = int(count * CONTENDERS[name].share) if name in CONTENDERS else count
+    if name == DECODE:
+        seconds = decode.seconds(corpus, number)
+        drained = Drained(seconds, {"worker": seconds})
+    elif name == COPY:
+        drained = copy_only(rig, corpus, number, processes)
+    else:
+        drained = measure(rig, CONTENDERS[name], corpus, 0, number, processes)
+    label = f"{name} x{processes}"
+    rig.results.add(SECTION, label, number / drained.seconds, "msg/s", cpu.each(drained.cpu, number))
+    if drained.peak_mb:
+        rig.results.add("peak", label, drained.peak_mb, "MB")
+    if name not in (NOTHING, DECODE):
+        rig.results.fault(SECTION, label, tables.faults(rig.database_url, corpus, 0, number))
 
 
 def measure(rig: Rig, contender: Contender, corpus: Corpus, start: int, count: int, processes: int = 1) -> Drained:
@@ -82,11 +83,13 @@ def drain(
     commands = contender.commands(rig.home, processes, count)
     env = environment(rig.home, rig.amqp_url, database_url, contender.queue)
     with tables.open_database(database_url) as database:
-        committed = _committed(database, corpus, start, count)
+        used = cpu.used(rig.servers)
         with running(commands, env, rig.logs) as children:
             if contender.name == NOTHING:
-                return _self_reported(children)
-            drained = _watch(rig, contender.queue, children, count, committed)
+                return _self_reported(rig, children, used)
+            drained = _watch(
+                rig, contender.queue, children, count, database, _committed(database, corpus, start, count)
+            )
             time.sleep(ACK_SECONDS)
     left = rig.gauge.ready(contender.queue)
     if left:
@@ -94,8 +97,8 @@ def drain(
     return drained
 
 
-def copy_only(rig: Rig, corpus: Corpus, count: int, processes: int) -> float:
-    """Seconds from the first to the last process's end; all begin at the same word."""
+def copy_only(rig: Rig, corpus: Corpus, count: int, processes: int) -> Drained:
+    """From the first process's beginning to the last one's end; all begin at the same word."""
     tables.empty(rig.database_url)
     share = -(-count // processes)
     commands = {}
@@ -107,16 +110,19 @@ def copy_only(rig: Rig, corpus: Corpus, count: int, processes: int) -> float:
         for child in children:
             if child.process.stdout is None or child.process.stdout.readline() != "ready\n":
                 raise ChildFailed(f"{child.name} did not get ready:\n{child.log_end()}")
+        used = cpu.used(rig.servers)
         for child in children:
             assert child.process.stdin is not None
             child.process.stdin.write("go\n")
             child.process.stdin.flush()
-        return _self_reported(children).seconds
+        return _self_reported(rig, children, used)
 
 
-def _self_reported(children: Sequence[Child]) -> Drained:
+def _self_reported(rig: Rig, children: Sequence[Child], used: Mapping[str, float]) -> Drained:
+    """What limits say of themselves, and what the servers have used since."""
     told = [json.loads(text) for text in finished(children, 600)]
-    return Drained(max(each["ended"] for each in told) - min(each["began"] for each in told))
+    seconds = max(each["ended"] for each in told) - min(each["began"] for each in told)
+    return Drained(seconds, {"worker": sum(each["cpu"] for each in told), **cpu.since(used, rig.servers)})
 
 
 def _committed(database: tables.Connection, corpus: Corpus, start: int, count: int) -> Callable[[], bool]:
@@ -134,7 +140,14 @@ def _committed(database: tables.Connection, corpus: Corpus, start: int, count: i
     return stored
 
 
-def _watch(rig: Rig, queue: str, children: Sequence[Child], count: int, committed: Callable[[], bool]) -> Drained:
+def _watch(
+    rig: Rig,
+    queue: str,
+    children: Sequence[Child],
+    count: int,
+    database: tables.Connection,
+    committed: Callable[[], bool],
+) -> Drained:
     """Raises ChildFailed when a child ends, or nothing moves for too long."""
 
     def until(done: Callable[[], bool], pause: float) -> None:
@@ -152,10 +165,11 @@ def _watch(rig: Rig, queue: str, children: Sequence[Child], count: int, committe
             time.sleep(pause)
 
     until(lambda: rig.gauge.ready(queue) < count, 0.003)
-    watched = {**rig.servers, "its processes": [child.process.pid for child in children]}
-    used = cpu.used(watched)
+    watched = {"worker": [child.process.pid for child in children], **rig.servers}
+    used, wal = cpu.used(watched), tables.wal_written(database)
     began = time.monotonic()
     until(lambda: rig.gauge.ready(queue) == 0, 0.01)
     until(committed, 0.003)
     seconds = time.monotonic() - began
-    return Drained(seconds, max(child.peak_mb() for child in children), cpu.since(used, watched))
+    peak = max(child.peak_mb() for child in children)
+    return Drained(seconds, cpu.since(used, watched), peak, tables.wal_written(database) - wal)

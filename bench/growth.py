@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-from bench import drain, tables
+from bench import cpu, drain, tables
 from bench.contenders import CONTENDERS, OURS
 from bench.corpus import Corpus
 from bench.rig import Rig
 
 SECTION = "growth"
+WAL = "wal"
 EMPTY = "into 0 rows"
 LOADERS = 2
 WARM_UP = 50
@@ -48,24 +50,56 @@ def into(rows: int) -> str:
     return f"into {rows / 1e6:g} M rows"
 
 
+def after_checkpoint(rows: int) -> str:
+    """The worst moment: hardly a page of the index has been written to the WAL since the last checkpoint."""
+    return f"{into(rows)}, after a checkpoint"
+
+
 def section(rig: Rig, rounds: int, count: int, sizes: list[int]) -> None:
     """Drain into an empty table and into each of `sizes`, in turn; each table in a database of its own."""
-    urls = {EMPTY: tables.create_database(rig.database_url, "bench_empty")}
+    grown = {EMPTY: Table(rig, EMPTY, tables.create_database(rig.database_url, "bench_empty"))}
     for size in sizes:
         rig.results.say(f"preloading {size:,} rows over 12 months")
-        urls[into(size)] = tables.create_database(rig.database_url, f"bench_{size}")
-        preload(urls[into(size)], size)
-    corpus = Corpus("mix")
-    for turn in range(rounds):
-        start = turn * count
-        for name, url in urls.items():
-            if name == EMPTY:
-                tables.truncate(url)
-            drained = drain.drain(rig, url, CONTENDERS[OURS], corpus, start, count, 1)
-            rig.results.add(SECTION, name, count / drained.seconds, "msg/s")
-            drain.add_cpu(rig, f"growth {name}", drained.cpu, count)
-            first = start if name == EMPTY else 0
-            rig.results.fault(SECTION, name, tables.faults(url, corpus, first, start + count - first))
+        url = tables.create_database(rig.database_url, f"bench_{size}")
+        preload(url, size)
+        grown[into(size)] = Table(rig, into(size), url)
+    for _ in range(rounds):
+        for table in grown.values():
+            rig.measured(partial(table.grow, count))
+    for size in sizes:
+        rig.measured(partial(grown[into(size)].grow, count, after_checkpoint(size)))
+    for table in grown.values():
+        table.verify()
+
+
+class Table:
+    """A database whose tables grow, and how much they have grown; the empty one is emptied each time."""
+
+    def __init__(self, rig: Rig, name: str, url: str) -> None:
+        self._rig = rig
+        self._name = name
+        self._url = url
+        self._corpus = Corpus("mix")
+        self._first = 0
+        self._grown = 0
+
+    def grow(self, count: int, as_name: str = "") -> None:
+        """Drain so many messages into it; under another name than its own, a checkpoint comes first."""
+        if self._name == EMPTY:
+            tables.truncate(self._url)
+            self._first = self._grown
+        if as_name:
+            tables.checkpoint(self._url)
+        drained = drain.drain(self._rig, self._url, CONTENDERS[OURS], self._corpus, self._grown, count, 1)
+        self._grown += count
+        name = as_name or self._name
+        self._rig.results.add(SECTION, name, count / drained.seconds, "msg/s", cpu.each(drained.cpu, count))
+        self._rig.results.add(WAL, name, drained.wal / count, "B")
+
+    def verify(self) -> None:
+        """Every message is a row."""
+        found = tables.faults(self._url, self._corpus, self._first, self._grown - self._first)
+        self._rig.results.fault(SECTION, self._name, found)
 
 
 def preload(url: str, rows: int) -> None:

@@ -9,22 +9,25 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import count
 
 from bench import cpu, tables
 from bench.children import Child, ChildFailed, finished, running
 from bench.contenders import CONTENDERS, OURS, PEERS, environment
 from bench.corpus import Corpus
-from bench.drain import add_cpu
 from bench.load import LENGTH
+from bench.ports import free_port
 from bench.rig import Rig
-from ingest.soak.ports import free_port
 
 SECTION = "post"
 CONSTANT = "constant"
 OURS_201 = "ours 201"
 OURS_202 = "ours 202"
 FASTAPI = "fastapi rpc"
+FLOOR = "floor"
+CONTENDING = (CONSTANT, OURS_201, OURS_202, FLOOR, FASTAPI)
+"""The floor is the least that a shim in Python can do with the same worker behind it."""
 READY_SECONDS = 30.0
 PAUSE_SECONDS = 0.02
 """Between two lone requests: long enough for everything to be idle."""
@@ -35,20 +38,20 @@ def section(rig: Rig, rounds: int, connections: Sequence[int], seconds: float, l
     tables.empty(rig.database_url)
     rig.gauge.purge()
     with _servers(rig) as (ports, pids):
-        posts = Posts(rig, ports, {**rig.servers, **pids})
+        posts = Posts(rig, ports, pids)
         for _ in range(rounds):
             for number in connections:
-                for name in (CONSTANT, OURS_201, OURS_202, FASTAPI):
-                    posts.measure(name, number, seconds)
+                for name in CONTENDING:
+                    rig.measured(partial(posts.measure, name, number, seconds))
         for _ in range(rounds):
-            posts.measure_lone(lone)
+            rig.measured(partial(posts.measure_lone, lone))
         posts.verify()
 
 
 class Posts:
     """Counts what has been posted, so that every message is another one and all can be accounted for."""
 
-    def __init__(self, rig: Rig, ports: Mapping[str, int], pids: Mapping[str, Sequence[int]]) -> None:
+    def __init__(self, rig: Rig, ports: Mapping[str, int], pids: Mapping[str, int]) -> None:
         self._rig = rig
         self._ports = ports
         self._pids = pids
@@ -60,12 +63,14 @@ class Posts:
         prefer = ["respond-async"] if name == OURS_202 else []
         said = [self._ports[name], connections, seconds, self._corpus.seed, self._posted]
         argv = [sys.executable, "-m", "bench.load", *map(str, said), *prefer]
-        used = cpu.used(self._pids)
+        watched: dict[str, Sequence[int]] = {"shim": [self._pids[name]]}
+        if name != CONSTANT:
+            watched |= {"worker": [self._pids["worker"]], **self._rig.servers}
+        used = cpu.used(watched)
         with running({"client": argv}, {}, self._rig.logs) as children:
             told = json.loads(finished(children, seconds + 60)[0])
         results, label = self._rig.results, f"{name} c{connections}"
-        if name == OURS_201:
-            add_cpu(self._rig, label, cpu.since(used, self._pids), told["sent"])
+        each = cpu.each(cpu.since(used, watched), told["sent"])
         wanted = "202" if name == OURS_202 else "201"
         others = {status: number for status, number in told["statuses"].items() if status != wanted}
         if others or told["lost"]:
@@ -73,7 +78,7 @@ class Posts:
         if name != CONSTANT:
             self._posted += told["sent"]
             self._settle(label)
-        results.add(SECTION, label, told["rate"], "req/s")
+        results.add(SECTION, label, told["rate"], "req/s", each)
         for percentile in ("p50", "p99"):
             results.add(percentile, label, told[percentile] or 0.0, "ms")
 
@@ -98,39 +103,38 @@ class Posts:
                     posts.append(_post(client, self._corpus.message(self._posted)))
                     self._posted += 1
                     time.sleep(PAUSE_SECONDS)
-                    inserts.append(_insert(database, self._corpus.row(self._posted)))
+                    inserts.append(timed_insert(database, self._corpus.row(self._posted)))
         self._rig.results.add("lone", "POST", statistics.median(posts) * 1000, "ms")
         self._rig.results.add("lone", "INSERT", statistics.median(inserts) * 1000, "ms")
 
     def verify(self) -> None:
         """Every posted message is a row with the content sent, and nothing else is."""
-        with tables.open_database(self._rig.database_url) as database:
-            database.execute("DELETE FROM actions WHERE message_version = 'bare'")
+        tables.forget_bare(self._rig.database_url)
         faults = tables.faults(self._rig.database_url, self._corpus, 0, self._posted)
         self._rig.results.fault(SECTION, "stored", faults)
 
 
 @contextlib.contextmanager
-def _servers(rig: Rig) -> Iterator[tuple[dict[str, int], dict[str, list[int]]]]:
-    """The ports by contender; the pids of our two processes by name."""
+def _servers(rig: Rig) -> Iterator[tuple[dict[str, int], dict[str, int]]]:
+    """Ports and pids by contender; the worker's pid too."""
     python = str(rig.home / "venv" / "bin" / "python")
-    ports = {name: free_port() for name in (CONSTANT, OURS_201, FASTAPI)}
-    ports[OURS_202] = ports[OURS_201]
+    peers = {CONSTANT: "constant.py", FLOOR: "floor.py", FASTAPI: "fastapi_rpc.py"}
+    ports = {name: free_port() for name in (OURS_201, *peers)}
     commands = {
-        CONSTANT: [python, str(PEERS / "constant.py"), str(ports[CONSTANT])],
-        OURS: [sys.executable, "-m", "ingest", "serve", "--listen", f"127.0.0.1:{ports[OURS_201]}"],
-        FASTAPI: [python, str(PEERS / "fastapi_rpc.py"), str(ports[FASTAPI])],
+        OURS_201: [sys.executable, "-m", "ingest", "serve", "--listen", f"127.0.0.1:{ports[OURS_201]}"],
+        **{name: [python, str(PEERS / file), str(ports[name])] for name, file in peers.items()},
         **CONTENDERS[OURS].commands(rig.home, 1, 0),
     }
     env = environment(rig.home, rig.amqp_url, rig.database_url)
     with running(commands, env, rig.logs) as children:
         corpus = Corpus("http", seed=2)
         numbers = count()
-        for name in (CONSTANT, OURS_201, FASTAPI):
-            await_created(ports[name], lambda: corpus.message(next(numbers)), children)
+        for port in ports.values():
+            await_created(port, lambda: corpus.message(next(numbers)), children)
         tables.empty(rig.database_url)
         pids = {child.name: child.process.pid for child in children}
-        yield ports, {"shim": [pids[OURS]], "worker": [pids[f"{OURS} 0"]]}
+        pids |= {OURS_202: pids[OURS_201], "worker": pids[f"{OURS} 0"]}
+        yield {**ports, OURS_202: ports[OURS_201]}, pids
 
 
 def await_created(port: int, body: Callable[[], bytes], children: Sequence[Child]) -> None:
@@ -173,11 +177,8 @@ def _answer(client: socket.socket) -> bytes:
             return answer
 
 
-_BARE = ", ".join(["gen_random_uuid()", *["%s"] * 15, "'bare'", "%s"])
-
-
-def _insert(database: tables.Connection, row: Sequence[str | None]) -> float:
-    values = [*row[1:16], row[17]]
+def timed_insert(database: tables.Connection, row: Sequence[str | None]) -> float:
+    """Seconds that a bare INSERT and its commit take."""
     began = time.perf_counter()
-    database.execute(f"INSERT INTO actions ({', '.join(tables.NAMES)}) VALUES ({_BARE})".encode(), values)
+    tables.insert_bare(database, row)
     return time.perf_counter() - began

@@ -75,16 +75,23 @@ class Publisher:
         channel.add_on_return_callback(
             lambda *_: self._stop("the broker returned a message: is the topology declared?")
         )
-        channel.confirm_delivery(self._settled, callback=lambda _: self._send())
+        channel.confirm_delivery(self._settled, callback=lambda _: self._begin())
+
+    def _begin(self) -> None:
+        self._send()
 
     def _send(self) -> None:
+        """As many as may be unconfirmed at once; asked again after each confirm."""
         with self._connection.together():
             for number in islice(self._numbers, WINDOW - len(self._unconfirmed)):
-                self._tag += 1
-                self._unconfirmed[self._tag] = None
-                self._channel.basic_publish(*self._publication(number), mandatory=True)
+                self._publish(number)
         if not self._unconfirmed:
             self._connection.close()
+
+    def _publish(self, number: int) -> None:
+        self._tag += 1
+        self._unconfirmed[self._tag] = None
+        self._channel.basic_publish(*self._publication(number), mandatory=True)
 
     def _publication(self, number: int) -> tuple[str, str, bytes, BasicProperties]:
         body = self._corpus.message(number)

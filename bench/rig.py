@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import broker, tables
+from bench import broker, calm, tables
 from bench.children import ROOT
 from bench.results import Results
 from ingest.local.processes import Process
@@ -21,8 +21,8 @@ from ingest.local.stack import LocalStack
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """The servers' URLs and pids by name, a folder for logs and the peers' installations (`home`), and where
-    figures go."""
+    """The servers' URLs and pids by name, a folder for logs and the peers' installations (`home`), where figures go,
+    and who says whether they count."""
 
     home: Path
     amqp_url: str
@@ -30,15 +30,20 @@ class Rig:
     gauge: broker.Gauge
     results: Results
     servers: Mapping[str, Sequence[int]]
+    guard: calm.Guard
 
     @property
     def logs(self) -> Path:
         return self.home / "logs"
 
+    def measured(self, measure: Callable[[], None]) -> None:
+        """Do it on a calm machine, again if it was not one; what it adds to the results is marked if it never was."""
+        self.guard.measured(self.results, measure)
+
 
 @contextlib.contextmanager
-def fresh(home: Path, say: Callable[[str], None]) -> Iterator[Rig]:
-    """A rig whose servers start with no data and end with the `with`."""
+def fresh(home: Path, patience: float, say: Callable[[str], None]) -> Iterator[Rig]:
+    """A rig whose servers start with no data and end with the `with`; `patience` is the guard's."""
     state = home / "stack"
     data = state / "data"
     if data.is_symlink():
@@ -46,6 +51,8 @@ def fresh(home: Path, say: Callable[[str], None]) -> Iterator[Rig]:
     shutil.rmtree(state, ignore_errors=True)
     (home / "logs").mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as undo:
+        # Before the servers are there: what it takes now is what it takes when nothing of ours is at work.
+        guard = calm.Guard(undo.enter_context(calm.machine(home / "logs")), patience, say)
         stack = LocalStack(state, environ=os.environ, say=say)
         urls = stack.start()
         undo.callback(stack.stop)
@@ -57,7 +64,7 @@ def fresh(home: Path, say: Callable[[str], None]) -> Iterator[Rig]:
         assert stack.rabbit is not None
         assert stack.postgres is not None
         servers = {"RabbitMQ": [_pid(stack.rabbit.process)], "PostgreSQL": [_pid(stack.postgres.process)]}
-        yield Rig(home, urls.amqp_url, urls.database_url, gauge, Results(say), servers)
+        yield Rig(home, urls.amqp_url, urls.database_url, gauge, Results(say), servers, guard)
 
 
 def _pid(process: Process) -> int:

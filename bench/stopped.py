@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import count
 from typing import Final
 
@@ -21,9 +22,9 @@ from bench.children import running
 from bench.contenders import CONTENDERS, OURS, environment
 from bench.corpus import Corpus
 from bench.load import LENGTH
+from bench.ports import free_port
 from bench.post import await_created
 from bench.rig import Rig
-from ingest.soak.ports import free_port
 
 SECTION: Final = "stopped"
 CONNECTIONS: Final = 50
@@ -46,18 +47,39 @@ def section(rig: Rig, number: int) -> None:
         **CONTENDERS[OURS].commands(rig.home, 1, 0),
     }
     env = environment(rig.home, rig.amqp_url, rig.database_url) | {"INGEST_STATE": str(state)}
-    corpus, first = Corpus("http", seed=3), count()
+    first = count()
     with running(commands, env, rig.logs) as children:
         await_created(port, lambda: Corpus("http", seed=2).message(next(first)), children)
         tables.empty(rig.database_url)
-        for at, server in enumerate(("PostgreSQL", "RabbitMQ")):
-            bodies = [corpus.message(each) for each in range(at * number, (at + 1) * number)]
-            with _standing(rig.servers[server]):
-                load = Load(port, bodies)
-                uvloop.run(load.run())
-            _tell(rig, server, load)
-            _settle(rig, (at + 1) * number)
-    rig.results.fault(SECTION, "stored", tables.faults(rig.database_url, corpus, 0, 2 * number))
+        stopping = Stopping(rig, port, number)
+        for server in ("PostgreSQL", "RabbitMQ"):
+            rig.measured(partial(stopping.measure, server))
+    stopping.verify()
+
+
+class Stopping:
+    """Counts what has been told, so that every action is another one."""
+
+    def __init__(self, rig: Rig, port: int, number: int) -> None:
+        self._rig = rig
+        self._port = port
+        self._number = number
+        self._corpus = Corpus("http", seed=3)
+        self._told = 0
+
+    def measure(self, server: str) -> None:
+        """So many actions while it stands still; returns when it has gone on and they are stored."""
+        bodies = [self._corpus.message(each) for each in range(self._told, self._told + self._number)]
+        self._told += self._number
+        with _standing(self._rig.servers[server]):
+            load = Load(self._port, bodies)
+            uvloop.run(load.run())
+        _tell(self._rig, server, load)
+        _settle(self._rig, self._told)
+
+    def verify(self) -> None:
+        faults = tables.faults(self._rig.database_url, self._corpus, 0, self._told)
+        self._rig.results.fault(SECTION, "stored", faults)
 
 
 @contextlib.contextmanager

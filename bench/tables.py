@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -49,8 +50,7 @@ def create_database(url: str, name: str) -> str:
 def empty(url: str) -> None:
     """No rows, and no old dirty pages to be written during somebody's measurement."""
     truncate(url)
-    with open_database(url) as database:
-        database.execute("CHECKPOINT")
+    checkpoint(url)
 
 
 def truncate(url: str) -> None:
@@ -59,15 +59,45 @@ def truncate(url: str) -> None:
         database.execute("TRUNCATE actions, action_ids, runs, run_resources, dead_letters, tallies")
 
 
+def wal_written(database: Connection) -> int:
+    """Bytes of WAL so far."""
+    return int(_one(database, "SELECT pg_current_wal_insert_lsn() - '0/0'"))
+
+
+def checkpoint(url: str) -> None:
+    """The next change of each page writes all of it to the WAL."""
+    with open_database(url) as database:
+        database.execute("CHECKPOINT")
+
+
+_BARE = ", ".join(["gen_random_uuid()", *["%s"] * 15, "'bare'", "%s"])
+
+
+def insert_bare(database: Connection, row: Sequence[str | None]) -> None:
+    """One INSERT and its commit: the least that storing an action takes."""
+    database.execute(f"INSERT INTO actions ({', '.join(NAMES)}) VALUES ({_BARE})".encode(), [*row[1:16], row[17]])
+
+
+def forget_bare(url: str) -> None:
+    """Before the stored rows are looked at."""
+    with open_database(url) as database:
+        database.execute("DELETE FROM actions WHERE message_version = 'bare'")
+
+
 def count_ids(database: Connection) -> int:
     return int(_one(database, "SELECT count(*) FROM action_ids"))
 
 
 def missing(database: Connection, ids: list[str]) -> list[str]:
     """Those of `ids` that are not committed yet."""
+    found = stored(database, ids)
+    return [each for each in ids if each not in found]
+
+
+def stored(database: Connection, ids: list[str]) -> set[str]:
+    """Those of `ids` that are committed."""
     found = database.execute("SELECT id::text FROM action_ids WHERE id = ANY (%s::uuid[])", [ids]).fetchall()
-    seen = {row[0] for row in found}
-    return [each for each in ids if each not in seen]
+    return {row[0] for row in found}
 
 
 def faults(url: str, corpus: Corpus, start: int, count: int) -> list[str]:

@@ -18,12 +18,12 @@ def main(count: int) -> None:
     channel = connection.channel()
     channel.basic_qos(prefetch_count=environment.prefetch)
     seen = 0
-    began = 0.0
+    began = cpu = 0.0
 
     def on_message(channel, method, properties, body):
-        nonlocal seen, began
+        nonlocal seen, began, cpu
         if not seen:
-            began = time.time()
+            began, cpu = time.time(), time.process_time()
         seen += 1
         if seen % ACK_EVERY == 0 or seen == count:
             channel.basic_ack(method.delivery_tag, multiple=True)
@@ -34,7 +34,7 @@ def main(count: int) -> None:
     channel.start_consuming()
     # Answered by the broker after it has taken the acks.
     channel.queue_declare(environment.queue, passive=True)
-    print(json.dumps({"began": began, "ended": time.time(), "messages": seen}), flush=True)
+    print(json.dumps({"began": began, "ended": time.time(), "cpu": time.process_time() - cpu}), flush=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.plan import SECTIONS
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -25,12 +27,5 @@ def test_quick_bench_finds_every_row_as_sent(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
     document = json.loads(told.read_text())
     assert document["faults"] == []
-    assert {figure["section"] for figure in document["figures"]} >= {
-        "drain",
-        "post",
-        "stopped",
-        "growth",
-        "scale",
-        "memory",
-    }
+    assert {figure["section"] for figure in document["figures"]} >= {*SECTIONS} | {"wal", "peak"}
     assert {"commit", "machine", "RabbitMQ", "PostgreSQL"} <= document["facts"].keys()

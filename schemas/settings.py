@@ -142,8 +142,15 @@ class Settings:
         maximum=16 * 1024 * 1024,
     )
     max_inflated_bytes: int = _setting(16 * 1024 * 1024, "largest body once inflated", unit="bytes", minimum=1024)
+    amqp_max_message_bytes: int = _setting(
+        0,
+        "largest message that RabbitMQ takes: its max_message_size, which it tells nobody; 0: its version's default,"
+        " 16 MiB from 4.0 on",
+        unit="bytes",
+        minimum=0,
+    )
     max_depth: int = _setting(
-        1000, "deepest JSON nesting taken; from 1000 on, as deep as the decoder follows", unit="levels", minimum=8
+        1000, "deepest JSON nesting taken; beyond 1000 no deeper than the decoder follows", unit="levels", minimum=8
     )
     wait_seconds: float = _setting(2.0, "how long a POST waits for its verdict before 202", unit="s", minimum=0)
     collector_action_wait_seconds: float = _setting(

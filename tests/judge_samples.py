@@ -5,6 +5,8 @@ import gzip
 import json
 from pathlib import Path
 
+from hypothesis import strategies as st
+
 from schemas.message import Message
 from schemas.settings import Settings
 from schemas.validation.judge import Judge
@@ -15,6 +17,12 @@ RUN_ID = "c45db7fe-c756-4597-ae04-c7631f5b43bd"
 
 EXAMPLE = (FIXTURES / "example_action.json").read_bytes()
 CAPTURED = [json.loads(line) for line in (FIXTURES / "actions.jsonl").read_text(encoding="utf-8").splitlines()]
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(alphabet='ab"\\[]{}é\n\0😀'),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text('a"\\[{', max_size=4), inner, max_size=4),
+    max_leaves=30,
+)
 
 
 def judge_with(**settings):

@@ -16,7 +16,7 @@ from pika.adapters.blocking_connection import BlockingConnection
 from pika.channel import Channel
 
 from consumers.broker.frames import PromptConnection, beneath, drop
-from consumers.broker.tls import split_tls
+from consumers.broker.tls import split_tls, strictness
 from consumers.errors import BrokerUnavailable, Misconfigured
 from schemas.settings import mask_url
 
@@ -60,9 +60,10 @@ def connect(amqp_url: str, *, heartbeat: int, name: str, patience: Patience | No
         kind = Misconfigured if refused else BrokerUnavailable
         raise kind(f"AMQP_URL {mask_url(amqp_url)}: {error.reply_text}") from error
     except (pika.exceptions.AMQPError, OSError) as error:
-        words = _words(error)
-        kind = Misconfigured if _SAID.search(words) and not _PASSING.search(words) else BrokerUnavailable
-        raise kind(f"AMQP_URL {mask_url(amqp_url)}: {_words(error)}") from error
+        strict, words = strictness(error), _words(error)
+        said = _SAID.search(words) and not _PASSING.search(words)
+        kind = Misconfigured if strict or said else BrokerUnavailable
+        raise kind(f"AMQP_URL {mask_url(amqp_url)}: {strict or words}") from error
 
 
 def parameters(

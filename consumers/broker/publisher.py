@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import struct
 from collections.abc import Iterator
 from typing import Any, Final
@@ -23,6 +24,8 @@ _UNSENDABLE = (struct.error, pika.exceptions.UnsupportedAMQPFieldException, pika
 _PRECONDITION_FAILED: Final = 406
 """What the broker says of a message by itself: it is larger than `max_message_size`, a property of it is refused."""
 
+_MIB: Final = 1024 * 1024
+_SAID: Final = re.compile(r"is larger than (?:configured )?max size ([0-9]+)")
 
 _ANSWERS = (Basic.Ack, Basic.Nack, pika.exceptions.ChannelClosedByBroker)
 
@@ -143,6 +146,18 @@ class ConfirmingPublisher:
         # A channel that is closed because the connection is has no answer for us.
         if channel is self._channel and isinstance(answer, _ANSWERS):
             self._answer = answer
+
+
+def largest_message(version: str) -> int:
+    """Bytes that a RabbitMQ of this version takes where nobody has set its `max_message_size`; it tells nobody."""
+    major = re.match(r"[0-9]{1,4}", version)
+    return (16 if major and int(major[0]) >= 4 else 128) * _MIB
+
+
+def told_largest(words: str) -> int | None:
+    """The bytes that a broker's refusal of a message names as the most it takes; None: it is about something else."""
+    said = _SAID.search(words)
+    return int(said[1]) if said else None
 
 
 @contextlib.contextmanager

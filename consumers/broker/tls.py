@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ssl
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 _NAMES: Final = frozenset({"cacertfile", "certfile", "keyfile", "verify", "server_name_indication"})
 """Query parameters of RabbitMQ's URI specification, www.rabbitmq.com/docs/uri-query-parameters."""
+
+_STRICT: Final = range(80, 95)
+"""X509_V_ERR_* that only X509_V_FLAG_X509_STRICT raises: keyUsage, key identifiers, basic constraints [x509_vfy.h]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,30 @@ def split_tls(url: str) -> tuple[str, BrokerTLS | None]:
         raise ValueError(f"{', '.join(sorted(ours))} belong to amqps:// URLs")
     others = urlencode([pair for pair in query if pair[0] not in _NAMES])
     return urlunsplit(parts._replace(query=others)), BrokerTLS(_context(ours), ours.get("server_name_indication"))
+
+
+def strictness(error: BaseException) -> str:
+    """What Python finds wrong with the certificates themselves, and the remedy; empty for any other error.
+
+    From 3.13 on Python holds CAs to RFC 5280. No waiting mends that, as it may mend a broker that is away.
+    """
+    found = next((each for each in _within(error) if isinstance(each, ssl.SSLCertVerificationError)), None)
+    if found is None or found.verify_code not in _STRICT:
+        return ""
+    return (
+        f"the broker's certificate or its CA is not as Python {sys.version_info[0]}.{sys.version_info[1]} wants it: "
+        f"{found.verify_message}; a CA has to say keyUsage = critical, keyCertSign: issue it anew"
+    )
+
+
+def _within(error: object, deep: int = 8) -> Iterator[object]:
+    """An error and those that it wraps, in pika's ways and in Python's."""
+    yield error
+    held = (getattr(error, name, ()) for name in ("exceptions", "exception", "args", "__cause__"))
+    for each in held if deep else ():
+        for one in each if isinstance(each, (list, tuple)) else (each,):
+            if isinstance(one, BaseException):
+                yield from _within(one, deep - 1)
 
 
 def _context(given: dict[str, str]) -> ssl.SSLContext:

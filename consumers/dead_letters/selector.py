@@ -84,12 +84,21 @@ class Selector:
         return cls(**values)
 
 
+# Of all that is ISO 8601: each Python reads more of it than the last, 24:00 as the next day too.
+_TIME: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?:[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,6})?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?"
+)
+
+
 def moment(text: str, now: datetime) -> datetime:
     """A time from `2h`, `3d` (before `now`) or ISO 8601, taken as UTC without a zone. Raises ValueError."""
     ago = re.fullmatch(r"([0-9]{1,6})([smhdw])", text)
     try:
         if ago:
             return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        if not _TIME.fullmatch(text):
+            raise ValueError(text)
         time = datetime.fromisoformat(text)
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):

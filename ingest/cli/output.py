@@ -61,6 +61,9 @@ class Guarded(io.TextIOBase):
     def flush(self) -> None:
         self._tried("")
 
+    def close(self) -> None:
+        """Nothing: the stream is not ours. At its end Python would flush once more, and from 3.13 on say what came."""
+
     def isatty(self) -> bool:
         return self._stream is not None and not self._stream.closed and self._stream.isatty()
 

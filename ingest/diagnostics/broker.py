@@ -8,11 +8,15 @@ from typing import Final
 
 from consumers.broker.declare import REFUSED
 from consumers.broker.probe import Probe, RefusedDeclaration, confirms, probing
+from consumers.broker.publisher import largest_message
 from consumers.errors import BrokerUnavailable, Misconfigured
 from ingest.diagnostics.finding import Finding
-from schemas.settings import Settings
+from schemas.doors import DOORS
+from schemas.settings import Settings, variable
 from schemas.topology import DEAD, DELIVERY_LIMIT, PARKED, PINGS, QUARANTINE, QUEUES, TOPOLOGY, Queue
 
+_BODIES: Final = tuple(sorted({door.limit for door in DOORS if door.posts}))
+"""The settings of how large a body a door takes."""
 OLDEST: Final = (3, 10)
 _DECLARE: Final = "chef-ingest topology declare"
 UNCONFIRMED: Final = ("unconfirmed", "the broker did not confirm in time")
@@ -47,6 +51,7 @@ def check_broker(settings: Settings) -> Iterator[Finding]:
         if confirming is None or confirming.level == "ok":
             with probing(url, heartbeat=heartbeat) as probe:
                 yield from _findings(probe)
+                yield _sizes(probe, settings)
                 yield from _publishing(probe, blocked, refused)
     except (BrokerUnavailable, Misconfigured) as error:
         remedy = "see the broker's log, and try again" if connected else "start RabbitMQ, or correct AMQP_URL"
@@ -80,6 +85,19 @@ def _version(probe: Probe) -> Finding:
     if product != "RabbitMQ" or found < OLDEST:
         return Finding("broker version", "broken", words, "RabbitMQ 3.10 or later is needed, for quorum queues")
     return Finding("broker version", "ok", words)
+
+
+def _sizes(probe: Probe, settings: Settings) -> Finding:
+    """RabbitMQ tells nobody its limit: what was set, or what its version has by default."""
+    _, version = probe.product()
+    most = settings.amqp_max_message_bytes or largest_message(version)
+    whose = "INGEST_AMQP_MAX_MESSAGE_BYTES" if settings.amqp_max_message_bytes else f"RabbitMQ {version}, by default,"
+    beyond = [variable(name) for name in _BODIES if getattr(settings, name) > most]
+    if not beyond:
+        return Finding("message size", "ok", f"{whose} takes messages of {most} bytes; no door takes larger ones")
+    text = f"{' and '.join(beyond)}: {whose} takes no message over {most} bytes; larger POSTs are answered 413"
+    remedy = "lower it; or raise max_message_size in rabbitmq.conf, and say so in INGEST_AMQP_MAX_MESSAGE_BYTES"
+    return Finding("message size", "warning", text, remedy)
 
 
 def _missing(refusal: RefusedDeclaration) -> Finding:

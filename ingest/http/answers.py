@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from ingest.http.negotiation import CODINGS
-from ingest.http.outcome import Outcome, Queued, Refusal, Refused, Spooled
+from ingest.http.outcome import HOPELESS, Outcome, Queued, Refusal, Refused, Spooled
 from schemas.kinds import KINDS
 from schemas.verdict import FOREIGN, Conflict, Created, DuringRun, Invalid, UnknownRun
 
@@ -29,6 +29,7 @@ _REFUSALS: Final[Mapping[Refusal, str]] = {
     Refusal.NACKED: f"the broker refused the message (its queue is full); {_UNSENT}",
     Refusal.UNCONFIRMED: "the broker did not confirm in time; send it again",
     Refusal.TOO_LONG: "the names in the path are longer than the broker takes (its frame_max)",
+    Refusal.TOO_LARGE: "larger than the broker takes (its max_message_size)",
     Refusal.OVERLOADED: f"too many messages are under way here; {_UNSENT}",
     Refusal.SPOOL_FULL: f"the broker does not take it, and the spool is full; {_UNSENT}",
     Refusal.SPOOL_FAILED: f"the broker does not take it, and the spool can't be written; {_UNSENT}",
@@ -120,9 +121,10 @@ def _place(template: str, path: str) -> tuple[str, bool]:
 
 
 def refused(refusal: Refusal) -> Answer:
-    """503, and when to come again; 400 for what would be refused again."""
-    if refusal is Refusal.TOO_LONG:
-        return fault(400, _REFUSALS[refusal], {"reason": refusal.value}, code=refusal.value)
+    """503, and when to come again; 400 or 413 for what would be refused again."""
+    if refusal in HOPELESS:
+        status = 413 if refusal is Refusal.TOO_LARGE else 400
+        return fault(status, _REFUSALS[refusal], {"reason": refusal.value}, code=refusal.value)
     headers = ((b"retry-after", str(RETRY_AFTER_SECONDS).encode()),)
     return fault(503, _REFUSALS[refusal], {"reason": refusal.value}, code=refusal.value, headers=headers)
 

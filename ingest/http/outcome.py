@@ -20,8 +20,13 @@ class Refusal(Enum):
     UNCONFIRMED = "unconfirmed"
     OVERLOADED = "overloaded"
     TOO_LONG = "too_long"
+    TOO_LARGE = "too_large"
     SPOOL_FULL = "spool_full"
     SPOOL_FAILED = "spool_failed"
+
+
+HOPELESS: Final = frozenset({Refusal.TOO_LONG, Refusal.TOO_LARGE})
+"""What would be refused again, however often it is sent."""
 
 
 @dataclass(frozen=True, slots=True)

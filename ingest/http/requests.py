@@ -100,7 +100,7 @@ class Request:
         if strict:
             raise Declined(fault(404, "the reporting protocol version is missing", details, code="protocol"))
 
-    async def body(self, limit: int) -> bytes:
+    async def body(self, limit: float) -> bytes:
         """The whole body, never parsed nor inflated.
 
         Raises Declined: 413 for more than `limit` bytes, and what the connection says of one that is slow, broken or
@@ -115,7 +115,7 @@ class Request:
             return self._bounded(message.get("body", b""), limit)
         return await self._rest(message, limit)
 
-    async def _rest(self, message: Mapping[str, object], limit: int) -> bytes:
+    async def _rest(self, message: Mapping[str, object], limit: float) -> bytes:
         parts = bytearray()
         while message["type"] == "http.request":
             parts += message.get("body", b"")  # type: ignore[arg-type]
@@ -125,13 +125,13 @@ class Request:
             message = await self.receive()
         raise Disconnected
 
-    def _bounded(self, body: bytes | bytearray, limit: int) -> bytes:
+    def _bounded(self, body: bytes | bytearray, limit: float) -> bytes:
         self.body_bytes = len(body)
         if len(body) > limit:
             raise Declined(_too_large(limit))
         return body  # type: ignore[return-value]
 
 
-def _too_large(limit: int) -> Answer:
+def _too_large(limit: float) -> Answer:
     details = {"body": f"is larger than {limit} bytes"}
     return Answer(413, {"error": "Validation failed", "details": details}, (), "too_large")

@@ -12,6 +12,8 @@ from pika.spec import Basic, BasicProperties
 
 from consumers.broker.connection import Patience, parameters
 from consumers.broker.frames import GatheringConnection
+from consumers.broker.publisher import largest_message
+from consumers.broker.tls import strictness
 from schemas.topology import INGEST_EXCHANGE
 
 REPLY_TO: Final = "amq.rabbitmq.reply-to"
@@ -76,6 +78,12 @@ class BrokerConnection:
     def name_bytes(self) -> int:
         """How long a message's names may be together: its properties can't be split over two frames."""
         return int(self._connection.params.frame_max) - _ENVELOPE_BYTES
+
+    @property
+    def message_bytes(self) -> int:
+        """How large a message the broker takes, as far as its version tells."""
+        said = getattr(self._connection, "server_properties", None) or {}
+        return largest_message(str(said.get("version", "")))
 
     def publish(self, correlation_id: str, routing_key: str, body: bytes, properties: BasicProperties) -> None:
         """Hand a message to the connection; `settled` tells the rest. Raises AMQPError if that is closed."""
@@ -160,6 +168,8 @@ class BrokerConnection:
 
 def _words(error: BaseException) -> str:
     """An error in one line; of many hosts the last one's, of pika's wrappers what they wrap."""
+    if strict := strictness(error):
+        return strict
     inner = getattr(error, "exceptions", None) or getattr(error, "exception", None) or error.args
     wrapped = inner[-1] if isinstance(inner, (list, tuple)) and inner else inner
     if isinstance(wrapped, BaseException):

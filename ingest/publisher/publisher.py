@@ -18,6 +18,7 @@ import pika.exceptions
 import structlog
 from pika.spec import BasicProperties
 
+from consumers.broker.publisher import told_largest
 from ingest.http.outcome import QUEUED, Outcome, Refusal, Refused
 from ingest.publisher.connection import REPLY_TO, BrokerConnection, Owner
 from ingest.publisher.nacks import Nacks
@@ -58,7 +59,8 @@ class Publisher:
     """One connection to the broker, on the running loop, reconnected for ever.
 
     `confirm_seconds` bounds how long the broker may take to confirm, `max_outstanding` how many
-    messages are under way at once; beyond either, publishing is refused. `observe` is told what became of
+    messages are under way at once; beyond either, publishing is refused. `max_message_bytes` is the broker's own limit
+    of a message, where that is not what its version has by default. `observe` is told what became of
     each publish, pings left out: its door's word, `confirmed` (or `drained`, where a spool had it), `refused` or a
     Refusal's value, the seconds it took.
     """
@@ -69,6 +71,7 @@ class Publisher:
         *,
         confirm_seconds: float,
         max_outstanding: int,
+        max_message_bytes: int = 0,
         now: Callable[[], float] = time.time,
         connect: Callable[[list[pika.URLParameters], Owner], BrokerConnection] = BrokerConnection,
         observe: Callable[[str, str, float], None] = lambda *_: None,
@@ -76,6 +79,9 @@ class Publisher:
         self._hosts = hosts
         self._confirm_seconds = confirm_seconds
         self._max_outstanding = max_outstanding
+        self._max_message_bytes = max_message_bytes
+        self.message_bytes: float = max_message_bytes or math.inf
+        """How large a message the broker takes, as far as it is known: a larger one would cost all the connection."""
         self._now = now
         self._open_connection = connect
         self._observe = observe
@@ -157,6 +163,8 @@ class Publisher:
         refusal = self.refusal()
         if refusal is None and not self._fits(message):
             refusal = Refusal.TOO_LONG
+        if refusal is None and len(message.payload) > self.message_bytes:
+            refusal = Refusal.TOO_LARGE
         if refusal is None and not self._send(correlation_id, message, wait, ephemeral, traceparent, received):
             refusal = Refusal.NOT_CONNECTED
         if refusal is not None:
@@ -263,10 +271,14 @@ class Publisher:
 
     def connection_up(self, connection: BrokerConnection) -> None:
         self._connection, self._connecting, self._blocked = connection, None, False
+        self.message_bytes = self._max_message_bytes or connection.message_bytes
         self._up_since = self._loop.time()
         self._log.info("broker_connected")
 
     def connection_down(self, connection: BrokerConnection, why: str) -> None:
+        if told := told_largest(why):
+            # It has cost all that was under way the connection: once is enough.
+            self._max_message_bytes = told
         if connection is self._connection and self._loop.time() - self._up_since > _SETTLED_SECONDS:
             self._attempt = 0
         self._connection = self._connecting = None

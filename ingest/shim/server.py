@@ -98,6 +98,7 @@ async def _serve(
         brokers,
         confirm_seconds=settings.confirm_timeout_seconds,
         max_outstanding=settings.max_outstanding,
+        max_message_bytes=settings.amqp_max_message_bytes,
         observe=published,
     )
     spool = _spool(settings, metrics, acknowledged)

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import structlog
 
 from consumers.runtime.failpoints import Failpoint
-from ingest.http.outcome import Outcome, Refusal, Refused
+from ingest.http.outcome import HOPELESS, Outcome, Refusal, Refused
 from ingest.spool.contents import Contents, Looker
 from ingest.spool.record import Damaged, Record, Torn
 from ingest.spool.segments import Sealed, drainer_of, sealed, segments
@@ -136,7 +136,7 @@ class Drainer:
             # One of them may be why: alone, each shows it.
             self._lost = self._lost + 1 if together == 1 else 0
             self._careful = max(self._careful, together)
-        return refusal is Refusal.TOO_LONG or self._lost >= _TRIES
+        return refusal in HOPELESS or self._lost >= _TRIES
 
     def _leave(self, segment: Sealed, messages: int) -> None:
         for found in segment.found:

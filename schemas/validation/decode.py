@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import zlib
-from itertools import accumulate
 from typing import Final, NamedTuple
 
 import msgspec
 
 from schemas.kinds.stray import mark
+from schemas.validation.nesting import deeper_than, too_deep
 from schemas.verdict import Invalid
 from schemas.wording import shorten
 
@@ -27,14 +27,6 @@ _SPACE: Final = re.compile(r"[ \t\n\r]*+")
 
 _WHITE: Final = b" \t\n\r"
 
-DECODER_LEVELS: Final = 1000
-"""About where msgspec raises RecursionError: Python's own recursion limit. PostgreSQL's parser goes deeper."""
-
-_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
-_NO_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}"'))
-_PEELED: Final = 16
-_CHUNK: Final = 65536
-
 
 class Body(NamedTuple):
     """A decoded body: its whole text, and each top-level member's JSON text, in the order sent.
@@ -50,7 +42,8 @@ class Body(NamedTuple):
 def decode(
     payload: bytes, content_encoding: str | None, *, max_bytes: int, max_depth: int, strays: bool = False
 ) -> Body | Invalid:
-    """The body's members, or the first reason why there are none; never raises.
+    """The body's members, or the first reason why there are none. Raises RecursionError for what this interpreter
+    can't follow though `max_depth` allows it.
 
     `max_bytes` bounds the inflated body, and with it the memory this takes; `max_depth` bounds nesting. With `strays`
     bytes that are no UTF-8 are marked in the text; without, they are a reason.
@@ -75,7 +68,7 @@ def decode(
 def _members(body: bytes, text: str, max_depth: int) -> Body | Invalid:
     if text.startswith("\ufeff"):
         return _refuse("not_utf8", "starts with a byte order mark; send UTF-8 without one")
-    if deeper_than(max_depth, body):
+    if too_deep(max_depth, body):
         return _refuse("too_deep", f"nested deeper than {max_depth} levels")
     try:
         members = _MEMBERS.decode(body)
@@ -84,7 +77,9 @@ def _members(body: bytes, text: str, max_depth: int) -> Body | Invalid:
     except msgspec.DecodeError as error:
         return _refuse("not_json", str(error))
     except RecursionError:
-        return _refuse("too_deep", "nested deeper than this machine can read")
+        if deeper_than(max_depth, body):
+            return _refuse("too_deep", f"nested deeper than {max_depth} levels")
+        raise
     if len(members) > _MOST_MEMBERS:
         return _refuse("too_many_members", f"more than {_MOST_MEMBERS} members")
     if not _accounts_for(body, members):
@@ -135,56 +130,6 @@ def beginning(payload: bytes, content_encoding: str | None, most: int) -> bytes:
         except zlib.error:
             return b""
     return payload[:most]
-
-
-def deeper_than(limit: int, body: bytes) -> bool:
-    """Whether JSON text nests deeper than `limit`; linear work on any bytes, exact on JSON.
-
-    Never from `DECODER_LEVELS` on: there the decoder has a limit of its own, and asking would cost more than
-    all the rest of judging a large body.
-    """
-    # A level is two brackets, in text that closes what it opens.
-    if limit >= DECODER_LEVELS or len(body) <= 2 * limit:
-        return False
-    brackets = _brackets(body)
-    if len(brackets) <= 2 * limit or 2 * brackets.count(b"[") != len(brackets):
-        return False  # Too few, or no JSON: the parser will say so.
-    for _ in range(min(_PEELED, limit)):
-        if not brackets:
-            return False
-        # Every innermost pair at once: one pass is one level.
-        brackets = brackets.replace(b"[]", b"")
-    steps = (1 if each == ord("[") else -1 for each in brackets)
-    return min(_PEELED, limit) + max(accumulate(steps), default=0) > limit
-
-
-def _brackets(body: bytes) -> bytes:
-    """The brackets outside strings, all of them made square."""
-    bare = _without_escapes(body).translate(_SQUARE, _NO_STRUCTURE)
-    # Adjacent quotes have no bracket between them: a string, or a gap between two, that can go.
-    bare = bare.replace(b'""', b"")
-    if b'"' not in bare:
-        return bare
-    found: list[bytes] = []
-    inside = 0
-    for start in range(0, len(bare), _CHUNK):
-        pieces = bare[start : start + _CHUNK].split(b'"')
-        found.append(b"".join(pieces[inside::2]))
-        inside = (inside + len(pieces) - 1) % 2
-    return b"".join(found)
-
-
-def _without_escapes(body: bytes) -> bytes:
-    """The body without backslashes and the characters they escape; they stand in strings only."""
-    if b"\\" not in body:
-        return body
-    first, *rest = body.split(b"\\")
-    kept = [first]
-    pieces = iter(rest)
-    for piece in pieces:
-        # An empty piece is a backslash escaped by another: what follows the pair is not escaped.
-        kept.append(piece[1:] if piece else next(pieces, b""))
-    return b"".join(kept)
 
 
 def _accounts_for(body: bytes, members: dict[str, msgspec.Raw]) -> bool:

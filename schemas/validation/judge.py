@@ -18,8 +18,9 @@ from schemas.kinds.kind import Document
 from schemas.kinds.stray import count
 from schemas.message import Message
 from schemas.settings import Settings
-from schemas.validation.decode import Body, decode, deeper_than
+from schemas.validation.decode import Body, decode
 from schemas.validation.drift import Drift
+from schemas.validation.nesting import room, too_deep
 from schemas.validation.redaction import Redaction
 from schemas.validation.validator import Validator, compile_validator
 from schemas.verdict import FOREIGN, Invalid
@@ -79,6 +80,18 @@ class Judge:
 
     def __call__(self, message: Message) -> Candidate | Invalid:
         """The candidate, or what is wrong, field by field; never raises, whatever the bytes."""
+        try:
+            return self._judged(message)
+        except RecursionError:
+            pass
+        try:
+            with room(self.max_depth):
+                return self._judged(message)
+        except RecursionError:
+            # max_depth may be set higher than the interpreter can follow.
+            return Invalid("decode", "too_deep", {"message": "nested deeper than this machine can read"})
+
+    def _judged(self, message: Message) -> Candidate | Invalid:
         validator = self.validators.get((message.kind, message.door))
         if validator is None:
             text = f"no such kind of message: {shorten(message.kind)!r} by door {shorten(message.door)!r}"
@@ -87,21 +100,17 @@ class Judge:
         plain = message.content_encoding is None and message.speaks_for is None and message.speaks_as is None
         if plain and validator.fastpath is not None and len(payload) <= self.max_bytes:
             row, drift = _at_once(validator, message)
-            if row is not None and not deeper_than(self.max_depth, payload):
+            if row is not None and not too_deep(self.max_depth, payload):
                 return Candidate(validator.kind.name, row if self.redaction is None else self.redaction(row), drift)
-        try:
-            body = decode(
-                payload,
-                message.content_encoding,
-                max_bytes=self.max_bytes,
-                max_depth=self.max_depth,
-                strays=(message.kind, message.door) in STRAYS,
-            )
-            judged = body if isinstance(body, Invalid) else _judge(validator, message, body)
-            return judged if self.redaction is None else _redacted(judged, self.redaction)
-        except RecursionError:
-            # max_depth may be set higher than the interpreter can follow.
-            return Invalid("decode", "too_deep", {"message": "nested deeper than this machine can read"})
+        body = decode(
+            payload,
+            message.content_encoding,
+            max_bytes=self.max_bytes,
+            max_depth=self.max_depth,
+            strays=(message.kind, message.door) in STRAYS,
+        )
+        judged = body if isinstance(body, Invalid) else _judge(validator, message, body)
+        return judged if self.redaction is None else _redacted(judged, self.redaction)
 
 
 def _redacted(judged: Candidate | Invalid, redaction: Redaction) -> Candidate | Invalid:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from http_support import ACTION_ID, CREATED, Shim, answering, declare_topology, depth, serving
 
+from consumers.broker.probe import probing
 from schemas.topology import ACTIONS, RUNS
 from schemas.verdict import Conflict, Created, DuringRun, Invalid, UnknownRun, Verdict
 from tests.patience import LONG
@@ -232,6 +233,24 @@ def test_too_large(broker: str) -> None:
         assert shim.http.post("/messages", content=iter([b"x" * 1024] * 5000)).status_code == 413
         assert depth(broker, ACTIONS) == 0
         assert shim.http.post("/messages", content=b"x" * 2048).status_code == 201
+
+
+@pytest.mark.parametrize("set_by", ["us", "the broker's version"])
+def test_what_the_broker_takes_no_message_of_is_413_and_costs_nobody_the_connection(broker: str, set_by: str) -> None:
+    """A body over the broker's own limit is not published: it would end the channel, and with it who else waits."""
+    most = 2048 if set_by == "us" else 16 * 1024 * 1024
+    beyond = 413 if set_by == "us" or _major(broker) >= 4 else 201
+    limits = {"max_body_bytes": 32 * 1024 * 1024, "max_inflated_bytes": 32 * 1024 * 1024}
+    with serving(broker, **limits, amqp_max_message_bytes=most if set_by == "us" else 0) as shim, answering(broker):
+        assert shim.http.post("/messages", content=b"x" * (most + 1)).status_code == beyond
+        assert shim.http.post("/messages", content=iter([b"x" * most, b"x"])).status_code == beyond
+        assert shim.http.post("/messages", content=b"x" * most).status_code == 201
+        assert len(shim.events("broker_connected")) == 1
+
+
+def _major(amqp_url: str) -> int:
+    with probing(amqp_url, heartbeat=30) as probe:
+        return int(probe.product()[1].partition(".")[0])
 
 
 def test_bad_paths(shim: Shim) -> None:

@@ -170,6 +170,16 @@ def test_the_doctor_finds_a_healthy_stack_healthy(env: dict[str, str], consumers
     assert found.returncode == 0, bad
     checks = {row["check"] for row in rows_of(found.stdout)}
     assert checks >= {"broker version", "topology", "queue arguments", "alarms", "schema", "rights", "clock"}
+    assert "message size" in checks
+
+
+def test_the_doctor_compares_what_doors_take_with_what_the_broker_takes(env: dict[str, str]) -> None:
+    """A door's limit beyond the broker's own is a warning that names both, and the way out."""
+    found = command("doctor", "--output", "json", env=env | {"INGEST_AMQP_MAX_MESSAGE_BYTES": "3000000"})
+    (row,) = (row for row in rows_of(found.stdout) if row["check"] == "message size")
+    said = "INGEST_COLLECTOR_MAX_BODY_BYTES: INGEST_AMQP_MAX_MESSAGE_BYTES takes no message over 3000000 bytes"
+    assert (row["level"], row["finding"].partition(";")[0]) == ("warning", said)
+    assert "max_message_size" in row["remedy"]
 
 
 def test_the_doctor_names_what_is_broken_and_the_remedy(

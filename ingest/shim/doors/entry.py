@@ -10,7 +10,7 @@ from typing import Literal
 
 from ingest.http.answers import ANSWERS, Answer, Answers, Asked, of_outcome
 from ingest.http.negotiation import CODINGS, content_coding, preference
-from ingest.http.outcome import Outcome, Refusal, Refused
+from ingest.http.outcome import HOPELESS, Outcome, Refused
 from ingest.http.requests import Declined, Request, forbidden
 from ingest.http.routes import BY_KIND, Route
 from ingest.publisher.publisher import Publisher
@@ -100,7 +100,7 @@ class Entry:
         refusal = self._publisher.refusal()
         if refusal is not None and not (way.door.spooled and self._spool):
             return of_outcome(Refused(refusal), Asked(kind or "", base, request.path), way.answers)
-        body = await request.body(way.limit)
+        body = await request.body(min(way.limit, self._publisher.message_bytes))
         if kind is None:
             assert way.kind_of is not None
             kind = way.kind_of(body, coding)
@@ -131,7 +131,7 @@ class Entry:
         """What becomes of a message of which the broker said that, where its sender won't send it again."""
         if self._spool is None or message.kind not in way.door.spooled or not isinstance(outcome, Refused):
             return outcome
-        return outcome if outcome.refusal is Refusal.TOO_LONG else await self._spool.keep(message)
+        return outcome if outcome.refusal in HOPELESS else await self._spool.keep(message)
 
 
 def _coding(request: Request) -> str | None:

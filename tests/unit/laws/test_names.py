@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from rooms import FILES, ROOT
 
 from consumers.supervisor.metrics import Metrics
-from ingest.http.outcome import Refusal
+from ingest.http.outcome import HOPELESS, Refusal
 from ingest.shim.metrics import ShimMetrics
 from schemas import doors, labels
 from schemas.verdict import OUTCOMES
@@ -117,7 +117,7 @@ def test_each_word_of_a_metric_stands_at_zero_before_it_is_counted() -> None:
 
 def test_what_becomes_of_a_publish_is_a_listed_word() -> None:
     """The results are those of publishing, and the refusals that come after it; the others are `refused`."""
-    before = {Refusal.NOT_CONNECTED, Refusal.OVERLOADED, Refusal.TOO_LONG}
+    before = {Refusal.NOT_CONNECTED, Refusal.OVERLOADED, *HOPELESS}
     after = {refusal.value for refusal in Refusal if refusal not in before}
     of_spool = {refusal.value for refusal in (Refusal.SPOOL_FULL, Refusal.SPOOL_FAILED)}
     assert set(labels.PUBLISH_RESULTS) == {"confirmed", "drained", "refused"} | after - of_spool

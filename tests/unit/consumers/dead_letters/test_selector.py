@@ -56,7 +56,23 @@ def test_times_are_read_as_people_write_them(text: str, expected: datetime) -> N
     assert moment(text, NOW) == expected
 
 
-@pytest.mark.parametrize("text", ["", "2", "h", "2h\n", "٢h", "-2h", "2 h", "yesterday", "999999w", "2026-13-01"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2",
+        "h",
+        "2h\n",
+        "٢h",
+        "-2h",
+        "2 h",
+        "yesterday",
+        "999999w",
+        "2026-13-01",
+        "2026-11-22T24:00:00",
+        "2026-W48-4",
+    ],
+)
 def test_what_is_no_time_is_refused_in_words(text: str) -> None:
     """Never a wrong time, and always what to give instead."""
     with pytest.raises(ValueError, match="is no time: give"):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.http.answers import Answer, Asked, fault, of_outcome, refused, render
-from ingest.http.outcome import QUEUED, Outcome, Refusal, Refused
+from ingest.http.outcome import HOPELESS, QUEUED, Outcome, Refusal, Refused
 from schemas.verdict import Conflict, Created, DuringRun, Invalid, Pong, UnknownRun, from_wire, to_wire, without_letter
 
 ACTION = "action"
@@ -118,8 +118,8 @@ def test_queued_by_preference() -> None:
 def test_refused(refusal: Refusal) -> None:
     """Every refusal says in words and by code what is wrong: 503 with Retry-After where sending again may help."""
     status, headers, body = answer(Refused(refusal))
-    if refusal is Refusal.TOO_LONG:
-        assert (status, headers.get(b"retry-after")) == (400, None)
+    if refusal in HOPELESS:
+        assert (status, headers.get(b"retry-after")) == (413 if refusal is Refusal.TOO_LARGE else 400, None)
     else:
         assert status == 503
         assert int(headers[b"retry-after"]) > 0

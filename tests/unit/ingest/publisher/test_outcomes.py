@@ -33,6 +33,7 @@ class Wire:
         self.unconfirmed = 0
         self.unconfirmed_bytes = 0
         self.name_bytes = 3072
+        self.message_bytes = 4096
 
     def publish(self, correlation_id: str, key: str, body: bytes, properties: BasicProperties) -> None:
         self.sent.append((correlation_id, key, body, properties))
@@ -401,5 +402,38 @@ def test_a_door_that_is_not_implied_says_so() -> None:
         held.publisher.connection_down(wire, "over")
         held.publisher.publish(ACTION_MESSAGE, wait=1)
         assert told == [("side", "confirmed"), ("http", "refused")]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("told", "limit"), [(0, 4096), (100, 100), (8192, 8192)])
+def test_what_the_broker_takes_no_message_of_is_refused_before_it_is_sent(told: int, limit: int) -> None:
+    """By the broker's own limit, or by what was said of it: sent, it would cost everybody else the connection."""
+
+    async def scenario() -> None:
+        held = PublisherOnWires(max_message_bytes=told)
+        wire = held.up()
+        _, outcome = held.publisher.publish(Message(ACTION, b"x" * (limit + 1), "http"), wait=5)
+        assert (outcome.result(), wire.sent) == (Refused(Refusal.TOO_LARGE), [])
+        correlation_id, taken = held.publisher.publish(Message(ACTION, b"x" * limit, "http"), wait=5)
+        held.reply(correlation_id)
+        assert await taken == CREATED
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("words", ["is larger than configured max size 2999", "is larger than max size 2999"])
+def test_a_limit_that_the_broker_told_is_kept_to(words: str) -> None:
+    """A limit that somebody has set costs the connection once, whatever the broker's version says."""
+
+    async def scenario() -> None:
+        held = PublisherOnWires()
+        wire = held.up()
+        why = f"ChannelClosedByBroker: (406, 'PRECONDITION_FAILED - message size 3000 {words}')"
+        held.publisher.connection_down(wire, why)  # type: ignore[arg-type]
+        held.publisher._connect()
+        held.up()
+        _, outcome = held.publisher.publish(Message(ACTION, b"x" * 3000, "http"), wait=5)
+        assert outcome.result() == Refused(Refusal.TOO_LARGE)
 
     run(scenario)

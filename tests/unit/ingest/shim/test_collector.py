@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
@@ -30,6 +31,8 @@ def test_what_senders_send_has_its_kind(kind: str, example: Any) -> None:
     taken: list[Message] = []
 
     class Broker:
+        message_bytes = math.inf
+
         def refusal(self) -> None:
             return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Iterator
 from math import inf
 from types import MappingProxyType
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from ingest.http.answers import ANSWERS, Answer, Asked
-from ingest.http.outcome import QUEUED, SPOOLED, Outcome, Refusal, Refused
+from ingest.http.outcome import HOPELESS, QUEUED, SPOOLED, Outcome, Refusal, Refused
 from ingest.http.requests import Declined, Request
 from ingest.http.routes import BY_KIND, Route
 from ingest.shim.doors.entry import Entry
@@ -47,6 +48,8 @@ class Broker:
         self.taken: list[tuple[Message, float]] = []
         self.confirms: list[float] = []
         self.refuses: Refusal | None = None
+
+    message_bytes = math.inf
 
     def refusal(self) -> Refusal | None:
         return self.refuses
@@ -180,7 +183,7 @@ def test_who_cannot_be_served_is_told_before_the_body() -> None:
 
 def test_what_the_broker_does_not_take_is_spooled_where_the_door_says_so() -> None:
     """For whatever reason: 202, and where it will be read; another kind of the same door is 503 as ever."""
-    for refusal in set(Refusal) - {Refusal.TOO_LONG, Refusal.SPOOL_FULL, Refusal.SPOOL_FAILED}:
+    for refusal in set(Refusal) - HOPELESS - {Refusal.SPOOL_FULL, Refusal.SPOOL_FAILED}:
         broker, disk = Broker(Refused(refusal)), Disk()
         answer = post(broker, b"{}", disk=disk)
         assert (answer.status, answer.code, answer.content["uri_template"]) == (
@@ -195,9 +198,10 @@ def test_what_the_broker_does_not_take_is_spooled_where_the_door_says_so() -> No
 
 
 def test_what_the_broker_takes_or_never_will_is_not_spooled() -> None:
-    """A verdict, a place in the queue, and names that fit into no frame are answered, and nothing is kept."""
+    """A verdict, a place in the queue, and what fits into no frame or no message are answered, and nothing is kept."""
     disk = Disk()
-    for outcome, status in ((QUEUED, 202), (REFUSED, 400), (Refused(Refusal.TOO_LONG), 400)):
+    never = ((Refused(Refusal.TOO_LONG), 400), (Refused(Refusal.TOO_LARGE), 413))
+    for outcome, status in ((QUEUED, 202), (REFUSED, 400), *never):
         assert post(Broker(outcome), b"{}", disk=disk).status == status
     assert disk.kept == []
 

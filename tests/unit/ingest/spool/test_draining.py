@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 from structlog.testing import capture_logs
 
-from ingest.http.outcome import SPOOLED, Refusal
+from ingest.http.outcome import HOPELESS, SPOOLED, Refusal
 from ingest.spool.contents import Contents
 from ingest.spool.drainer import Drainer
 from ingest.spool.segments import ASIDE, drainer_of, segments
@@ -168,9 +169,10 @@ def test_a_message_that_costs_the_connection_is_set_aside_alone(tmp_path: Path) 
     assert taker.payloads[-1] == b"7"
 
 
-def test_a_message_whose_names_no_frame_holds_is_set_aside_at_once(tmp_path: Path) -> None:
-    """What can be sent by no try is not tried again."""
-    taker = Taker(lambda message: Refusal.TOO_LONG if message.payload == b"1" else None)
+@pytest.mark.parametrize("refusal", sorted(HOPELESS, key=str))
+def test_what_can_be_sent_by_no_try_is_set_aside_at_once(refusal: Refusal, tmp_path: Path) -> None:
+    """Names that no frame holds, a body that the broker's limit forbids: neither is tried again."""
+    taker = Taker(lambda message: refusal if message.payload == b"1" else None)
 
     async def scenario() -> None:
         await kept(tmp_path, *map(action, range(3)))

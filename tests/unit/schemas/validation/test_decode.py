@@ -7,8 +7,9 @@ import tracemalloc
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from judge_samples import JSON
 
-from schemas.validation.decode import Body, decode, deeper_than, inflate
+from schemas.validation.decode import Body, decode, inflate
 from schemas.verdict import Invalid
 
 LIMIT = 1000
@@ -82,51 +83,6 @@ def test_memory_stays_flat_under_a_bomb():
         assert tracemalloc.get_traced_memory()[1] < 4_000_000
     finally:
         tracemalloc.stop()
-
-
-def test_deeper_than_the_interpreter_is_a_refusal():
-    """A depth limit set beyond what the interpreter can follow ends in a refusal, not in an exception."""
-    body = b'{"a":' + b"[" * 50_000 + b"]" * 50_000 + b"}"
-    assert run(body, max_bytes=200_000, max_depth=100_000).reason == "too_deep"
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(alphabet='ab"\\[]{}é\n\0😀'),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text('a"\\[{', max_size=4), inner, max_size=4),
-    max_leaves=30,
-)
-
-
-def plain_depth(value):
-    if isinstance(value, dict):
-        return 1 + max(map(plain_depth, value.values()), default=0)
-    if isinstance(value, list):
-        return 1 + max(map(plain_depth, value), default=0)
-    return 0
-
-
-@given(JSON, st.booleans(), st.integers(0, 8))
-@example([[[]], [[[]]]], True, 3)
-def test_depth_agrees_with_a_straightforward_one(value, ascii_only, limit):
-    """deeper_than says what walking the parsed value says."""
-    body = json.dumps(value, ensure_ascii=ascii_only).encode()
-    assert deeper_than(limit, body) == (plain_depth(value) > limit)
-
-
-@pytest.mark.parametrize("depth", [1, 15, 16, 17, 18, 31, 32, 33, 400])
-@pytest.mark.parametrize("width", [1, 3])
-def test_depth_is_exact_on_both_sides_of_every_limit(depth, width):
-    """At its own depth a text passes, one level less refuses it, through strings that look like brackets."""
-    body = b'{"[[":"}",\n"a":' * depth + b"[]" + b"}" * depth
-    body = b"[" + b",".join([body] * width) + b"]"
-    assert not deeper_than(depth + 2, body)
-    assert deeper_than(depth + 1, body)
-
-
-@given(st.binary() | st.text(alphabet='[]{}"\\').map(str.encode), st.integers(0, 20))
-def test_depth_is_total(body, limit):
-    """deeper_than answers on any bytes."""
-    assert deeper_than(limit, body) in (True, False)
 
 
 KEY = st.text(alphabet='a b\\"é\n😀', max_size=3)

@@ -20,7 +20,7 @@ from judge_samples import (
 )
 from msgspec.structs import replace
 
-from schemas.kinds import KINDS
+from schemas.kinds import KINDS, formats
 from schemas.kinds.action import document
 from schemas.message import Message
 from schemas.validation.judge import Candidate
@@ -130,6 +130,24 @@ def test_actions_that_mean_nothing(changes, field, reason):
     """What the schema lets through and no column can mean is refused under its field."""
     verdict = refused(action(**changes))
     assert (verdict.stage, verdict.reason, set(verdict.details)) == ("meaning", reason, {field})
+
+
+@pytest.mark.parametrize(
+    "time", ["1976-10-02T24:00:00Z", "1976-10-02T05:60:00Z", "1976-W40-6T05:00:37Z", "1976-10-02T05:00:37z"]
+)
+def test_a_time_is_what_is_written_here_whatever_pythons_own_reader_takes(time, monkeypatch):
+    """Newer Pythons read more and more as ISO 8601, midnight as 24:00 too: a row is the same whoever writes it."""
+
+    class Lenient(formats.datetime):
+        @classmethod
+        def fromisoformat(cls, text):
+            return cls(1976, 10, 3)
+
+    monkeypatch.setattr(formats, "datetime", Lenient)
+    formats._is_stored_time.cache_clear()
+    verdict = refused(action(recorded_at=time))
+    formats._is_stored_time.cache_clear()
+    assert set(verdict.details) == {"recorded_at"}
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def next_of(place: Any) -> Delivery:
 def test_a_suspect_is_in_quarantine_once_the_call_returns(place: Any, outbox: Any) -> None:
     """Payload, kind, facts and origin unchanged, its count at the beginning."""
     sent = run_end(b"\xff\x00 sacred")
-    outbox.quarantine(sent)
+    outbox.quarantine(msgspec.structs.replace(sent, headers={**sent.headers, "x-delivery-count": 2}))
     moved = next_of(place)
     assert moved.queue == QUARANTINE
     assert moved.message == sent.message
@@ -169,12 +169,12 @@ def test_what_can_never_be_moved_is_said_so_and_the_next_one_is_moved(place: Any
 
 
 def test_what_is_delayed_comes_back_one_retry_older(place: Any, outbox: Any) -> None:
-    """To the queue of runs, bytes unchanged."""
+    """To the queue of runs, bytes unchanged, its count at the beginning."""
     sent = run_end(b'{"action": "end"}')
-    outbox.delay(sent)
+    outbox.delay(msgspec.structs.replace(sent, headers={**sent.headers, "x-delivery-count": 1}))
     place.pass_delay()
     again = next_of(place)
-    assert (again.queue, again.retries, again.message) == (RUNS, 1, sent.message)
+    assert (again.queue, again.retries, again.message, again.deliveries) == (RUNS, 1, sent.message, 0)
 
 
 def test_whoever_waits_is_told_his_verdict(place: Any, outbox: Any) -> None:

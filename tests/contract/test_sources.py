@@ -5,22 +5,26 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pika
 import pytest
 
 from consumers.broker.connection import connect, parameters
+from consumers.broker.deaths import broker_death
 from consumers.broker.declare import declare
 from consumers.delivery import Delivery
 from consumers.errors import BrokerUnavailable
 from consumers.worker.memory import MemoryBroker, MemorySource
 from consumers.worker.seams import Source
 from consumers.worker.source import AmqpSource
-from ingest.soak.system import until
+from ingest.soak.proxy import Proxy
+from ingest.soak.system import through, until
 from schemas.message import Message
-from schemas.topology import ACTIONS, RUNS
+from schemas.topology import ACTIONS, DEAD, QUARANTINE, RUNS
 
 PREFETCH = 4
 
@@ -35,6 +39,23 @@ class OnMemory:
     def open(self) -> Source:
         self._generations += 1
         return MemorySource(self._broker, {ACTIONS: PREFETCH, RUNS: PREFETCH}, self._generations)
+
+    def open_quarantine(self) -> Source:
+        self._generations += 1
+        return MemorySource(self._broker, {QUARANTINE: 1, DEAD: 1}, self._generations)
+
+    def suspect(self, payload: bytes) -> None:
+        self._broker.put(Delivery(Message("action", payload, "http"), 0, 0, QUARANTINE, "", QUARANTINE))
+
+    def open_fragile(self) -> Source:
+        self._fragile = MemorySource(self._broker, {ACTIONS: PREFETCH}, 99)
+        return self._fragile
+
+    def silence(self) -> None:
+        self._fragile.lose(unheard=True)
+
+    def cut(self) -> None:
+        self._fragile.lose()
 
     def put(self, *payloads: bytes) -> None:
         for payload in payloads:
@@ -60,12 +81,32 @@ class OnRabbitMQ:
         declare(self._connection)
         self._channel = self._connection.channel()
         self._channel.confirm_delivery()
+        self._undo = ExitStack()
 
     def open(self) -> Source:
         self._generations += 1
         (host,) = parameters(self._url, heartbeat=30, name=f"source {self._generations}")
         self._source = AmqpSource(host, {ACTIONS: PREFETCH, RUNS: PREFETCH}, self._generations)
         return self._source
+
+    def open_quarantine(self) -> Source:
+        self._generations += 1
+        (host,) = parameters(self._url, heartbeat=30, name=f"quarantine {self._generations}")
+        return AmqpSource(host, {QUARANTINE: 1, DEAD: 1}, self._generations)
+
+    def suspect(self, payload: bytes) -> None:
+        self._channel.basic_publish("", QUARANTINE, payload, pika.BasicProperties(delivery_mode=2))
+
+    def open_fragile(self) -> Source:
+        proxy = self._proxy = self._undo.enter_context(Proxy(urlsplit(self._url).port or 5672))
+        (host,) = parameters(through(self._url, proxy.port), heartbeat=30, name="fragile")
+        return AmqpSource(host, {ACTIONS: PREFETCH}, 99)
+
+    def silence(self) -> None:
+        self._proxy.set(black_hole=True)
+
+    def cut(self) -> None:
+        self._proxy.cut()
 
     def put(self, *payloads: bytes) -> None:
         for payload in payloads:
@@ -79,6 +120,7 @@ class OnRabbitMQ:
         self._source.channel.basic_ack(10**6)
 
     def close(self) -> None:
+        self._undo.close()
         self._connection.close()
 
 
@@ -210,6 +252,38 @@ def test_once_the_broker_is_gone_every_call_says_so(place: Any, opened: Any) -> 
         until(lambda: source.poll(0.1) is None, "it says so")
     source.close()
     source.close()
+
+
+def test_an_acknowledgement_that_the_broker_never_heard_is_none(place: Any, opened: Any) -> None:
+    """Nor is it noticed: what it was of comes to others, counted, while its owner believes that it is gone."""
+    place.put(b"a")
+    owner = place.open_fragile()
+    found = received(owner, 1)
+    place.silence()
+    owner.acknowledge(found, whole_prefix=True)
+    assert owner.poll(0.1) == []
+    place.cut()
+    (again,) = received(opened(), 1)
+    assert (again.message.payload, again.deliveries) == (b"a", 1)
+    with pytest.raises(BrokerUnavailable):
+        until(lambda: owner.poll(0.1) is None, "it hears of it")
+    owner.close()
+
+
+def test_what_quarantine_takes_back_a_fourth_time_is_given_up_with_the_reason(place: Any) -> None:
+    """Off the dead letter queue, where it has never come before."""
+    place.suspect(b"deadly")
+    for count in range(4):
+        source = place.open_quarantine()
+        (each,) = received(source, 1)
+        assert (each.queue, each.deliveries) == (QUARANTINE, count)
+        source.close()
+    source = place.open_quarantine()
+    (dead,) = received(source, 1)
+    source.acknowledge([dead], whole_prefix=True)
+    source.close()
+    assert (dead.queue, dead.message.payload) == (DEAD, b"deadly")
+    assert broker_death(dead.properties.headers).reason == "delivery_limit"
 
 
 def test_a_source_that_closes_leaves_no_descriptor(place: Any) -> None:

@@ -39,6 +39,9 @@ class OnMemory:
     def letters(self) -> int:
         return len(self.store.letters)
 
+    def reasons(self) -> list[str]:
+        return [verdict.reason for _, verdict in self.store.letters]  # type: ignore[union-attr]
+
     def read_only(self, *, on: bool) -> None:
         self.store.fault = StoreUnavailable("read-only") if on else None
 
@@ -60,6 +63,9 @@ class OnPostgreSQL:
 
     def letters(self) -> int:
         return int(self._rows("SELECT count(*) FROM dead_letters")[0][0])
+
+    def reasons(self) -> list[str]:
+        return [row[0] for row in self._rows("SELECT reason FROM dead_letters")]
 
     def read_only(self, *, on: bool) -> None:
         name = self._url.rpartition("/")[2]
@@ -136,6 +142,16 @@ def test_an_invalid_message_is_a_letter_and_spares_its_batch(place: Any) -> None
         assert [type(each) for each in verdicts] == [Invalid, Created]
     assert place.letters() == 1
     assert place.actions() == {id_of(good)}
+
+
+def test_a_message_is_one_letter_with_its_latest_reason(place: Any) -> None:
+    """In a later batch and in the same one: what is refused for another reason is no other letter."""
+    first, second = (Invalid("broker", reason, {"message": "said"}) for reason in ("maxlen", "expired"))
+    one, other = item(), item()
+    place.store.commit([msgspec.structs.replace(each, judgement=first) for each in (one, other)])
+    again = [msgspec.structs.replace(one, judgement=each) for each in (first, second)]
+    assert place.store.commit(again) == [first, second]
+    assert sorted(place.reasons()) == ["expired", "maxlen"]
 
 
 def test_a_row_that_is_refused_spares_its_batch(place: Any) -> None:

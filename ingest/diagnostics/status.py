@@ -18,13 +18,14 @@ from consumers.database.partitions import Partitions
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from consumers.supervisor.control import ControlError, ask
 from consumers.supervisor.monitor import WORK, look_at_letters
+from consumers.supervisor.slot import SILENT_SECONDS
 from ingest.diagnostics.broker import PARKED_REMEDY, UNCONFIRMED, WAL_REMEDY
 from ingest.diagnostics.shim import look_at_shim, own_url
 from ingest.diagnostics.spool import blocked_in_spool, line_of_spool, look_at_spool
-from schemas.labels import HELD_UP
+from schemas.labels import HELD_UP, LANES
 from schemas.printable import printable
 from schemas.settings import Settings
-from schemas.topology import PARKED, TOPOLOGY
+from schemas.topology import PARKED, PREFETCH, TOPOLOGY
 
 _PURPOSE: Final = Purpose("chef-ingest status", statement=10, silence=12)
 
@@ -48,6 +49,8 @@ def gather(settings: Settings, state: Path, shim_url: str = "", spool: Path | No
         found |= _database(settings)
     except (StoreUnavailable, Misconfigured) as error:
         faults["database"] = str(error)
+    found["prefetch"] = sum(getattr(settings, prefetch) for prefetch in PREFETCH.values())
+    found["in_hand"] = sum(worker["in_hand"] for worker in found["supervisor"].get("workers", []))
     found["backlog"] = sum(found["queues"].get(name, {}).get("ready", 0) for name in WORK)
     found["seconds_to_drain"] = _to_drain(found)
     found["blocked"] = list(_blocked(found))
@@ -89,6 +92,8 @@ def _blocked(found: Mapping[str, Any]) -> Iterator[str]:
     for worker in found["supervisor"].get("workers", []):
         if worker["state"] in HELD_UP.values():
             yield f"worker {worker['pid']} {worker['state']}: {worker['why']}"
+        if worker["state"] == "silent":
+            yield _silent(worker, found["prefetch"])
     for why in found["supervisor"].get("not_reloaded", []):
         yield f"supervisor: not reloaded: {why}"
     for part in found["shim"].get("not_reloaded", []):
@@ -104,6 +109,15 @@ def _blocked(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"{queue['ready']} messages in {name}: {PARKED_REMEDY}"
         if queue["ready"] and not queue["consumers"] and name in WORK:
             yield f"queue {name} has {queue['ready']} messages and no consumer: start `chef-ingest consume`"
+
+
+def _silent(worker: Mapping[str, Any], prefetch: int) -> str:
+    pid, most = worker["pid"], prefetch if worker["lane"] == LANES[0] else 1
+    return (
+        f"worker {pid} silent: not heard of for {worker['silent_seconds']:.0f} s; it held {worker['in_hand']} messages "
+        f"then, and may hold up to {most}, which no queue counts. `ps -o stat,wchan {pid}` says what it does; after "
+        f"{SILENT_SECONDS:.0f} s it is killed, and they are delivered again"
+    )
 
 
 def drawn(found: Mapping[str, Any]) -> RenderableType:

@@ -105,12 +105,13 @@ def values(registry: CollectorRegistry) -> dict[str, set[str]]:
 def test_each_word_of_a_metric_stands_at_zero_before_it_is_counted() -> None:
     """A rate needs a zero to rise from: a list that a metric does not read would be missing here."""
     seen = values(Metrics("1").registry)
-    assert {label: seen[label] for label in ("outcome", "trigger", "sqlstate_class", "doing", "lane")} == {
+    assert {label: seen[label] for label in ("outcome", "trigger", "sqlstate_class", "doing", "lane", "cause")} == {
         "outcome": set(OUTCOMES),
         "trigger": set(labels.TRIGGERS),
         "sqlstate_class": set(labels.SQLSTATE_CLASSES),
         "doing": set(labels.DOINGS),
         "lane": set(labels.LANES),
+        "cause": set(labels.DEATH_CAUSES),
     }
     assert values(ShimMetrics("1").registry)["result"] == {*labels.PUBLISH_RESULTS, *labels.SPOOL_RESULTS}
 

@@ -185,7 +185,6 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "schemas/doors",
             "schemas/kinds",
             "schemas/labels",
-            "schemas/printable",
             "schemas/settings",
             "schemas/topology",
             "consumers/broker",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -67,8 +68,9 @@ def _only_unit_tests(config: pytest.Config) -> bool:
 
 @pytest.fixture(scope="session")
 def owner() -> str:
-    """What the names of this worker's vhosts and databases begin with: its own name, or `test` without workers."""
-    return os.environ.get("PYTEST_XDIST_WORKER", "test")
+    """What the names of this worker's vhosts and databases begin with: its own name, or `test` without workers, and
+    what no other session has, that may use the same servers."""
+    return os.environ.get("PYTEST_XDIST_WORKER", "test") + secrets.token_hex(3)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from schemas.kinds import KINDS, Kind, kind_of
 from schemas.kinds.formats import zoned_time
 from schemas.message import Message
 
+_BODY: Final = '{"action": "start", "run_id": %s, "start_time": %s}'
 _START: Final = next(KINDS[name] for name in REPORTS.kinds if not KINDS[name].waits)
 
 
@@ -76,8 +77,8 @@ def postings(
     elif with_start and not begun:
         # The same id each time: imported twice, it is still one run.
         run_id = run_id or str(uuid.uuid5(uuid.NAMESPACE_URL, f"{organization}/{node}/{report.start_time}"))
-        body = {"action": "start", "run_id": run_id, "start_time": report.body.get("start_time")}
-        start = [_posting(_START, json.dumps(body).encode(), organization, node, run_id)]
+        body = _BODY % (json.dumps(run_id), json.dumps(report.body.get("start_time")))
+        start = [_posting(_START, body.encode(), organization, node, run_id)]
     if not run_id:
         raise NotImportable(f"{report.where}: {_not_one(report, begun, f'{node} in {organization}')}")
     return [*start, _posting(report.kind, report.payload, organization, node, run_id)]

@@ -131,8 +131,11 @@ CREATE TABLE runs (
     -- The same of its end.
     collector_end_extra   json,
     CHECK ((status = 'started') = (end_time IS NULL))
-);
-CREATE INDEX runs_start_time ON runs (start_time);
+) WITH (fillfactor = 50);
+-- By the first 255 characters: no index takes a text of any length.
+CREATE INDEX runs_organization_node_name
+    ON runs (left(organization, 255), left(node_name, 255), start_time, run_id);
+CREATE INDEX runs_organization ON runs (left(organization, 255), start_time, run_id);
 
 -- One row for each resource that a run reports as updated or failed, or for all (INGEST_COLLECTOR_KEEP_RESOURCES).
 CREATE TABLE run_resources (

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import resources
+from itertools import groupby
 from typing import Any, Final
 
 import psycopg
 import tenacity
 
 from consumers.database import statements
-from consumers.database.connection import Purpose, session
+from consumers.database.connection import Connection, Purpose, session
 from consumers.errors import Misconfigured
 
-_LOCK = 0x1A6E57
+ALONE: Final = "-- outside a transaction"
+
+_TURN_SECONDS: Final = 0.2
+_STATEMENT_END: Final = re.compile(r";$", re.MULTILINE)
 
 _LOCK_WAIT_SECONDS = 1
 """How long a migration waits for a table's lock at a time: behind it in the line stand all the workers."""
@@ -29,8 +37,10 @@ def available() -> dict[str, str]:
 
 
 def migrate(database_url: str) -> list[str]:
-    """Apply what is missing, all of it or none; the names applied. Twenty at once are fine: they take turns.
+    """Apply what is missing; the names applied. Twenty at once are fine: they take turns.
 
+    What can be in a transaction is, with its neighbours: all of them or none. A file that begins with ALONE can't be:
+    an index that is made while others write. Interrupted, it is begun anew, and so begins with what undoes it.
     Raises StoreUnavailable, or Misconfigured when waiting would not help.
     """
     retry = tenacity.Retrying(
@@ -47,20 +57,48 @@ def _locked(error: BaseException) -> bool:
 
 
 def _migrate(database_url: str) -> list[str]:
-    sql = _sql()
-    with session(database_url, _PURPOSE) as connection, connection.transaction():
+    with _turn(database_url), session(database_url, _PURPOSE) as connection:
         _require_unicode(connection)
-        connection.execute(sql["take_turns"], {"lock": _LOCK})
-        connection.execute(sql["lock_timeout"], {"seconds": _LOCK_WAIT_SECONDS})
         done = _done(connection)
         missing = {name: text for name, text in available().items() if name not in done}
-        if missing:
-            # Only now: whoever has nothing to do needs no right to create.
-            connection.execute(sql["create"])
-        for name, text in missing.items():
+        for alone, group in groupby(missing, key=lambda name: missing[name].startswith(ALONE)):
+            apply = _apply_alone if alone else _apply_together
+            apply(connection, {name: missing[name] for name in group})
+    return list(missing)
+
+
+@contextmanager
+def _turn(database_url: str) -> Iterator[None]:
+    """Nobody else migrates meanwhile. A transaction of its own holds the turn: behind a pooler no session could."""
+    with session(database_url, _PURPOSE) as holder, holder.transaction():
+        while not _is_taken(holder):
+            time.sleep(_TURN_SECONDS)
+        yield
+
+
+def _is_taken(holder: Connection) -> bool:
+    found = holder.execute(_sql()["take_turns"]).fetchone()
+    return found is not None and bool(found[0])
+
+
+def _apply_together(connection: Connection, group: Mapping[str, str]) -> None:
+    """All of these or none."""
+    sql = _sql()
+    with connection.transaction():
+        connection.execute(sql["lock_timeout"], {"seconds": _LOCK_WAIT_SECONDS})
+        # Only now: whoever has nothing to do needs no right to create.
+        connection.execute(sql["create"])
+        for name, text in group.items():
             connection.execute(text.encode())
             connection.execute(sql["note"], {"name": name})
-    return list(missing)
+
+
+def _apply_alone(connection: Connection, group: Mapping[str, str]) -> None:
+    """Statement by statement: what takes no lock for long can't be in a transaction."""
+    for name, text in group.items():
+        for statement in _STATEMENT_END.split(text.rstrip().removesuffix(";")):
+            connection.execute(statement.strip().encode())
+        connection.execute(_sql()["note"], {"name": name})
 
 
 def require_current(connection: psycopg.Connection[Any]) -> None:

@@ -1,7 +1,9 @@
 -- What brings the schema up; loaded by consumers/database/statements.py.
 
 -- name: take_turns
-SELECT pg_advisory_xact_lock(%(lock)s::bigint);
+-- Whether it is ours now. An index that is made concurrently waits for all older snapshots: so this is asked again and
+-- again, not waited for, and has no parameters, for what has some keeps its snapshot until the next statement.
+SELECT pg_try_advisory_xact_lock(1732183);
 
 -- name: lock_timeout
 -- For this transaction only.

@@ -52,6 +52,12 @@ def _names_of_members(value: str) -> None:
         )
 
 
+def _hard_to_guess(value: str) -> None:
+    """Raises ValueError for a secret that somebody could try out."""
+    if value and len(value) < 32:
+        raise ValueError("a secret has at least 32 characters; let a machine make it: openssl rand -hex 32")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be set. `load` builds one and says where each value came from."""
@@ -89,6 +95,16 @@ class Settings:
     )
     client_keys: str = _setting("", "folder of public keys: ORGANIZATION/CLIENT.pem, and USER.pem for users")
     signature_skew_seconds: int = _setting(900, "how far a signature's time may be from ours", unit="s", minimum=1)
+    access_token_secret: str = _setting(
+        "",
+        "what the access tokens that users get for a signature are made with, the same in all shims; empty: each shim"
+        " makes one up",
+        secret=True,
+        check=_hard_to_guess,
+    )
+    access_token_seconds: int = _setting(
+        3600, "how long such an access token is good", unit="s", minimum=60, maximum=86_400
+    )
     tls_certificate: str = _setting("", "PEM file of the shim's certificate chain; empty: plain HTTP")
     tls_key: str = _setting("", "PEM file of the certificate's private key")
     tls_client_ca: str = _setting("", "PEM file of the CAs that clients' certificates must come from")
@@ -190,6 +206,15 @@ class Settings:
         "resources of a data collector's run that become rows: changed are those updated or failed, the others are"
         " counted",
         choices=("changed", "all"),
+    )
+    run_aborted_seconds: int = _setting(
+        86_400,
+        "after so long without an end a run is shown as aborted; a late end still completes it",
+        unit="s",
+        minimum=60,
+    )
+    read_timeout_seconds: float = _setting(
+        5.0, "longest a statement of a GET may run in PostgreSQL", unit="s", minimum=0.1, maximum=300
     )
     heartbeat_seconds: int = _setting(30, "AMQP heartbeat", unit="s", minimum=1)
     statement_timeout_seconds: float = _setting(

@@ -91,7 +91,6 @@ class Invalid(msgspec.Struct, frozen=True):
 
     `reason` is a stable code for grouping (`not_json`, `schema`, `too_large`, `content_encoding`, ...);
     `sqlstate` is set where the database refused the row. `told`: why no letter is kept, see `without_letter`.
-    `letter` is its number, where the door tells it.
     """
 
     code: ClassVar[str] = "invalid"
@@ -100,7 +99,6 @@ class Invalid(msgspec.Struct, frozen=True):
     details: Mapping[str, str] = {}
     sqlstate: str | None = None
     told: str = ""
-    letter: int | None = None
 
     @property
     def fate(self) -> Fate:
@@ -117,7 +115,6 @@ class UnknownRun(msgspec.Struct, frozen=True):
     run_id: str
     text: str
     told: str = ""
-    letter: int | None = None
 
     @property
     def fate(self) -> Fate:
@@ -143,7 +140,6 @@ class Conflict(msgspec.Struct, frozen=True):
     sqlstate: ClassVar[None] = None
     details: Mapping[str, str]
     told: str = ""
-    letter: int | None = None
 
     @property
     def fate(self) -> Fate:
@@ -182,11 +178,6 @@ def without_letter(verdict: Unstorable, why: str) -> Unstorable:
     return msgspec.structs.replace(verdict, told=why)
 
 
-def with_letter(verdict: Unstorable, number: int) -> Unstorable:
-    """The same refusal, with the number of the letter that is kept of its message."""
-    return msgspec.structs.replace(verdict, letter=number)
-
-
 def is_told(verdict: Verdict) -> TypeGuard[Unstorable]:
     """Whether the answer to whoever waits is all that is left of a message with this verdict."""
     return verdict.fate is TOLD
@@ -200,11 +191,11 @@ def is_parked(verdict: Verdict) -> TypeGuard[Unkept]:
 def to_wire(verdict: Verdict) -> dict[str, Any]:
     """A JSON-able dict, the form in which a worker tells a shim; inverse of `from_wire`."""
     fields = {"code": verdict.code} | msgspec.structs.asdict(verdict)
-    # A shim of the release before knows no such fields, and none needs the mismatch.
+    # A shim of the release before knows no such fields, and none needs the last.
     return {
         name: each
         for name, each in fields.items()
-        if name != "door_mismatch" and (each or name not in ("told", "merged", "letter"))
+        if name != "door_mismatch" and (each or name not in ("told", "merged"))
     }
 
 

@@ -26,7 +26,6 @@ _COLUMNS: Final = {
     "nodes": ("node", "text"),
     "doors": ("door", "text"),
 }
-WHOLE_FINGERPRINT: Final = 16
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -34,7 +33,7 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w":
 class Selector:
     """Letters that have one of the values of every member that is not empty, last seen within the times.
 
-    `limit` takes the first so many, by id. An empty selector is every letter. Of a fingerprint its beginning will do.
+    `limit` takes the first so many, by id. An empty selector is every letter.
     """
 
     ids: tuple[int, ...] = ()
@@ -59,9 +58,7 @@ class Selector:
         conditions, values = ["true"], dict[str, Any]()
         for member, (column, type_) in _COLUMNS.items():
             if wanted := getattr(self, member):
-                # A fingerprint as a terminal shows it is the beginning of one.
-                begins = member == "fingerprints" and any(len(each) < WHOLE_FINGERPRINT for each in wanted)
-                conditions.append(f"{column} {'^@' if begins else '='} ANY (%({member})s::{type_}[])")
+                conditions.append(f"{column} = ANY (%({member})s::{type_}[])")
                 values[member] = list(wanted)
         if self.since is not None:
             conditions.append("last_seen >= %(since)s")

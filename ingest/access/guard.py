@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ingest.access import signatures, tokens
-from ingest.access.keys import KeyFolder, KeysUnavailable
+from ingest.access import access_tokens, signatures, tokens
+from ingest.access.access_tokens import AccessTokens, BadAccessToken
+from ingest.access.keys import KeyFolder, KeysUnavailable, fingerprint
+from ingest.access.principals import READS, Principal, client, signed, user
 from ingest.access.tls import Faults
 from ingest.http.answers import Answer, fault
-from ingest.http.requests import Declined, Request, forbidden
+from ingest.http.requests import Declined, Request, Signer, forbidden
 from ingest.http.routes import BY_KIND, Handler, Route
 from schemas.settings import ConfigError, Settings
 
 Event = MutableMapping[str, Any]
 """ASGI's: a part of a body, or the news that the client is gone."""
 Receive = Callable[[], Awaitable[Event]]
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who asks. `organizations` empty: any; `node`: a client, which speaks for itself only."""
-
-    name: str
-    scopes: frozenset[str]
-    organizations: frozenset[str] = frozenset()
-    node: str | None = None
 
 
 class Guard:
@@ -40,6 +32,7 @@ class Guard:
         self._settings = settings
         self._now = now
         self._keys = KeyFolder(Path(settings.client_keys)) if settings.auth in ("signature", "any") else None
+        self.access_tokens = AccessTokens(settings.access_token_secret, settings.access_token_seconds, now)
         self._tokens: tuple[tokens.Token, ...] | None = ()
         self.misquoted = False
         """Somebody presents a token of ours in the quotes of Erlang, and is refused; forgotten at a reload."""
@@ -89,8 +82,10 @@ class Guard:
         return guarded
 
     def _authenticate(self, request: Request) -> Principal:
-        secret = tokens.presented(request.fields) if self._takes_tokens else None
-        if secret is not None:
+        secret = tokens.presented(request.fields)
+        if secret is not None and self._keys is not None and access_tokens.is_one(secret):
+            return self._told(request, lambda keys: self._bearer(request, keys, secret))
+        if secret is not None and self._takes_tokens:
             if self._tokens is None:
                 raise _untold(request, "the tokens file can't be read")
             token = tokens.find(self._tokens, secret)
@@ -98,11 +93,17 @@ class Guard:
                 self.misquoted |= tokens.is_misquoted(self._tokens, secret)
                 raise self._unknown(request, tokens.refusal(secret))
             return Principal(f"token {token.name}", token.scopes, token.organizations)
-        if self._keys is None or not signatures.is_signed(request.fields):
+        if not signatures.is_signed(request.fields):
+            raise self._unknown(request, "nothing presented")
+        return self._told(request, lambda keys: self._signer(request, keys))
+
+    def _told(self, request: Request, by_keys: Callable[[KeyFolder], Principal]) -> Principal:
+        """Who it is by the keys. Raises Declined."""
+        if self._keys is None:
             raise self._unknown(request, "nothing presented")
         try:
-            return self._signer(request, self._keys)
-        except signatures.BadSignature as error:
+            return by_keys(self._keys)
+        except (signatures.BadSignature, BadAccessToken) as error:
             raise self._unknown(request, str(error)) from None
         except KeysUnavailable as error:
             raise _untold(request, str(error)) from None
@@ -112,13 +113,10 @@ class Guard:
         request.facts["claims"] = claim.user[:200]
         if abs(self._now() - claim.at) > self._settings.signature_skew_seconds:
             raise signatures.BadSignature("X-Ops-Timestamp is too far from our clock")
-        organization = request.params.get("organization")
-        key = None if organization is None else keys.find(organization, claim.user)
-        client = key is not None
-        key = key or keys.find(None, claim.user)
-        if key is None:
-            raise signatures.BadSignature("no key for this name")
-        claim.verify(key)
+        principal = client(keys, request.params.get("organization"), claim)
+        if principal is None:
+            principal, key = user(keys, request.params.get("organization"), claim.user, signed(claim))
+            request.signer = Signer(claim.user, fingerprint(key))
 
         def check(body: bytes) -> None:
             try:
@@ -127,14 +125,19 @@ class Guard:
                 raise self._unknown(request, str(error)) from None
 
         request.receive = _checked(request.receive, check)
-        if client and organization is not None:
-            return Principal(
-                f"client {organization}/{claim.user}",
-                frozenset({"runs", "read"}),
-                frozenset({organization}),
-                claim.user,
-            )
-        return Principal(f"user {claim.user}", frozenset({"actions", "read"}))
+        return principal
+
+    def _bearer(self, request: Request, keys: KeyFolder, secret: bytes) -> Principal:
+        """Who holds an access token may read what its user could read now, of its organization if it names one."""
+        grant = self.access_tokens.read(secret)
+        try:
+            asked = grant.organization or request.params.get("organization")
+            holder, _ = user(keys, asked, grant.user, lambda key: fingerprint(key) == grant.fingerprint)
+        except signatures.BadSignature:
+            raise BadAccessToken("an access token of a user whose key is gone") from None
+        if grant.organization is None:
+            return replace(holder, scopes=READS)
+        return replace(holder, scopes=READS, organizations=frozenset({grant.organization}))
 
     def _authorize(self, principal: Principal, route: Route, request: Request) -> None:
         if route.scope == BY_KIND:

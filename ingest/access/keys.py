@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import stat
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -12,7 +15,7 @@ import structlog
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from ingest.access.files import ABSENT
 
@@ -21,6 +24,8 @@ LEAST_BITS: Final = 2048
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9_.:-]{0,199}")
 """Of organizations and clients [protocol.md 3.2]; no dot comes first, so none leads out of the folder."""
+_MEMBERS: Final = "users"
+"""The folder with an organization's members; a client of that name is a file."""
 _LARGEST_FILE: Final = 16 * 1024
 
 
@@ -34,7 +39,8 @@ class _Known(NamedTuple):
 
 
 class KeyFolder:
-    """`ORGANIZATION/CLIENT.pem` for clients, `USER.pem` for users, who belong to no organization.
+    """`ORGANIZATION/CLIENT.pem` for clients, `ORGANIZATION/users/USER.pem` for members, and `USER.pem` for users who
+    belong to no organization.
 
     A file that is replaced or deleted counts from the next request on. `most` bounds the keys kept in memory, which
     are kept as they were read and never as they were not.
@@ -51,10 +57,27 @@ class KeyFolder:
 
         Raises KeysUnavailable.
         """
-        parts = [name] if organization is None else [organization, name]
-        if not all(_NAME.fullmatch(part) for part in parts):
+        return self._find([] if organization is None else [organization], name)
+
+    def member(self, organization: str, name: str) -> RSAPublicKey | None:
+        """The key of a user as a member of this organization; None when there is none to trust.
+
+        Raises KeysUnavailable.
+        """
+        return self._find([organization, _MEMBERS], name)
+
+    def organizations(self) -> list[str]:
+        """Those that have a folder. Raises KeysUnavailable."""
+        try:
+            with os.scandir(self._folder) as entries:
+                return sorted(each.name for each in entries if _NAME.fullmatch(each.name) and each.is_dir())
+        except OSError as error:
+            raise KeysUnavailable(f"the keys can't be read: {error.strerror}") from None
+
+    def _find(self, folders: Sequence[str], name: str) -> RSAPublicKey | None:
+        if not all(_NAME.fullmatch(part) for part in (*folders, name)):
             return None
-        path = self._folder.joinpath(*parts[:-1], f"{name}.pem")
+        path = self._folder.joinpath(*folders, f"{name}.pem")
         try:
             known = self._look(path)
         except OSError as error:
@@ -108,3 +131,8 @@ def load(pem: bytes) -> RSAPublicKey:
     if key.key_size < LEAST_BITS:
         raise ValueError(f"an RSA key of {key.key_size} bits is too short: at least {LEAST_BITS}")
     return key
+
+
+def fingerprint(key: RSAPublicKey) -> str:
+    """SHA-256 of a key, in hexadecimal: the same for one key in whatever file."""
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()

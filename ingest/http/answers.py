@@ -177,6 +177,8 @@ FORBIDDEN: Final = fault(403, "not allowed", code="forbidden")
 
 def render(answer: Answer, *, problem: bool = False) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """The header fields and the body to send; `problem` asks for RFC 9457's form of an error."""
+    if answer.status == 304:
+        return list(answer.headers), b""  # It says nothing of a body but which one is still good (RFC 9110, 15.4.5).
     content, media = answer.content, answer.media
     if problem and answer.status >= 400 and not isinstance(content, bytes):
         content, media = _problem(answer, content), PROBLEM
@@ -191,7 +193,7 @@ def _problem(answer: Answer, content: Mapping[str, Any]) -> dict[str, Any]:
         "type": "about:blank",
         "title": HTTPStatus(answer.status).phrase,
         "status": answer.status,
-        "detail": content["error"],
+        "detail": said if isinstance(said := content["error"], str) else "; ".join(said),
         "code": answer.code,
     }
     return document | {name: value for name, value in content.items() if name in ("details", "letter")}

@@ -71,15 +71,22 @@ def _seconds(value: bytes | None, longest: float) -> float | None:
     return min(float(value), longest)
 
 
-def wants_problem(accept: bytes | None) -> bool:
-    """Whether an Accept field names application/problem+json itself (RFC 9457); wildcards don't."""
-    if not accept or b"problem+json" not in accept.lower():
+def wants(accept: bytes | None, media: bytes) -> bool:
+    """Whether an Accept field names this media type itself (RFC 9110, 12.5.1); wildcards don't."""
+    if not accept or media not in accept.lower():
         return False
     for part in elements(accept.lower()):
-        media, *parameters = (each.strip() for each in part.split(b";"))
-        if media == b"application/problem+json":
+        named, *parameters = (each.strip() for each in part.split(b";"))
+        if named == media:
             return not any(re.fullmatch(rb"q\s*=\s*0(\.0{0,3})?", each) for each in parameters)
     return False
+
+
+def names_tag(condition: bytes | None, tag: bytes) -> bool:
+    """Whether an If-None-Match field names this ETag, or any (RFC 9110, 13.1.2)."""
+    if not condition:
+        return False
+    return any(each in (b"*", tag, b"W/" + tag) for each in elements(condition))
 
 
 def content_coding(value: bytes | None) -> str | None:

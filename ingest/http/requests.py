@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import parse_qs, unquote_to_bytes
 
 from starlette.types import Receive, Scope
 
 from ingest.http.answers import FORBIDDEN, Answer, fault
 from ingest.http.negotiation import fields, valid_host
+from ingest.http.query import Query, parse
 
 PROTOCOL_FIELD: Final = b"x-ops-reporting-protocol-version"
 PROTOCOL_VERSION: Final = "0.1.0"
@@ -29,6 +30,13 @@ def forbidden(request: Request, why: str) -> Declined:
     return Declined(FORBIDDEN)
 
 
+class Signer(NamedTuple):
+    """A user, and which key is the user's."""
+
+    name: str
+    fingerprint: str
+
+
 class Disconnected(Exception):
     """The client went away before its body was complete; there is nobody to answer."""
 
@@ -38,7 +46,7 @@ class Request:
 
     __slots__ = (
         "body_bytes", "correlation_id", "facts", "fields", "method", "params", "receive", "scope", "scopes",
-        "speaks_as", "speaks_for",
+        "signer", "speaks_as", "speaks_for",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
@@ -56,6 +64,8 @@ class Request:
         """The node that who asks is, and may speak for; None: any."""
         self.scopes: frozenset[str] | None = None
         """What who asks is good for, where the kind of what is posted tells which of it is needed; None: all."""
+        self.signer: Signer | None = None
+        """The user whose signature it bears; None: it bears none, or a client's."""
 
     @property
     def path(self) -> str:
@@ -71,6 +81,13 @@ class Request:
             }
         except UnicodeDecodeError:
             raise Declined(fault(400, "the path is not UTF-8", code="path")) from None
+
+    def query(self) -> Query:
+        """What stands behind the path, by name. Raises Declined (400) for what can't be told apart or is no text."""
+        try:
+            return parse(self.scope["query_string"])
+        except ValueError as error:
+            raise Declined(fault(400, str(error), code="query")) from None
 
     def base(self, public_url: str) -> str:
         """Scheme and authority for URLs in answers. Raises Declined (400) for a Host that can't be one."""
@@ -88,14 +105,14 @@ class Request:
     def check_protocol(self, *, strict: bool) -> None:
         """Raises Declined: 406 for a reporting protocol we don't speak, 404 for none where `strict`."""
         sent = self.fields.get(PROTOCOL_FIELD)
-        version = None if sent is None else sent.decode("latin-1")
-        if version is None and self.scope["query_string"]:
-            query = parse_qs(self.scope["query_string"].decode("latin-1"))
-            version = query.get("protocol-version", [None])[0]
-        if version == PROTOCOL_VERSION:
+        versions = [] if sent is None else [sent.decode("latin-1")]
+        if self.scope["query_string"]:
+            query = parse_qs(self.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+            versions += query.get("protocol-version", [])
+        if versions and set(versions) == {PROTOCOL_VERSION}:
             return
         details = {"X-Ops-Reporting-Protocol-Version": f"must be {PROTOCOL_VERSION}"}
-        if version is not None:
+        if versions:
             raise Declined(fault(406, "unknown reporting protocol version", details, code="protocol"))
         if strict:
             raise Declined(fault(404, "the reporting protocol version is missing", details, code="protocol"))

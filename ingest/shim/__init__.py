@@ -1,3 +1,3 @@
-"""The HTTP process: `server` composes it, `app` routes, `doors` take POSTs, `reads` answers GETs, `readiness` pings
-through, `acknowledged` keeps its half of the ledger, `openapi` and `metrics` describe it.
+"""The HTTP process: `server` composes it, `app` routes, `doors` take POSTs, `readiness` pings through, `acknowledged`
+keeps its half of the ledger, `openapi` and `metrics` describe it.
 """

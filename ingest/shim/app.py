@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -12,21 +12,21 @@ import structlog
 from starlette import routing
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ingest.access import access_tokens
 from ingest.access.gate import Gate
 from ingest.access.unguarded import Unguarded
-from ingest.http.answers import Answer, fault, render
-from ingest.http.negotiation import wants_problem
+from ingest.http.answers import PROBLEM, Answer, fault, render
+from ingest.http.negotiation import wants
 from ingest.http.requests import Declined, Disconnected, Request
 from ingest.http.routes import Handler, Route
 from ingest.publisher.publisher import Publisher
+from ingest.reads.routes import Reads
 from ingest.shim import doors, openapi
 from ingest.shim.doors.entry import Entry
 from ingest.shim.metrics import ShimMetrics
 from ingest.shim.readiness import Readiness
-from ingest.shim.reads import Reads, ReadsUnavailable
 from ingest.spool.spool import Spool
 from ingest.telemetry.tracing import ShimTracing
-from schemas.doors import RUN_PATH
 from schemas.settings import Settings
 
 _LONGEST_PATH: Final = 8192
@@ -50,7 +50,8 @@ def build(
     metrics.watch(publisher, gate)
     wrap = Unguarded(settings).wrap if gate.guard is None else gate.guard.wrap
     table: dict[str, dict[str, Handler]] = {}
-    for route in routes(Shim(settings, publisher, reads, metrics, gate), Entry(settings, publisher, tracing, spool)):
+    shim = Shim(publisher, metrics, gate)
+    for route in routes(shim, Entry(settings, publisher, tracing, spool), reads):
         table.setdefault(route.path, {})[route.method] = wrap(route)
 
     @asynccontextmanager
@@ -77,12 +78,12 @@ def build(
     return application
 
 
-def routes(shim: Shim, entry: Entry) -> list[Route]:
-    """Every route: those of the doors, and what can be read."""
+def routes(shim: Shim, entry: Entry, reads: Reads) -> list[Route]:
+    """Every route: those of the doors first, which are asked most, what can be read, and how the shim is."""
     return [
         *doors.routes(entry),
-        Route(path=RUN_PATH, method="GET", handler=shim.get_run, scope="read"),
-        Route(path="/actions/{id}", method="GET", handler=shim.get_action, scope="read", owner="answer"),
+        *reads.routes(),
+        *access_tokens.routes(None if shim.gate.guard is None else shim.gate.guard.access_tokens),
         Route(path="/healthz", method="GET", handler=shim.healthz, scope=None),
         Route(path="/readyz", method="GET", handler=shim.readyz, scope=None),
         Route(path="/metrics", method="GET", handler=shim.metrics.scrape, scope="read"),
@@ -114,7 +115,7 @@ class Resource:
         except Disconnected:
             self._log_line(request, 499, "disconnected", started)
             return
-        headers, body = render(answer, problem=wants_problem(request.fields.get(b"accept")))
+        headers, body = render(answer, problem=wants(request.fields.get(b"accept"), PROBLEM))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         self._log_line(request, answer.status, answer.code, started)
@@ -158,39 +159,10 @@ class Resource:
 class Shim:
     """The handlers: they decide what to ask, never how an answer looks."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        publisher: Publisher,
-        reads: Reads,
-        metrics: ShimMetrics,
-        gate: Gate | None = None,
-    ) -> None:
+    def __init__(self, publisher: Publisher, metrics: ShimMetrics, gate: Gate) -> None:
         self.metrics = metrics
-        self._gate = gate or Gate(None, None)
-        self._settings = settings
-        self._reads = reads
+        self.gate = gate
         self._readiness = Readiness(publisher)
-
-    async def get_action(self, request: Request) -> Answer:
-        return await self._read(self._reads.action(request.params["id"], request.speaks_for), "no such action")
-
-    async def get_run(self, request: Request) -> Answer:
-        request.check_protocol(strict=self._settings.strict_protocol)
-        params = request.params
-        found = self._reads.run(params["organization"], params["node"], params["run_id"])
-        return await self._read(found, "no such run of this node in this organization")
-
-    async def _read(self, reading: Awaitable[bytes | None], missing: str) -> Answer:
-        try:
-            document = await reading
-        except ReadsUnavailable as unavailable:
-            structlog.get_logger("ingest.http").warning("database_unavailable", error=str(unavailable))
-            headers = ((b"retry-after", b"2"),)
-            return fault(503, "the database does not answer", code="database", headers=headers)
-        if document is None:
-            return fault(404, missing, code="not_found")
-        return Answer(200, document, (), "found")
 
     async def healthz(self, request: Request) -> Answer:
         return Answer(200, {"status": "ok"}, (), "healthy")
@@ -198,8 +170,8 @@ class Shim:
     async def readyz(self, request: Request) -> Answer:
         why = await self._readiness.why_not()
         # Told to anybody: which files, by the names of their settings, and nothing of what is in them. Work goes on.
-        besides: dict[str, Any] = {"not_reloaded": sorted(self._gate.faults)} if self._gate.faults else {}
-        if self._gate.guard is not None and self._gate.guard.misquoted:
+        besides: dict[str, Any] = {"not_reloaded": sorted(self.gate.faults)} if self.gate.faults else {}
+        if self.gate.guard is not None and self.gate.guard.misquoted:
             besides["misquoted_token"] = True
         if why is None:
             return Answer(200, {"ready": True, **besides}, (), "ready")

@@ -20,18 +20,22 @@ _POSTED: Final = {
     "409": "Conflict", "413": "TooLarge", "415": "Coding", "503": "Unavailable",
 }  # fmt: skip
 """The same, of what any POST at a door may be answered."""
+_PARTS: Final = (("ingest.reads", "reporting"), ("ingest.reads", "analytics"), ("ingest.access", "access_tokens"))
+"""What is no door's."""
 _NOT_OPENAPI: Final = ("$schema", "id", "title")
 
 
 def document() -> dict[str, Any]:
     """The document, OpenAPI 3.1; a new object each time."""
-    found: dict[str, Any] = json.loads((files("ingest.shim") / "openapi.json").read_text("utf-8"))
+    found = _read("ingest.shim", "openapi")
     found["info"]["version"] = version("chef-ingest")
     for door in DOORS:
         if door.posts:
-            found["paths"] |= json.loads((files("ingest.shim.doors") / f"{door.name}.json").read_text("utf-8"))
+            _add(found, {"paths": _read("ingest.shim.doors", door.name)})
         for path in door.posts:
             _answer(found["paths"][path]["post"], _POSTED)
+    for package, name in _PARTS:
+        _add(found, _read(package, name))
     for kind in KINDS.values():
         schema = json.loads((files("schemas.kinds") / kind.name / kind.schemas["documented"]).read_text("utf-8"))
         for member in _NOT_OPENAPI:
@@ -45,6 +49,20 @@ def document() -> dict[str, Any]:
         if "get" in path:
             path["head"] = _head(path["get"])
     return found
+
+
+def _read(package: str, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((files(package) / f"{name}.json").read_text("utf-8"))
+    return found
+
+
+def _add(document: dict[str, Any], part: Mapping[str, Any]) -> None:
+    """Put a part of a document into it, whatever both have of one path or component."""
+    for name, value in part.items():
+        if isinstance(value, Mapping):
+            _add(document.setdefault(name, {}), value)
+        else:
+            document[name] = value
 
 
 def component(kind: str) -> str:

@@ -27,10 +27,10 @@ from ingest.http.listener import Listener, lifespan, listen
 from ingest.http.service import Service
 from ingest.publisher.connection import hosts
 from ingest.publisher.publisher import Publisher
+from ingest.reads.routes import Reads
 from ingest.shim import app
 from ingest.shim.acknowledged import Acknowledged
 from ingest.shim.metrics import ShimMetrics
-from ingest.shim.reads import Reads
 from ingest.spool.contents import Contents
 from ingest.spool.drainer import Drainer
 from ingest.spool.place import place
@@ -102,7 +102,7 @@ async def _serve(
         observe=published,
     )
     spool = _spool(settings, metrics, acknowledged)
-    reads = Reads(lambda: urls.now("database_url"))
+    reads = Reads(settings, lambda: urls.now("database_url"))
     application = app.build(settings, publisher, reads, gate, metrics, tracing, spool)
     service = Service(application, Limits.of(settings), refusals(metrics))
     metrics.watch_connections(service)

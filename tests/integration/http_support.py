@@ -21,6 +21,8 @@ from schemas import topology
 from schemas.verdict import Created, Pong, Verdict, to_wire
 from tests.patience import LONG, PATIENT
 
+OWN = {"accept": "application/vnd.chef-ingest+json"}
+"""Asks for an action as it was sent, and for a run as it is stored."""
 ACTION_ID = "b576b4a2-7b2a-43b8-b385-d6281e9a139e"
 CREATED = Created(f"/actions/{ACTION_ID}")
 

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from http_support import Shim
+from http_support import OWN, Shim
 from kind_examples import examples
 from signed_requests import new_key, sign
 from stack_support import ACTION, System, running
@@ -127,7 +127,8 @@ def test_an_action_of_a_load_generator_is_stored(place: Place) -> None:
     assert place.post(body).status_code == 201
     stored = "SELECT recorded_at, message_version FROM actions WHERE id = %s"
     assert place.system.rows(stored, body["id"]) == [(datetime(2026, 11, 25, 10, 30, tzinfo=UTC), None)]
-    read = place.shim.http.get(f"/actions/{body['id']}", headers={"authorization": f"Bearer {place.secrets['reads']}"})
+    headers = OWN | {"authorization": f"Bearer {place.secrets['reads']}"}
+    read = place.shim.http.get(f"/actions/{body['id']}", headers=headers)
     assert read.json() == body
 
 
@@ -137,7 +138,8 @@ def test_bytes_that_are_no_utf_8_are_kept_and_given_back(place: Place) -> None:
     assert place.post(content(body).replace(b"<", b"\xe9")).status_code == 201
     stored = "SELECT entity_name LIKE 'caf\ufffd_', extra->>'[not utf-8]' FROM actions WHERE id = %s"
     assert place.system.rows(stored, body["id"]) == [(True, "2")]
-    read = place.shim.http.get(f"/actions/{body['id']}", headers={"authorization": f"Bearer {place.secrets['reads']}"})
+    headers = OWN | {"authorization": f"Bearer {place.secrets['reads']}"}
+    read = place.shim.http.get(f"/actions/{body['id']}", headers=headers)
     assert b'"entity_name":"caf\xe9"' in read.content
     assert b'"data":{"name": "caf\xe9"}' in read.content
     assert place.letters() == []
@@ -152,12 +154,11 @@ def test_another_content_of_an_action_is_a_conflict(place: Place) -> None:
 
 
 def test_an_action_that_cannot_be_stored_is_told_so(place: Place) -> None:
-    """400 with what is wrong. Nobody reads it, so each one is a letter, which it names, whatever bound holds
-    for who is told."""
+    """400 with what is wrong. Nobody reads it, so each one is a letter, whatever bound holds for who is told."""
     for task in ("fly", "swim", "crawl"):
         answer = place.post(action(task=task))
         assert answer.status_code == 400
-        assert isinstance(answer.json()["letter"], int)
+        assert "letter" not in answer.json()
         assert list(answer.json()["details"]) == ["task"]
     assert place.letters() == [("action", "schema", "schema")] * 3
 
@@ -299,26 +300,20 @@ def test_a_run_is_stored_whoever_tells_of_it_first(place: Place, first: str) -> 
             assert [place.post(body, where).status_code for _ in range(2)] == [201, 201]
         answer = place.post(action(organization_name="acme", remote_request_id=start["run_id"]))
         assert (answer.status_code, answer.json()["run_id"]) == (200, start["run_id"])
-    read = place.shim.http.get(run, headers={"api-token": place.secrets["reads"]})
+    read = place.shim.http.get(run, headers=OWN | {"api-token": place.secrets["reads"]})
     assert (read.status_code, read.json()["status"]) == (200, "success")
     assert place.letters() == []
 
 
 def test_a_run_is_never_refused_for_its_form(place: Place) -> None:
-    """202 and a letter each, by its number, whatever bound holds for who is told: by 4xx a client would tell nothing
-    more of it."""
+    """202 and a letter each, whatever bound holds for who is told: by 4xx a client would tell nothing more of it."""
     start = run_start()
-    told = set()
     for body in (
         run_start(run_id="no uuid"), run_start(start_time="yesterday"), run_start(node_name=None),
         run_start(organization_name=None), b'{"message_type":"run_start",', run_converge(start, status="fine"),
         run_converge(start, resources={}), run_converge(start, end_time=5), b'{"message_type":"run_converge"}]',
     ):  # fmt: skip
-        answer = place.post(body)
-        assert kept(answer), body
-        told.add((answer.json()["letter"], answer.json()["reason"]))
-    assert told == set(place.system.rows("SELECT id, reason FROM dead_letters"))
-    assert len(told) == 9
+        assert kept(place.post(body)), body
     letters = place.letters()
     assert sorted(kind for kind, _, _ in letters) == ["collector_end"] * 4 + ["collector_start"] * 5
     assert {reason for _, _, reason in letters} >= {"not_json", "schema"}

@@ -23,7 +23,7 @@ from consumers.errors import Misconfigured, StoreUnavailable
 from ingest.diagnostics import database as doctor
 from ingest.diagnostics import status
 from ingest.local.stack import LocalStack
-from ingest.shim.reads import Reads
+from ingest.reads.database import Database, Row
 from ingest.soak.proxy import Proxy
 from ingest.soak.system import through
 from schemas.settings import Settings
@@ -124,14 +124,14 @@ def test_a_url_that_asks_for_a_writable_server_works_for_those_who_only_read(dat
     """target_session_attrs is judged while we connect: only then are we read-only."""
     url = database_url + "?target_session_attrs=read-write"
 
-    async def read() -> bytes | None:
-        reads = Reads(lambda: url)
+    async def read() -> list[Row]:
+        reads = Database(lambda: url, 60)
         try:
-            return await reads.action(str(uuid.uuid4()))
+            return await reads.rows("SELECT 1 AS one", {})
         finally:
             await reads.close()
 
-    assert asyncio.run(read()) is None
+    assert asyncio.run(read()) == [{"one": 1}]
     with session(url, replace(QUICK, read_only=True)) as connection, pytest.raises(psycopg.Error, match="read-only"):
         connection.execute("CREATE TABLE t ()")
 

@@ -177,7 +177,7 @@ def test_other_methods(shim: Shim) -> None:
     for method, path, allow in (
         ("GET", "/messages", "POST"),
         ("PUT", "/messages", "POST"),
-        ("DELETE", NODE_RUNS, "POST"),
+        ("DELETE", NODE_RUNS, "GET, HEAD, POST"),
         ("PUT", RUN, "GET, HEAD, POST"),
         ("POST", "/actions/x", "GET, HEAD"),
         ("POST", "/healthz", "GET, HEAD"),
@@ -188,7 +188,7 @@ def test_other_methods(shim: Shim) -> None:
 
 def test_nothing_there(shim: Shim) -> None:
     """Any other path is 404, as JSON."""
-    for path in ("/", "/messages/", "/actions", "/organizations/a/reports/nodes//runs", NODE_RUNS + "/a/b"):
+    for path in ("/", "/messages/", "/actions", "/organizations/a/reports/nodes//runs", NODE_RUNS + "/a/b/c"):
         response = shim.http.post(path, content=b"{}")
         assert (response.status_code, response.json()) == (404, {"error": "there is nothing here"}), path
 
@@ -200,11 +200,12 @@ def test_protocol_version(shim: Shim, broker: str, path: str) -> None:
         answers = [
             shim.http.post(path, headers={"X-Ops-Reporting-Protocol-Version": "0.2.0"}),
             shim.http.post(path, params={"protocol-version": "0.2.0"}),
+            shim.http.post(path, params={"protocol-version": "0.2.0"}, headers=PROTOCOL),
             shim.http.post(path, params={"protocol-version": "0.1.0"}),
             shim.http.post(path, headers=PROTOCOL),
             shim.http.post(path),
         ]
-    assert [each.status_code for each in answers] == [406, 406, 201, 201, 201]
+    assert [each.status_code for each in answers] == [406, 406, 406, 201, 201, 201]
 
 
 def test_strict_protocol(broker: str) -> None:

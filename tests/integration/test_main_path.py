@@ -16,6 +16,7 @@ import httpx
 import pika
 import psycopg
 import pytest
+from http_support import OWN
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from stack_support import ACTION, PUBLISHED, RUNS, Consumers, System, published_body, requests_of, running
@@ -71,7 +72,7 @@ def test_a_valid_action_is_committed_when_its_201_arrives(system: System) -> Non
     assert answer.json() == {"uri": answer.headers["location"]}
     assert answer.headers["location"].endswith(f"/actions/{sent['id']}")
     assert system.rows("SELECT entity_name FROM actions WHERE id = %s", sent["id"]) == [("app1",)]
-    assert system.http.get(answer.headers["location"]).json() == sent
+    assert system.http.get(answer.headers["location"], headers=OWN).json() == sent
 
 
 NAMES = (
@@ -108,7 +109,7 @@ def spelled(name: str) -> str:
 def raw(system: System, method: str, path: str, body: str | None = None) -> tuple[int, str | None, Any]:
     """Status, Location and JSON body of a request whose target is sent as it is."""
     connection = HTTPConnection(system.shim.listen, timeout=LONG)
-    connection.request(method, path, body)
+    connection.request(method, path, body, OWN)
     answer = connection.getresponse()
     content = json.loads(answer.read())
     connection.close()
@@ -118,7 +119,7 @@ def raw(system: System, method: str, path: str, body: str | None = None) -> tupl
 def test_the_documented_example_is_read_back_as_it_was_sent(system: System) -> None:
     """The seed's example, an id and a request id in their own spelling."""
     system.http.post("/messages", json=ACTION)
-    assert system.http.get(f"/actions/{ACTION['id']}").json() == ACTION
+    assert system.http.get(f"/actions/{ACTION['id']}", headers=OWN).json() == ACTION
 
 
 def test_the_same_action_again_is_201_and_one_row(system: System) -> None:
@@ -145,7 +146,7 @@ def test_another_action_under_the_same_id_is_409_and_the_first_one_stays(
     answer = system.http.post("/messages", json=sent | changes)
     assert answer.status_code == 409
     assert set(changes) <= set(answer.json()["details"])
-    assert system.http.get(f"/actions/{sent['id']}").json() == sent
+    assert system.http.get(f"/actions/{sent['id']}", headers=OWN).json() == sent
     assert system.rows("SELECT count(*) FROM actions WHERE id = %s", sent["id"]) == [(1,)]
 
 
@@ -199,7 +200,7 @@ def test_an_end_is_201_once_and_again_and_409_with_other_content(system: System)
     answers = [system.http.post(url, json=sent) for _ in range(2)]
     assert [(each.status_code, each.json()) for each in answers] == [(201, {})] * 2
     assert system.http.post(url, json=run_end(total_res_count="2")).status_code == 409
-    run = system.http.get(url).json()
+    run = system.http.get(url, headers=OWN).json()
     assert (run["status"], run["updated_res_count"]) == ("success", 1)
     assert run["resources"][0]["before"] == {"x": None}
     assert system.rows("SELECT count(*) FROM run_resources WHERE run_id = %s", run_id) == [(1,)]
@@ -252,7 +253,7 @@ def test_bytes_that_are_no_utf_8_are_kept_in_a_report_and_given_back(system: Sys
     )
     assert shown.startswith("/srv/caf\ufffd")
     assert flag == "5"
-    read = system.http.get(path).content
+    read = system.http.get(path, headers=OWN).content
     assert b'"/srv/caf\xe9"' in read
     assert b'{"checksum": "\xed\xa0\x80"}' in read
     refused = json.dumps(action(entity_name="caf<")).encode().replace(b"<", b"\xe9")
@@ -281,7 +282,7 @@ def test_every_captured_client_gets_the_right_answers(system: System, name: str)
             answer = system.http.post(path, content=body, headers=headers)
             assert answer.status_code == run["expected"]["preferred"][kind], answer.text
     sent = json.loads(gzip.decompress(requests["end"][1]))
-    stored = system.http.get(requests["end"][0]).json()
+    stored = system.http.get(requests["end"][0], headers=OWN).json()
     assert stored["status"] == sent["status"]
     assert stored["data"] == sent["data"]
     assert [each["name"] for each in stored["resources"]] == [each["name"] for each in sent["resources"]]
@@ -298,7 +299,7 @@ def test_what_chef_servers_publish_is_stored_with_nobody_waiting(system: System)
 
 
 def _found(system: System, action_id: str) -> Any:
-    answer = system.http.get(f"/actions/{action_id}")
+    answer = system.http.get(f"/actions/{action_id}", headers=OWN)
     return answer.json() if answer.status_code == 200 else None
 
 
@@ -307,7 +308,7 @@ def test_legal_times_outside_the_partitions_are_stored(system: System) -> None:
     for year in ("1976", "9999", "0001"):
         sent = action(recorded_at=f"{year}-10-02T05:00:37Z")
         assert system.http.post("/messages", json=sent).status_code == 201
-        assert system.http.get(f"/actions/{sent['id']}").json() == sent
+        assert system.http.get(f"/actions/{sent['id']}", headers=OWN).json() == sent
 
 
 def test_a_row_that_only_the_database_refuses_costs_nobody_else_anything(system: System) -> None:
@@ -418,7 +419,7 @@ def test_a_worker_that_can_not_make_partitions_of_the_past_still_stores(system: 
         ]
     assert steps == [("actions_2020_02", 1, False), ("actions_2020_02", 0, True), None]
     assert system.rows("SELECT count(*) FROM actions_2020_02 WHERE id = %s", sent["id"]) == [(1,)]
-    assert system.http.get(f"/actions/{sent['id']}").json() == sent
+    assert system.http.get(f"/actions/{sent['id']}", headers=OWN).json() == sent
 
 
 def test_migrate_is_safe_to_repeat_and_makes_partitions_ahead(empty_database_url: str) -> None:

@@ -10,9 +10,10 @@ from ingest.http.negotiation import (
     Preference,
     content_coding,
     fields,
+    names_tag,
     preference,
     valid_host,
-    wants_problem,
+    wants,
 )
 
 
@@ -74,7 +75,7 @@ def test_preference_takes_anything(value: bytes) -> None:
 )
 def test_wants_problem(value: bytes | None, expected: bool) -> None:
     """A problem document is sent only to who names its media type and doesn't refuse it."""
-    assert wants_problem(value) is expected
+    assert wants(value, b"application/problem+json") is expected
 
 
 @pytest.mark.parametrize(
@@ -142,3 +143,15 @@ def test_thousands_of_fields_are_read_once_each() -> None:
     assert found[b"x-1"] == b"1, 5001"
     assert len(found) == 5000
     assert looked < 20 * len(raw)
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (None, False), (b"", False), (b'"a"', True), (b'W/"a"', True), (b"*", True), (b'"b", "a"', True), (b"a", False),
+        (b'"a', False), (b'"a, b"', False),
+    ],
+)  # fmt: skip
+def test_names_tag(condition: bytes | None, expected: bool) -> None:
+    """Weakly compared, as If-None-Match is."""
+    assert names_tag(condition, b'"a"') is expected

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ingest.access import access_tokens
+from ingest.access.gate import Gate
 from ingest.http.routes import BY_KIND, Route
+from ingest.reads.routes import Reads
 from ingest.shim import app
 from ingest.shim.doors.collector import HEALTH_PATHS, SEARCH_PATH
 from ingest.shim.doors.entry import Entry
@@ -16,7 +19,8 @@ from schemas.settings import Settings
 
 def routes() -> list[Route]:
     none: Any = None
-    return app.routes(app.Shim(Settings(), none, none, ShimMetrics("test")), Entry(Settings(), none))
+    shim = app.Shim(none, ShimMetrics("test"), Gate(None, None))
+    return app.routes(shim, Entry(Settings(), none), Reads(Settings(), lambda: ""))
 
 
 def test_the_document_has_the_routes_of_the_shim() -> None:
@@ -44,7 +48,7 @@ def test_every_path_of_a_door_is_served() -> None:
         for door in DOORS
         for path, kind in door.posts.items()
     }
-    asked = {(SEARCH_PATH, "runs")}
+    asked = {(SEARCH_PATH, "runs"), *((path, "read") for path in access_tokens.PATHS)}
     assert {(route.path, route.scope) for route in routes() if route.method == "POST"} == said | asked
 
 
@@ -56,7 +60,7 @@ def test_no_path_and_method_has_two_routes() -> None:
 
 def test_anybody_may_ask_only_what_tells_nothing_of_anybody() -> None:
     """Probes and the document are public; whatever else is not of one organization is for tokens of all of them."""
-    probes = {"/healthz", "/readyz", *HEALTH_PATHS}
+    probes = {"/healthz", "/readyz", "/reports/status", *HEALTH_PATHS}
     public = [route for route in routes() if route.scope is None]
     assert {route.path for route in public} == {*probes, "/openapi.json"}
     assert {route.method for route in public} == {"GET"}

@@ -14,10 +14,12 @@ from typing import ClassVar
 from urllib.parse import quote, urlsplit
 
 import pytest
+from click.testing import CliRunner
 from http_support import broker_channel
 from operate_support import command, consuming, declared, environment
 from private_broker import ManagedBroker, managed_broker
 
+from ingest.cli import main
 from ingest.soak.system import until
 from schemas.topology import ACTIONS, DEAD, DEAD_EXCHANGE, VHOST
 
@@ -34,16 +36,17 @@ def managed() -> Iterator[ManagedBroker]:
 
 @dataclass
 class Doctor:
-    """The real command, on one environment."""
+    """The real command, in this process, on one environment."""
 
     env: dict[str, str]
 
     def __call__(self, *options: str, **settings: str) -> tuple[int, Rows]:
         """Exit code, and the findings about what the management API tells."""
-        done = command("doctor", "--output", "json", *options, env=self.env | settings)
+        asked = ["doctor", "--output", "json", *options]
+        done = CliRunner().invoke(main, asked, env=self.env | settings, catch_exceptions=False)
         assert done.stderr == ""
         rows = json.loads(done.stdout)
-        return done.returncode, [
+        return done.exit_code, [
             row for row in rows if row["check"] in ("policies", "bindings", "nodes", "alarms", "management")
         ]
 

@@ -83,9 +83,11 @@ class Ages:
                 took, spent = time.monotonic() - begins, cpu.since(used, watched)
                 # What the reader's questions cost the database is the measurement's, not the messages'.
                 spent["PostgreSQL"] = max(0.0, spent["PostgreSQL"] - cpu.of(database.info.backend_pid) + reader)
-                finished(children, LATE_SECONDS)
+                late = float(finished(children, LATE_SECONDS)[0])
         results.add(SECTION, at(rate), count / took, "msg/s", cpu.each(spent, count))
         self._tell(rate, sorted(ages[int(rate * WARM_SECONDS) :]))
+        # Part of each age, and ours alone.
+        results.add(SECTION, f"{at(rate)}, sent late p99", late * 1000, "ms")
 
     def _ages(self, database: tables.Connection, ids: Sequence[str], dues: Sequence[float]) -> list[float]:
         """Seconds from when each of these messages was due until its row was seen. Raises ChildFailed."""

@@ -96,17 +96,19 @@ class Guard:
         self._machine = machine
         self._say = say
         self._best = machine.work()
+        self._calm = False
         self.patience = patience
 
     def measured(self, results: Results, measure: Callable[[], None]) -> None:
         """Of several tries the calmest is kept."""
         kept = None
         for left in range(REPEATS, -1, -1):
-            self._wait()
+            if not self._calm:
+                self._wait()
             began, before = self._machine.now(), self._machine.others()
             measure()
             found = self._since(began, before)
-            took = self._machine.now() - began
+            self._calm, took = found.calm, self._machine.now() - began
             values = results.taken()
             if kept is None or found.size < kept[0].size:
                 kept = found, values
@@ -119,10 +121,10 @@ class Guard:
 
     def _wait(self) -> None:
         """Until it is calm, or patience is at its end."""
-        while True:
+        while self.patience >= PAUSE_SECONDS:
             began, before = self._machine.now(), self._machine.others()
             self._machine.sleep(LOOK_SECONDS)
-            if self._since(began, before).calm or self.patience < PAUSE_SECONDS:
+            if self._since(began, before).calm:
                 return
             self._machine.sleep(PAUSE_SECONDS)
             self.patience -= self._machine.now() - began

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-STOP_SECONDS = 20.0
+STOP_SECONDS = 3.0
+"""All is stored and acked by then: who is slower to say goodbye is killed."""
 
 
 class ChildFailed(Exception):

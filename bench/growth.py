@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from bench import cpu, drain, tables
-from bench.contenders import CONTENDERS, OURS
+from bench.contenders import BATCH, CONTENDERS, OURS
 from bench.corpus import Corpus
 from bench.rig import Rig
 
@@ -34,6 +34,11 @@ SELECT md5(n::text)::uuid,
        %(month)s::timestamptz + (n - %(first)s) * (interval '28 days' / (1 + %(last)s - %(first)s)), {_REST}
 FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n
 """
+_METHODS = """
+SELECT method FROM pg_settings, unnest(enumvals) AS method
+WHERE name = 'wal_compression' AND method IN ('off', 'lz4', 'pglz') ORDER BY method
+"""
+_TAKE_IDS = "INSERT INTO action_ids (id, recorded_at) SELECT gen_random_uuid(), now() FROM generate_series(1, %s)"
 _INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'actions'"
 _LOAD_IDS = "INSERT INTO action_ids (id, recorded_at) SELECT id, recorded_at FROM actions"
 _LOAD_ALL = f"""
@@ -70,6 +75,12 @@ def section(rig: Rig, rounds: int, count: int, sizes: list[int]) -> None:
         rig.measured(partial(grown[into(size)].grow, count, after_checkpoint(size)))
     for table in grown.values():
         table.verify()
+        if table is not grown[EMPTY]:
+            table.compress(count)
+
+
+def compressing(method: str) -> str:
+    return f"an id, after a checkpoint, wal_compression {method}"
 
 
 class Table:
@@ -100,6 +111,23 @@ class Table:
         """Every message is a row."""
         found = tables.faults(self._url, self._corpus, self._first, self._grown - self._first)
         self._rig.results.fault(SECTION, self._name, found)
+
+    def compress(self, count: int) -> None:
+        """What so many ids alone cost the database by each way to write pages to the WAL; no actions follow them."""
+        with tables.open_database(self._url) as database:
+            for (method,) in database.execute(_METHODS).fetchall():
+                self._rig.measured(partial(self._take_ids, database, method, count))
+
+    def _take_ids(self, database: tables.Connection, method: str, count: int) -> None:
+        database.execute(f"SET wal_compression = {method}".encode())
+        database.execute("CHECKPOINT")
+        used, wal = cpu.of(database.info.backend_pid), tables.wal_written(database)
+        for _ in range(0, count, BATCH):
+            database.execute(_TAKE_IDS, [min(BATCH, count)])
+        spent = cpu.of(database.info.backend_pid) - used
+        each = (tables.wal_written(database) - wal) / count
+        name = f"{self._name}, {compressing(method)}"
+        self._rig.results.add(WAL, name, each, "B", cpu.each({"PostgreSQL": spent}, count))
 
 
 def preload(url: str, rows: int) -> None:

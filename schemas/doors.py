@@ -62,6 +62,8 @@ class Door:
     """Bytes that are no UTF-8 are kept, marked in the text; elsewhere they are a fault of the message."""
     spooled: tuple[str, ...] = ()
     """Kinds that are kept on disk here while the broker does not take them: their senders try no second time."""
+    numbered: bool = False
+    """A refusal is answered with the number of its letter: its sender hears of no fault, and a person looks for it."""
     inlet: Inlet | None = None
     """All that comes this way is of the door's one kind."""
 
@@ -116,6 +118,7 @@ COLLECTOR: Final = Door(
     strays=True,
     # Chef servers tell an action once; clients come again with their runs.
     spooled=(ACTION.name,),
+    numbered=True,
 )
 EXCHANGE: Final = Door(
     name="exchange",
@@ -133,6 +136,8 @@ WORDS: Final = tuple(PROFILES)
 """What the column `door`, the header `x-door` and the option `--door` may say."""
 STRAYS: Final = frozenset((kind, door.word) for door in DOORS if door.strays for kind in door.kinds)
 """(Kind, word) of messages whose bytes that are no UTF-8 are kept."""
+NUMBERED: Final = frozenset(door.word for door in DOORS if door.numbered)
+"""Words of doors at which a refusal is answered with its letter's number."""
 IMPLIED: Final = MESSAGES.word
 """The word of what a shim publishes without saying another."""
 

@@ -24,9 +24,14 @@ TRIGGERS: Final[tuple[Trigger, ...]] = get_args(Trigger)
 LaneName = Literal["main", "quarantine"]
 LANES: Final[tuple[LaneName, ...]] = get_args(LaneName)
 
-WorkerState = Literal["starting", "consuming", "paused", "waiting", "draining", "leaving", "dead"]
+WorkerState = Literal["starting", "consuming", "paused", "waiting", "draining", "silent", "leaving", "dead"]
 WORKER_STATES: Final[tuple[WorkerState, ...]] = get_args(WorkerState)
-"""The last two are the supervisor's words: told to go, and waiting to be replaced."""
+"""The last three are the supervisor's words: not heard of, told to go, and waiting to be replaced."""
+
+DeathCause = Literal["killed", "hung", "failed", "not started"]
+DEATH_CAUSES: Final[tuple[DeathCause, ...]] = get_args(DeathCause)
+"""How a worker ended that nobody had told to: by a signal from elsewhere, by ours since its loop hung, by an exit code,
+or before it began."""
 
 # `paused` holds a batch and waits for the database; `waiting` has neither of the two for sure.
 HELD_UP: Final[Mapping[str, WorkerState]] = MappingProxyType({"database": "paused", "connection": "waiting"})

@@ -91,6 +91,7 @@ class Invalid(msgspec.Struct, frozen=True):
 
     `reason` is a stable code for grouping (`not_json`, `schema`, `too_large`, `content_encoding`, ...);
     `sqlstate` is set where the database refused the row. `told`: why no letter is kept, see `without_letter`.
+    `letter` is its number, where the door tells it.
     """
 
     code: ClassVar[str] = "invalid"
@@ -99,6 +100,7 @@ class Invalid(msgspec.Struct, frozen=True):
     details: Mapping[str, str] = {}
     sqlstate: str | None = None
     told: str = ""
+    letter: int | None = None
 
     @property
     def fate(self) -> Fate:
@@ -115,6 +117,7 @@ class UnknownRun(msgspec.Struct, frozen=True):
     run_id: str
     text: str
     told: str = ""
+    letter: int | None = None
 
     @property
     def fate(self) -> Fate:
@@ -140,6 +143,7 @@ class Conflict(msgspec.Struct, frozen=True):
     sqlstate: ClassVar[None] = None
     details: Mapping[str, str]
     told: str = ""
+    letter: int | None = None
 
     @property
     def fate(self) -> Fate:
@@ -178,6 +182,11 @@ def without_letter(verdict: Unstorable, why: str) -> Unstorable:
     return msgspec.structs.replace(verdict, told=why)
 
 
+def with_letter(verdict: Unstorable, number: int) -> Unstorable:
+    """The same refusal, with the number of the letter that is kept of its message."""
+    return msgspec.structs.replace(verdict, letter=number)
+
+
 def is_told(verdict: Verdict) -> TypeGuard[Unstorable]:
     """Whether the answer to whoever waits is all that is left of a message with this verdict."""
     return verdict.fate is TOLD
@@ -191,11 +200,11 @@ def is_parked(verdict: Verdict) -> TypeGuard[Unkept]:
 def to_wire(verdict: Verdict) -> dict[str, Any]:
     """A JSON-able dict, the form in which a worker tells a shim; inverse of `from_wire`."""
     fields = {"code": verdict.code} | msgspec.structs.asdict(verdict)
-    # A shim of the release before knows no such fields, and none needs the last.
+    # A shim of the release before knows no such fields, and none needs the mismatch.
     return {
         name: each
         for name, each in fields.items()
-        if name != "door_mismatch" and (each or name not in ("told", "merged"))
+        if name != "door_mismatch" and (each or name not in ("told", "merged", "letter"))
     }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -17,6 +19,10 @@ from tests.servers import Databases, RunningStack, VhostPool, private_stack
 # No test asserts a time: how long an example takes is the machine's.
 hypothesis.settings.register_profile("timeless", deadline=None)
 hypothesis.settings.load_profile("timeless")
+
+# Hundreds of processes are started here: each finds what the first one compiled. `make clean` removes it.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Where the machine's shims keep theirs, tests keep nothing: those that have a spool have their own.
 os.environ["INGEST_COLLECTOR_SPOOL"] = ""
@@ -67,8 +73,9 @@ def _only_unit_tests(config: pytest.Config) -> bool:
 
 @pytest.fixture(scope="session")
 def owner() -> str:
-    """What the names of this worker's vhosts and databases begin with: its own name, or `test` without workers."""
-    return os.environ.get("PYTEST_XDIST_WORKER", "test")
+    """What the names of this worker's vhosts and databases begin with: its own name, or `test` without workers, and
+    what no other session has, that may use the same servers."""
+    return os.environ.get("PYTEST_XDIST_WORKER", "test") + secrets.token_hex(3)
 
 
 @pytest.fixture(scope="session")

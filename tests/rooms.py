@@ -185,7 +185,6 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "schemas/doors",
             "schemas/kinds",
             "schemas/labels",
-            "schemas/printable",
             "schemas/settings",
             "schemas/topology",
             "consumers/broker",
@@ -290,13 +289,19 @@ def arrows(path: Path) -> Iterator[str]:
 
 
 @cache
+def parsed(path: Path) -> ast.Module:
+    """A file's syntax tree, made once for all laws: not to be changed."""
+    return ast.parse(path.read_text())
+
+
+@cache
 def imported(path: Path) -> tuple[str, ...]:
     """The modules that a file imports, by their dotted names, wherever in it."""
     return tuple(_imported(path))
 
 
 def _imported(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:

@@ -1,5 +1,5 @@
 """The operator's side of dead letters: `selector` says which, `repository` holds the connection, `queries` read,
 `transitions` settle, `edit` corrects, `dry_run` foresees, `posting` and
 `replay` send again, `watch` follows, `export`
-writes and reads files, `errors` says what can't be done.
+writes and reads files, `kept` reads what a chef-client kept, `errors` says what can't be done.
 """

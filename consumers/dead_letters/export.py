@@ -14,14 +14,13 @@ import msgspec
 from consumers.broker.properties import anew
 from consumers.dead_letters.edit import check_envelope, received
 from consumers.dead_letters.errors import NotImportable
-from consumers.dead_letters.posting import Posting
+from consumers.dead_letters.posting import Posting, as_posted
 from consumers.dead_letters.repository import Letter, Repository
 from consumers.dead_letters.selector import RESOLVED
-from schemas.doors import COLLECTOR, REPORTS, WORDS
+from schemas.doors import COLLECTOR, WORDS
 from schemas.kinds import kind_of
 from schemas.labels import LETTER_STATES, STAGES
 from schemas.message import Message
-from schemas.topology import INGEST_EXCHANGE
 
 MARK: Final = "chef_ingest_letter"
 VERSION: Final = 1
@@ -99,37 +98,6 @@ def posting_of(letter: Letter) -> Posting:
     return Posting(letter.message(), letter.exchange, letter.routing_key, letter.properties)
 
 
-def failed_report(
-    payload: bytes, where: str, *, organization: str | None, node: str | None, run_id: str | None
-) -> Posting:
-    """The end report that a chef-client kept in failed-reporting-data.json, as it would have sent it.
-
-    The file is the report's body: the URL's facts are not in it and have to be given, but for a run id that
-    it may hold. Raises NotImportable.
-    """
-    try:
-        body = json.loads(payload)
-    except (ValueError, RecursionError) as error:
-        ruby = "it is Ruby text, as clients before 15 write it to output_locations"
-        raise NotImportable(f"{where}: no JSON: {ruby if b'=>' in payload[:200] else error}") from None
-    kind = kind_of(body) if isinstance(body, dict) else None
-    # A client keeps the report that ends a run; its start is not worth keeping.
-    if kind is None or kind.name not in REPORTS.kinds or not kind.waits:
-        raise NotImportable(
-            f"{where}: neither failed-reporting-data.json, nor messages to a data collector, nor exported letters"
-        )
-    inside = body.get("run_id")
-    run_id = run_id or (inside if isinstance(inside, str) else None)
-    given = {"--organization": organization, "--node": node, "--run-id": run_id}
-    missing = [name for name, value in given.items() if not value]
-    if missing:
-        raise NotImportable(
-            f"{where}: give {', '.join(missing)}: the file does not say it (the client's log does, at level info)"
-        )
-    message = Message(kind.name, payload, REPORTS.word, organization=organization, node=node, run_id=run_id)
-    return _as_posted(message, kind.routing_key)
-
-
 def is_collected(file: BinaryIO) -> bool:
     """Whether the first line of a file is a message to a data collector; it is read from its beginning again."""
     first = next((line for line in file if line.strip()), b"")
@@ -160,9 +128,4 @@ def _collected(payload: bytes, where: str) -> Posting | None:
     kind = kind_of(body) if isinstance(body, dict) else None
     if kind is None or kind.name not in COLLECTOR.kinds or not kind.sign:
         return None
-    return _as_posted(Message(kind.name, payload, COLLECTOR.word), kind.routing_key)
-
-
-def _as_posted(message: Message, routing_key: str) -> Posting:
-    properties = {"content_type": "application/json", "type": message.kind, "headers": message.headers()}
-    return Posting(message, INGEST_EXCHANGE, routing_key, properties)
+    return as_posted(Message(kind.name, payload, COLLECTOR.word), kind.routing_key)

@@ -40,3 +40,9 @@ class Posting:
         properties = anew(self.properties, message.content_encoding, ours)
         properties.type = message.kind
         publisher.publish(INGEST_EXCHANGE, routing_key, message.payload, properties)
+
+
+def as_posted(message: Message, routing_key: str) -> Posting:
+    """A message as the shim would have published it."""
+    properties = {"content_type": "application/json", "type": message.kind, "headers": message.headers()}
+    return Posting(message, INGEST_EXCHANGE, routing_key, properties)

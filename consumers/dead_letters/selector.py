@@ -26,6 +26,7 @@ _COLUMNS: Final = {
     "nodes": ("node", "text"),
     "doors": ("door", "text"),
 }
+WHOLE_FINGERPRINT: Final = 16
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -33,7 +34,7 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w":
 class Selector:
     """Letters that have one of the values of every member that is not empty, last seen within the times.
 
-    `limit` takes the first so many, by id. An empty selector is every letter.
+    `limit` takes the first so many, by id. An empty selector is every letter. Of a fingerprint its beginning will do.
     """
 
     ids: tuple[int, ...] = ()
@@ -58,7 +59,9 @@ class Selector:
         conditions, values = ["true"], dict[str, Any]()
         for member, (column, type_) in _COLUMNS.items():
             if wanted := getattr(self, member):
-                conditions.append(f"{column} = ANY (%({member})s::{type_}[])")
+                # A fingerprint as a terminal shows it is the beginning of one.
+                begins = member == "fingerprints" and any(len(each) < WHOLE_FINGERPRINT for each in wanted)
+                conditions.append(f"{column} {'^@' if begins else '='} ANY (%({member})s::{type_}[])")
                 values[member] = list(wanted)
         if self.since is not None:
             conditions.append("last_seen >= %(since)s")

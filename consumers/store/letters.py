@@ -11,7 +11,8 @@ from consumers.database.connection import Connection
 from consumers.delivery import Delivery, Judged
 from consumers.store.bound import Bound
 from consumers.store.letter import Reason, letter, message_key
-from schemas.verdict import Unstorable, Verdict, becomes_letter, to_wire, without_letter
+from schemas.doors import NUMBERED
+from schemas.verdict import Unstorable, Verdict, becomes_letter, to_wire, with_letter, without_letter
 
 WHO = "worker"
 
@@ -56,13 +57,31 @@ class LetterWriter:
             elif known is not None and verdict.fate.resolves:
                 resolution = json.dumps(to_wire(verdict) | {"replay": item.delivery.replay})
                 resolved.append({"id": item.delivery.letter_id, "resolution": resolution, "who": WHO})
-        fresh = self._kept(connection, items, said, new) if new else []
-        # One order for everybody, so that two workers with the same letters never deadlock.
-        fresh.sort(key=lambda each: each["message_key"])
-        for name, parameters in (("insert_letter", fresh), ("fail_replay", failed), ("resolve_letter", resolved)):
+        if new:
+            self._insert(connection, items, said, self._kept(connection, items, said, new))
+        for name, parameters in (("fail_replay", failed), ("resolve_letter", resolved)):
             if parameters:
                 connection.cursor().executemany(self.sql[name], parameters)
         return said
+
+    def _insert(
+        self,
+        connection: Connection,
+        items: Sequence[Judged],
+        said: list[Verdict],
+        fresh: Sequence[tuple[int, dict[str, Any]]],
+    ) -> None:
+        """Their numbers are said to those who wait at a door that tells them."""
+        # One order for everybody, so that two workers with the same letters never deadlock.
+        fresh = sorted(fresh, key=lambda each: each[1]["message_key"])
+        cursor = connection.cursor()
+        cursor.executemany(self.sql["insert_letter"], [letter for _, letter in fresh], returning=bool(fresh))
+        for at, _ in fresh:
+            number = cursor.fetchone()
+            cursor.nextset()
+            delivery, verdict = items[at].delivery, said[at]
+            if number and becomes_letter(verdict) and delivery.reply_to and delivery.message.door in NUMBERED:
+                said[at] = with_letter(verdict, number[0])
 
     def _kept(
         self,
@@ -70,7 +89,7 @@ class LetterWriter:
         items: Sequence[Judged],
         said: list[Verdict],
         new: Sequence[tuple[int, dict[str, Any]]],
-    ) -> list[dict[str, Any]]:
+    ) -> list[tuple[int, dict[str, Any]]]:
         """Of new letters those that are kept; what is said of the others tells that they are not."""
         beyond = self.bound.beyond(connection, [(items[at].delivery, letter) for at, letter in new])
         for place, why in beyond.items():
@@ -78,7 +97,7 @@ class LetterWriter:
             verdict = said[at]
             assert becomes_letter(verdict)
             said[at] = without_letter(verdict, why)
-        return [letter for place, (_, letter) in enumerate(new) if place not in beyond]
+        return [each for place, each in enumerate(new) if place not in beyond]
 
     def prune(self, connection: Connection, keep_days: int, at_once: int) -> dict[str, int]:
         """Delete settled letters, `at_once` at most: those older than `keep_days` (0: none), then the oldest beyond the

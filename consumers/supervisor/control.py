@@ -7,6 +7,7 @@ import json
 import os
 import selectors
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ SOCKET: Final = "supervisor.sock"
 RUN_FOLDER: Final = Path("/run/chef-ingest")
 """Where a production supervisor's socket is; systemd makes it (RuntimeDirectory=chef-ingest)."""
 LOCAL_FOLDER: Final = Path(".local")
+
+ANSWER_SECONDS: Final = 10.0
 
 _LONGEST: Final = 1 << 20
 _PATIENCE_SECONDS: Final = 2.0
@@ -153,15 +156,22 @@ class Caller:
 
 
 def ask(folder: Path, request: Mapping[str, Any]) -> dict[str, Any]:
-    """A running supervisor's answer. Raises ControlError."""
+    """A running supervisor's answer. Raises ControlError: none is there, or it is there and does not answer."""
+    where, pid = folder / SOCKET, 0
     try:
         with _short(folder) as short, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-            line.settimeout(10)
+            line.settimeout(ANSWER_SECONDS)
             line.connect(short)
+            pid = _listener(line)
+            if _stopped(pid):
+                raise ControlError(_silent(where, pid, f"it was stopped: `kill -CONT {pid}` lets it go on"))
             line.sendall(json.dumps(request).encode() + b"\n")
             answer = json.loads(_line(line))
+    except TimeoutError:
+        # It has as many callers as it takes, or does not hear the one that we are.
+        why = f"for {ANSWER_SECONDS:g} s: stopped, frozen, or starved by its machine? `ps -o pid,stat,wchan` tells"
+        raise ControlError(_silent(where, pid, why)) from None
     except (OSError, ValueError) as error:
-        where = folder / SOCKET
         raise ControlError(
             f"no supervisor answers at {where} ({error}): start one with `chef-ingest consume`, or name its folder "
             "by --state or INGEST_STATE"
@@ -169,6 +179,25 @@ def ask(folder: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     if "error" in answer:
         raise ControlError(str(answer["error"]))
     return dict(answer)
+
+
+def _silent(where: Path, pid: int, why: str) -> str:
+    who = f"process {pid}, {where}" if pid else str(where)
+    return f"a supervisor is there, and does not answer ({who}): {why}"
+
+
+def _listener(line: socket.socket) -> int:
+    """Whose socket it is [unix(7), SO_PEERCRED: pid, uid, gid]."""
+    pid: int = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))[0]
+    return pid
+
+
+def _stopped(pid: int) -> bool:
+    """Whether SIGSTOP, a terminal's Ctrl-Z or a debugger holds that process [proc(5), stat]."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "tT"
+    except OSError:
+        return False
 
 
 def _answered(answer: Answerer, line: bytes) -> Mapping[str, Any]:

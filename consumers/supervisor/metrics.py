@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from consumers.supervisor.monitor import Monitor
 from consumers.supervisor.pool import Pool
+from consumers.supervisor.slot import Death
 from consumers.telemetry.reports import Report
 from schemas import labels
 from schemas.verdict import OUTCOMES
@@ -75,7 +76,9 @@ class Metrics:
             ["kind", "member", "difference"],
             registry=here,
         )
-        self._deaths = Counter("chef_ingest_worker_deaths", "Workers that died by themselves.", ["lane"], registry=here)
+        self._deaths = Counter(
+            "chef_ingest_worker_deaths", "Workers that died by themselves, by how.", ["lane", "cause"], registry=here
+        )
         self._last_commit = Gauge(
             "chef_ingest_last_commit_timestamp_seconds", "When a batch was last committed, as UNIX time.", registry=here
         )
@@ -91,7 +94,8 @@ class Metrics:
         for reason in labels.ANSWER_LOSSES:
             self._dropped.labels(reason)
         for lane in labels.LANES:
-            self._deaths.labels(lane)
+            for cause in labels.DEATH_CAUSES:
+                self._deaths.labels(lane, cause)
 
     def record(self, report: Report) -> None:
         """Add what a worker reports."""
@@ -115,9 +119,9 @@ class Metrics:
         if report.committed_at:
             self._last_commit.set(report.committed_at)
 
-    def died(self, lane: str) -> None:
+    def died(self, death: Death) -> None:
         """Count a worker's death."""
-        self._deaths.labels(lane).inc()
+        self._deaths.labels(death.lane, death.cause).inc()
 
     def serve(self, host: str, port: int) -> tuple[WSGIServer, int]:
         """Answer scrapes on threads; the server, to be shut down, and its port. Raises OSError."""
@@ -162,7 +166,9 @@ class Surroundings(Collector):
         yield workers
         yield _gauge("chef_ingest_workers_wanted", "Workers of the main lane that should run.", self._pool.wanted)
         in_hand = sum(int(row["in_hand"]) for row in rows)
-        yield _gauge("chef_ingest_inflight_messages", "Messages that workers have in hand.", in_hand)
+        help = "Messages that workers have in hand, or had when they were last heard of."
+        yield _gauge("chef_ingest_inflight_messages", help, in_hand)
+        yield from _silence(rows)
         paused = GaugeMetricFamily("chef_ingest_paused", "Workers held up by an outage.", labels=["reason"])
         for reason, state in labels.HELD_UP.items():
             paused.add_metric([reason], sum(row["state"] == state for row in rows))
@@ -191,6 +197,14 @@ class Surroundings(Collector):
         yield limits
         yield _gauge("chef_ingest_broker_up", "1 if the supervisor can see the broker.", not monitor.broker_fault)
         yield _gauge("chef_ingest_database_up", "1 if the supervisor can see the database.", not monitor.database_fault)
+
+
+def _silence(rows: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
+    help = "Since the worker was heard of that has been silent longest; each reports every second."
+    yield _gauge("chef_ingest_longest_silence_seconds", help, max((row["silent_seconds"] for row in rows), default=0))
+    help = "Messages that workers in state silent had in hand when they were last heard of."
+    held = sum(int(row["in_hand"]) for row in rows if row["state"] == "silent")
+    yield _gauge("chef_ingest_silent_messages", help, held)
 
 
 def _gauge(name: str, help: str, value: float) -> Metric:

@@ -11,8 +11,9 @@ from typing import Any
 import structlog
 
 from consumers.runtime.exit_codes import EXIT_CONFIGURATION
-from consumers.supervisor.slot import Command, Slot
+from consumers.supervisor.slot import Command, Death, Slot, cause_of
 from consumers.telemetry.reports import Report
+from schemas.labels import DeathCause
 
 ROLL_SECONDS = 60.0
 """How long a fresh worker may take to consume before the roll is given up and the old ones stay."""
@@ -23,7 +24,7 @@ AWAY_SECONDS = 5.0
 class Pool:
     """Reconciles what runs with what is wanted, each time `reconcile` is called; it never waits.
 
-    `wanted` counts the main lane. `on_death` hears the lane of each worker that died by itself.
+    `wanted` counts the main lane. `on_death` hears of each worker that died by itself.
     """
 
     def __init__(
@@ -32,13 +33,16 @@ class Pool:
         report_fd: int,
         wanted: int,
         grace_seconds: float,
-        on_death: Callable[[str], None] = lambda _: None,
+        on_death: Callable[[Death], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.wanted = wanted
         self.grace_seconds = grace_seconds
         self.misconfigured = False
         """A worker has said (by exit 78) that a person has to change something."""
+        self.deaths = 0
+        self.last_death: Death | None = None
+        """Of any worker, whether its slot is still there or not."""
         self.slots = [Slot("quarantine")]
         self._command = command
         self._report_fd = report_fd
@@ -111,7 +115,8 @@ class Pool:
 
     def consuming(self) -> int:
         """Main workers that take messages now."""
-        return sum(slot.lane == "main" and slot.state == "consuming" for slot in self.slots)
+        now = self._clock()
+        return sum(slot.lane == "main" and slot.state(now) == "consuming" for slot in self.slots)
 
     def described(self) -> list[dict[str, Any]]:
         """One row a worker, the main lane first, oldest first."""
@@ -141,9 +146,8 @@ class Pool:
             slot.spawn(self._command, self._report_fd, now)
         except OSError as error:
             slot.started = now
-            pause = slot.bury(now)
-            self._on_death(slot.lane)
             why = error.strerror or str(error)
+            pause = self._bury(slot, now, "not started", f"it could not be started: {why}")
             self._log.error("worker not started", lane=slot.lane, why=why, again_in_seconds=round(pause, 1))
 
     def _reap(self, slot: Slot, now: float) -> None:
@@ -159,22 +163,33 @@ class Pool:
             elif slot.silent(now):
                 self._log.error("worker killed", why="its loop hangs", pid=slot.process.pid)
                 slot.kill()
-                slot.heard = now
+                slot.heard, slot.hung = now, True
             return
         if slot.leaving:
             slot.process = None
             self.slots.remove(slot)
             return
-        pause = slot.bury(now)
-        # With this configuration workers have consumed: a password that is being rotated, a limit, a right that was
-        # taken away by mistake are no reason to stop all of them.
-        if code == EXIT_CONFIGURATION and slot is not self._fresh and not self._proven:
+        if self._nothing_works(code, slot):
+            slot.process = None
             self.misconfigured = True
             return
-        self._on_death(slot.lane)
-        self._log.warning("worker died", lane=slot.lane, code=code, replaced_in_seconds=round(pause, 1))
+        cause, why = cause_of(code, slot.hung)
+        pause = self._bury(slot, now, cause, why)
+        self._log.warning("worker died", lane=slot.lane, code=code, why=why, replaced_in_seconds=round(pause, 1))
         if code == EXIT_CONFIGURATION and slot is self._fresh:
             self._give_up_roll("the new worker can't work with the configuration; the old ones stay")
+
+    def _nothing_works(self, code: int, slot: Slot) -> bool:
+        # With this configuration workers have consumed: a password that is being rotated, a limit, a right that was
+        # taken away by mistake are no reason to stop all of them.
+        return code == EXIT_CONFIGURATION and slot is not self._fresh and not self._proven
+
+    def _bury(self, slot: Slot, now: float, cause: DeathCause, why: str) -> float:
+        """Count a death; the seconds until the slot is filled again."""
+        self.last_death, pause = slot.bury(now, cause, why)
+        self.deaths += 1
+        self._on_death(self.last_death)
+        return pause
 
     def _roll(self, now: float) -> None:
         while self._old and self._old[0] not in self.slots:
@@ -186,7 +201,7 @@ class Pool:
         if self._fresh is None:
             self._fresh, self._fresh_since = Slot(self._old[0].lane), now
             self.slots.append(self._fresh)
-        elif self._fresh.state == "consuming":
+        elif self._fresh.state(now) == "consuming":
             self._fresh = None
             self._old[0].tell_to_go(now + self.grace_seconds)
         elif now - self._fresh_since > ROLL_SECONDS:

@@ -217,6 +217,8 @@ class Supervisor:
             "broker_fault": monitor.broker_fault,
             "database_fault": monitor.database_fault,
             "not_reloaded": self.not_reloaded,
+            "deaths": self._pool.deaths,
+            "last_death": self._pool.last_death.described(now) if self._pool.last_death else None,
             "workers": self._pool.described(),
         }
 

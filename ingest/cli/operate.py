@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -107,7 +107,7 @@ def scale(to: str, state: Path | None, output: str) -> None:
 
 @click.command()
 @control_option
-@click.option("--watch", is_flag=True, help="Draw it again every second until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Draw it again every second until q; + and - scale, a scales by itself.")
 @click.option(
     "--output",
     type=click.Choice(["table", "json"]),
@@ -117,28 +117,21 @@ def scale(to: str, state: Path | None, output: str) -> None:
 )
 @says_what_is_wrong
 def status(state: Path | None, watch: bool, output: str) -> None:
-    """Show queues, workers and what each is doing, rates, backlog, letters by cause, and what is blocked and why.
+    """Show how the system is: the verdict, what is blocked and why, workers, queues, backlog, letters by cause.
 
     Exit 1 if the broker, the database or the supervisor can't be seen, or something is blocked.
     """
     from consumers.supervisor.control import state_folder
-    from ingest.cli.output import console
-    from ingest.cli.watch import watching
-    from ingest.diagnostics.status import drawn, gather
+    from ingest.cli.screen import status as screen
+    from ingest.diagnostics.status import gather
 
     folder = state_folder(state, os.environ)
     settings = settings_at(folder)
-    shim_url = running(folder).get("INGEST_URL", "")
-    spool = spool_at(folder, settings)
+    look = partial(gather, settings, folder, running(folder).get("INGEST_URL", ""), spool_at(folder, settings))
     if watch:
-        watching(lambda: drawn(gather(settings, folder, shim_url, spool)), console(sys.stdout))
-        return
-    found = gather(settings, folder, shim_url, spool)
-    if output == "json":
-        click.echo(json.dumps(found, indent=2, default=str))
-    else:
-        console(sys.stdout).print(drawn(found))
-    sys.exit(EXIT_FAILED if found["faults"] or found["blocked"] else 0)
+        screen.watch(look, folder)
+    elif not screen.show(look, output):
+        sys.exit(EXIT_FAILED)
 
 
 @click.command()

@@ -16,7 +16,7 @@ from consumers.dead_letters.errors import RepositoryError
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from consumers.supervisor.control import ControlError
 from ingest.cli.configuration import configure
-from ingest.cli.output import FORMATS, OutputFailed, guarded, say
+from ingest.cli.output import FORMATS, WIDE, OutputFailed, guarded, say
 from ingest.local.install import ServersMissing
 from ingest.local.processes import ProcessFailed
 from ingest.local.state import StateError, read_environment
@@ -26,9 +26,20 @@ from schemas.settings import ConfigError, Settings
 
 EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_CONFIGURATION = 1, 69, 78
 
-output_option = click.option(
-    "--output", type=click.Choice(FORMATS), default="table", show_default=True, help="For people or for scripts."
-)
+
+def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command `output`; `--wide` is for whoever prints its tables."""
+    command = click.option("--wide", is_flag=True, expose_value=False, callback=_widen,
+                           help="All of a table, however long its lines are.")(command)  # fmt: skip
+    return click.option(
+        "--output", type=click.Choice(FORMATS), default="table", show_default=True, help="For people or for scripts."
+    )(command)
+
+
+def _widen(context: click.Context, _option: click.Parameter, value: bool) -> None:
+    context.meta[WIDE] = value
+
+
 state_option = click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),

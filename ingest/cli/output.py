@@ -9,14 +9,18 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO, cast
+from datetime import UTC, datetime
+from typing import Any, Final, TextIO, cast
 
+import click
 from rich.console import Console
-from rich.table import Table
 
+from ingest.cli.screen.tables import exact, fitted, whole
 from schemas.printable import printable
 
 FORMATS = ("table", "json", "ndjson")
+WIDE: Final = "wide"
+"""In a command's context: whether all of a table is wanted."""
 
 PIPE_WIDTH = 10_000
 """Columns of something that is no terminal: what reads a pipe wants whole lines."""
@@ -114,11 +118,14 @@ def _forget(stream: TextIO | None) -> None:
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], output: str, stream: TextIO, columns: Sequence[str] = ()) -> None:
-    """Rows with the same keys; `columns` are those a table shows (default: all). JSON has them all."""
+    """Rows with the same keys; `columns` are those a table shows (default: all). JSON has them all.
+
+    A terminal's table fits it, with times as ages; elsewhere, and with --wide, all is there and nothing is cut.
+    """
     if output == "json":
-        stream.write(json.dumps(list(rows), indent=2, default=str) + "\n")
+        stream.write(json.dumps(list(rows), indent=2, default=_as_text) + "\n")
     elif output == "ndjson":
-        stream.writelines(json.dumps(row, default=str) + "\n" for row in rows)
+        stream.writelines(json.dumps(row, default=_as_text) + "\n" for row in rows)
     else:
         _print_table(rows, stream, columns)
 
@@ -136,9 +143,16 @@ def console(stream: TextIO) -> Console:
 
 def _print_table(rows: Sequence[Mapping[str, Any]], stream: TextIO, columns: Sequence[str]) -> None:
     shown = list(columns) or (list(rows[0]) if rows else [])
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in shown:
-        table.add_column(name.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*("" if row.get(name) is None else printable(str(row[name])) for name in shown))
-    console(stream).print(table)
+    context = click.get_current_context(silent=True)
+    if not stream.isatty() or (context and context.meta.get(WIDE)):
+        stream.write(whole(rows, shown))
+        return
+    where = console(stream)
+    table, hidden = fitted(rows, shown, where.width, datetime.now(UTC))
+    where.print(table)
+    if hidden and rows:
+        say(f"no room for {', '.join(hidden)}: --wide shows all")
+
+
+def _as_text(value: Any) -> str:
+    return exact(value) if isinstance(value, datetime) else str(value)

@@ -76,6 +76,11 @@ def judge(ledger: Ledger) -> tuple[str, str]:
             "queues, for rows deleted by hand"
         )
     surplus = -gap
+    if surplus <= ledger.in_flight:
+        return "closed", (
+            f"every acknowledged message is accounted for; {ledger.in_flight} are in flight, {surplus} of them past "
+            "the shims: what a Chef server publishes counts as acknowledged once a worker takes it"
+        )
     reasons = f"{ledger.explained} repeated deliveries or answers of 503 for what the broker had after all"
     if surplus <= ledger.explained:
         return "surplus", f"{surplus} more are accounted for than were acknowledged, which is explained by {reasons}"

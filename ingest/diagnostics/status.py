@@ -6,10 +6,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
 from consumers.broker.connection import connect
 from consumers.broker.queues import look_at_queues
 from consumers.database import statements
@@ -18,13 +14,13 @@ from consumers.database.partitions import Partitions
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from consumers.supervisor.control import ControlError, ask
 from consumers.supervisor.monitor import WORK, look_at_letters
+from consumers.supervisor.slot import SILENT_SECONDS
 from ingest.diagnostics.broker import PARKED_REMEDY, UNCONFIRMED, WAL_REMEDY
 from ingest.diagnostics.shim import look_at_shim, own_url
-from ingest.diagnostics.spool import blocked_in_spool, line_of_spool, look_at_spool
-from schemas.labels import HELD_UP
-from schemas.printable import printable
+from ingest.diagnostics.spool import blocked_in_spool, look_at_spool
+from schemas.labels import HELD_UP, LANES
 from schemas.settings import Settings
-from schemas.topology import PARKED, TOPOLOGY
+from schemas.topology import PARKED, PREFETCH, TOPOLOGY
 
 _PURPOSE: Final = Purpose("chef-ingest status", statement=10, silence=12)
 
@@ -48,6 +44,8 @@ def gather(settings: Settings, state: Path, shim_url: str = "", spool: Path | No
         found |= _database(settings)
     except (StoreUnavailable, Misconfigured) as error:
         faults["database"] = str(error)
+    found["prefetch"] = sum(getattr(settings, prefetch) for prefetch in PREFETCH.values())
+    found["in_hand"] = sum(worker["in_hand"] for worker in found["supervisor"].get("workers", []))
     found["backlog"] = sum(found["queues"].get(name, {}).get("ready", 0) for name in WORK)
     found["seconds_to_drain"] = _to_drain(found)
     found["blocked"] = list(_blocked(found))
@@ -89,6 +87,8 @@ def _blocked(found: Mapping[str, Any]) -> Iterator[str]:
     for worker in found["supervisor"].get("workers", []):
         if worker["state"] in HELD_UP.values():
             yield f"worker {worker['pid']} {worker['state']}: {worker['why']}"
+        if worker["state"] == "silent":
+            yield _silent(worker, found["prefetch"])
     for why in found["supervisor"].get("not_reloaded", []):
         yield f"supervisor: not reloaded: {why}"
     for part in found["shim"].get("not_reloaded", []):
@@ -106,49 +106,10 @@ def _blocked(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"queue {name} has {queue['ready']} messages and no consumer: start `chef-ingest consume`"
 
 
-def drawn(found: Mapping[str, Any]) -> RenderableType:
-    """For a person."""
-    supervisor = found["supervisor"]
-    parts: list[RenderableType] = []
-    if supervisor:
-        auto = f", auto {supervisor['auto']}" if supervisor["auto"] else ""
-        parts.append(_text(f"supervisor {supervisor['pid']} {supervisor['mode']}, {supervisor['wanted']} wanted{auto}"))
-        columns = ("pid", "lane", "state", "in_hand", "up_seconds", "deaths", "why")
-        parts.append(_table(supervisor["workers"], columns))
-        totals = ", ".join(f"{name} {count}" for name, count in sorted(supervisor["totals"].items()))
-        parts.append(_text(f"{supervisor['rate']} messages/s; since its start: {totals or 'nothing yet'}\n"))
-    if found["shim"]:
-        ready = "ready" if found["shim"].get("ready") else f"not ready: {found['shim'].get('why')}"
-        parts.append(_text(f"shim {found['shim']['url']}: {ready}"))
-    if found["spool"]:
-        parts.append(_text(line_of_spool(found["spool"])))
-    queues = [{"queue": name, **facts} for name, facts in found["queues"].items()]
-    if queues:
-        parts += [_table(queues, ("queue", "ready", "consumers")), Text(_backlog(found) + "\n")]
-    if "database" not in found["faults"]:
-        letters = ", ".join(f"{count} {name}" for name, count in sorted(found["letters"].items()))
-        parts.append(_text(f"letters: {letters}; partitions until {found['partitions_until'] or 'none'}"))
-    if found["causes"]:
-        parts.append(_table(found["causes"], ("letters", "stage", "reason", "fingerprint", "last_seen")))
-    parts += [_text(f"blocked: {line}", style="bold") for line in found["blocked"]]
-    parts += [_text(f"not seen: {name}: {why}", style="bold") for name, why in found["faults"].items()]
-    return Group(*parts)
-
-
-def _backlog(found: Mapping[str, Any]) -> str:
-    seconds = found["seconds_to_drain"]
-    when = "nothing drains it" if seconds is None else f"{seconds:g} s to drain"
-    return f"backlog {found['backlog']}" + (f", {when}" if found["backlog"] else "")
-
-
-def _text(line: str, **style: Any) -> Text:
-    return Text(printable(line.removesuffix("\n")) + "\n" * line.endswith("\n"), **style)
-
-
-def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*("" if row.get(name) is None else printable(str(row[name])) for name in columns))
-    return table
+def _silent(worker: Mapping[str, Any], prefetch: int) -> str:
+    pid, most = worker["pid"], prefetch if worker["lane"] == LANES[0] else 1
+    return (
+        f"worker {pid} silent: not heard of for {worker['silent_seconds']:.0f} s; it held {worker['in_hand']} messages "
+        f"then, and may hold up to {most}, which no queue counts. `ps -o stat,wchan {pid}` says what it does; after "
+        f"{SILENT_SECONDS:.0f} s it is killed, and they are delivered again"
+    )

@@ -169,7 +169,7 @@ def small_disk(harmed, tmp_path):
         space.chmod(0o700)
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(f"CREATE TABLESPACE small LOCATION '{space}'".encode())
-            connection.execute(b"CREATE DATABASE small TEMPLATE ingest_template TABLESPACE small STRATEGY file_copy")
+            connection.execute(b"CREATE DATABASE small TEMPLATE harmed_template TABLESPACE small STRATEGY file_copy")
         yield url.rpartition("/")[0] + "/small", disk / "filler"
     finally:
         with psycopg.connect(url, autocommit=True) as connection:

@@ -154,11 +154,12 @@ def test_another_content_of_an_action_is_a_conflict(place: Place) -> None:
 
 
 def test_an_action_that_cannot_be_stored_is_told_so(place: Place) -> None:
-    """400 with what is wrong. Nobody reads it, so each one is a letter, whatever bound holds for who is told."""
+    """400 with what is wrong. Nobody reads it, so each one is a letter, which it names, whatever bound holds
+    for who is told."""
     for task in ("fly", "swim", "crawl"):
         answer = place.post(action(task=task))
         assert answer.status_code == 400
-        assert "letter" not in answer.json()
+        assert isinstance(answer.json()["letter"], int)
         assert list(answer.json()["details"]) == ["task"]
     assert place.letters() == [("action", "schema", "schema")] * 3
 
@@ -306,14 +307,20 @@ def test_a_run_is_stored_whoever_tells_of_it_first(place: Place, first: str) -> 
 
 
 def test_a_run_is_never_refused_for_its_form(place: Place) -> None:
-    """202 and a letter each, whatever bound holds for who is told: by 4xx a client would tell nothing more of it."""
+    """202 and a letter each, by its number, whatever bound holds for who is told: by 4xx a client would tell nothing
+    more of it."""
     start = run_start()
+    told = set()
     for body in (
         run_start(run_id="no uuid"), run_start(start_time="yesterday"), run_start(node_name=None),
         run_start(organization_name=None), b'{"message_type":"run_start",', run_converge(start, status="fine"),
         run_converge(start, resources={}), run_converge(start, end_time=5), b'{"message_type":"run_converge"}]',
     ):  # fmt: skip
-        assert kept(place.post(body)), body
+        answer = place.post(body)
+        assert kept(answer), body
+        told.add((answer.json()["letter"], answer.json()["reason"]))
+    assert told == set(place.system.rows("SELECT id, reason FROM dead_letters"))
+    assert len(told) == 9
     letters = place.letters()
     assert sorted(kind for kind, _, _ in letters) == ["collector_end"] * 4 + ["collector_start"] * 5
     assert {reason for _, _, reason in letters} >= {"not_json", "schema"}

@@ -187,7 +187,15 @@ def test_an_export_imported_elsewhere_is_the_same_letters_once(place: Place, tmp
     assert "0 letters imported, 2 were there" in place.repository("dead", "import", str(file)).stderr
     after = "SELECT message_key, payload, properties::text, details::text FROM dead_letters ORDER BY id"
     assert place.rows(after) == before
-    place.repository("import", str(file))
+    place.rows("UPDATE dead_letters SET state = 'discarded' WHERE id = (SELECT max(id) FROM dead_letters)")
+    file.write_text(place.repository("dead", "export").stdout)
+    preview = place.repository("import", str(file), "--output", "json")
+    states = [(row["state"], row["messages"], row["sent"]) for row in json.loads(preview.stdout)]
+    assert states == [("discarded", 1, "no"), ("open", 1, "would be")]
+    assert "1 messages would be sent; --yes sends them" in preview.stderr
+    assert place.messages("ingest.actions") == 0
+    assert "1 message in the queue" in place.repository("import", str(file), "--yes").stderr
+    assert "1 message in the queue" in place.repository("import", str(file), "--yes", "--state", "discarded").stderr
     with place.consuming():
         until(lambda: place.one("SELECT sum(attempts) FROM dead_letters") == 4, "both came by the queue")
     assert place.rows("SELECT message_key FROM dead_letters ORDER BY id") == [row[:1] for row in before]
@@ -203,18 +211,50 @@ def test_a_report_that_a_client_kept_is_stored_once_however_often_it_is_imported
     run_id = end["path"].rpartition("/")[2]
     refused = place.repository("import", str(file), "--node", "web01", check=False)
     assert refused.returncode == 1
-    assert "give --organization, --run-id" in refused.stderr
+    assert "give --organization" in refused.stderr
+    whose = ("--organization", capture["organization"], "--node", capture["node"])
+    unknown = place.repository("import", str(file), *whose, check=False)
+    assert unknown.returncode == 1
+    assert f"no run of {capture['node']} in {capture['organization']} that began at" in unknown.stderr
     headers = {"x-organization": capture["organization"], "x-node": capture["node"]}
     place.publish([base64.b64decode(start["body_base64"])], routing_key="run.start", headers=headers)
     facts = ("--organization", capture["organization"], "--node", capture["node"], "--run-id", run_id)
     with place.consuming():
         until(lambda: place.one("SELECT count(*) FROM runs") == 1, "the run started")
-        for _ in range(2):
-            place.repository("import", str(file), *facts)
+        for words in (whose, facts):
+            place.repository("import", str(file), *words)
         until(lambda: place.one("SELECT count(*) FROM tallies") == 1, "the second was a duplicate")
     assert place.rows("SELECT run_id::text, status FROM runs") == [(run_id, "success")]
     assert place.one("SELECT count(*) FROM run_resources") == len(report["resources"])
     assert place.one("SELECT count(*) FROM dead_letters") == 0
+    assert place.rows("SELECT door, outcome, sum(count) FROM acknowledgements GROUP BY 1, 2") == [
+        ("import", "taken", 2)
+    ]
+    place.rows(
+        "INSERT INTO runs"
+        " SELECT (jsonb_populate_record(runs, jsonb_build_object('run_id', gen_random_uuid()))).* FROM runs"
+    )
+    several = place.repository("import", str(file), *whose, check=False)
+    assert several.returncode == 1
+    assert run_id in several.stderr
+    assert "give --run-id: " in several.stderr
+
+
+def test_a_report_whose_start_was_refused_too_brings_it(place: Place, tmp_path: Path) -> None:
+    """The run gets an id, the same one each time, and is stored from its start to its end; the ledger closes."""
+    capture = json.loads((FIXTURES / "http" / "chef-19.4.14__success_3_updated.json").read_text())
+    end = next(each for each in capture["requests"] if each["kind"] == "end")
+    report = json.loads(gzip.decompress(base64.b64decode(end["body_base64"])))
+    file = tmp_path / "failed-reporting-data.json"
+    file.write_text(json.dumps(report))
+    with place.consuming():
+        for tallied in (0, 1):
+            words = ("--organization", "ponyville", "--node", "web01", "--with-start")
+            assert "in the queue" in place.repository("import", str(file), *words).stderr
+            until(lambda: place.one("SELECT count(*) FROM runs WHERE status = 'success'") == 1, "the run ended")
+            until(lambda: place.one("SELECT count(*) FROM tallies") == tallied, "the second end was a duplicate")  # noqa: B023
+    assert place.one("SELECT count(*) FROM runs") == 1
+    assert "closed" in place.repository("audit").stderr
 
 
 def test_what_clients_wrote_for_a_data_collector_into_a_file_is_stored_once_however_often_it_is_imported(

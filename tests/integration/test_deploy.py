@@ -330,11 +330,53 @@ def test_an_alert_asks_for_what_there_is_and_leads_to_its_page(alert: dict[str, 
     check_query(alert["expr"])
     assert set(alert) <= {"alert", "expr", "for", "labels", "annotations"}
     assert alert["labels"]["severity"] in ("page", "ticket")
-    page = ROOT / alert["annotations"]["runbook_url"]
-    text = page.read_text()
+    base = '{{ or $externalLabels.runbooks "https://chef-ingest.example/runbooks" }}/'
+    url = alert["annotations"]["runbook_url"]
+    assert url.startswith(base), "the base is said once, and makes it a URL"
+    text = (ROOT / "docs" / "runbooks" / url.removeprefix(base)).read_text()
     assert text.startswith(f"# {alert['alert']}\n")
     for heading in ("## What it means", "## Find the cause", "## What to do"):
         assert heading in text
+
+
+SHARED = ("chef_ingest_backlog_messages", "chef_ingest_consumers", "chef_ingest_letters")
+"""What every supervisor sees alike."""
+
+
+def queries() -> Iterator[tuple[str, str]]:
+    """(what asks, PromQL), of alerts and dashboard."""
+    yield from ((alert["alert"], alert["expr"]) for alert in alerts())
+    for panel in json.loads((DEPLOY / "grafana" / "chef-ingest.json").read_text())["panels"]:
+        yield from ((panel["title"], target["expr"]) for target in panel.get("targets", []))
+
+
+def test_a_second_supervisor_doubles_no_figure_and_no_alert() -> None:
+    """What both see of one broker and database is taken once: the most or the least, never the sum."""
+    for asks, query in queries():
+        for found in re.finditer("|".join(rf"{name}\b(?!_)" for name in SHARED), query):
+            before = re.sub(r"\((?:delta)\($", "(", query[: found.start()])
+            assert re.search(r"(max|min)( by \(\w+\))? ?\($", before), (asks, query)
+
+
+def test_one_of_several_supervisors_gone_is_an_alert() -> None:
+    """By the job's name in the scrape configuration that is recommended."""
+    jobs = [
+        job["job_name"] for job in yaml.safe_load((DEPLOY / "prometheus/scrape.yaml").read_text())["scrape_configs"]
+    ]
+    (gone,) = (each for each in alerts() if each["alert"] == "ChefIngestSupervisorGone")
+    (job,) = re.findall(r'up\{job="([^"]+)"\} == 0', gone["expr"])
+    assert job in jobs
+
+
+def test_a_figure_of_the_dashboard_says_by_its_colour_whether_it_is_good() -> None:
+    """Each has thresholds of its own."""
+    panels = json.loads((DEPLOY / "grafana" / "chef-ingest.json").read_text())["panels"]
+    bare = [
+        each["title"]
+        for each in panels
+        if each["type"] == "stat" and "thresholds" not in each["fieldConfig"]["defaults"]
+    ]
+    assert bare == []
 
 
 def test_every_runbook_page_has_its_alert_and_its_links_lead_somewhere() -> None:

@@ -70,7 +70,7 @@ def test_the_supervisor_sums_what_its_workers_did(
     assert sum(flushed) == found["chef_ingest_batch_messages_count"]
     until(lambda: consumers.scrape().get(f'chef_ingest_consumers{{queue="{ACTIONS}"}}') == 1, "the consumer is seen")
     until(lambda: consumers.scrape().get('chef_ingest_letters{state="open"}') == 2, "the letters are seen")
-    assert found['chef_ingest_workers{lane="main",state="consuming"}'] == 1
+    until(lambda: consumers.scrape()['chef_ingest_workers{lane="main",state="consuming"}'] == 1, "it consumes")
     shown = command("status", env=env)
     assert shown.returncode == 0, shown.stderr + shown.stdout
     assert "stored 3" in shown.stdout

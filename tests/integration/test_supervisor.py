@@ -133,13 +133,36 @@ def idle(
 Idle = tuple[Consumers, dict[str, str]]
 
 
-def test_a_dead_worker_is_replaced(idle: Idle) -> None:
-    """A worker killed from outside is replaced, and its death is counted."""
-    consumers, _ = idle
+def test_a_frozen_worker_is_silent_and_a_dead_one_is_replaced(idle: Idle) -> None:
+    """A worker that is stopped is not said to consume; killed from outside it is replaced, and its death counted, with
+    how it came."""
+    consumers, env = idle
     (victim,) = consumers.settled(1)
+    os.kill(victim, signal.SIGSTOP)
+    until(lambda: consumers.status()["workers"][0]["state"] == "silent", "it is silent", 60)
+    shown = command("status", env=env)
+    assert shown.returncode == 1
+    assert f"worker {victim} silent: not heard of for" in shown.stdout
+    assert consumers.scrape()['chef_ingest_workers{lane="main",state="silent"}'] == 1
     os.kill(victim, signal.SIGKILL)
     until(lambda: consumers.pids() and victim not in consumers.pids(), "another one consumes")
-    assert consumers.scrape()['chef_ingest_worker_deaths_total{lane="main"}'] == 1
+    assert consumers.scrape()['chef_ingest_worker_deaths_total{cause="killed",lane="main"}'] == 1
+    assert "SIGKILL" in consumers.status()["last_death"]["why"]
+
+
+def test_a_frozen_supervisor_is_there_and_does_not_answer(idle: Idle) -> None:
+    """Nobody is told to start a second one; the process is named, and what lets it go on."""
+    consumers, env = idle
+    consumers.send(signal.SIGSTOP)
+    try:
+        shown = until(lambda: (done := command("status", env=env)).stdout.count("kill -CONT") and done, "it is told")
+    finally:
+        consumers.send(signal.SIGCONT)
+    assert shown.returncode == 1
+    told = f"a supervisor is there, and does not answer (process {consumers.process.pid},"
+    assert told in shown.stdout
+    assert "start one" not in shown.stdout
+    consumers.settled(1)
 
 
 def test_term_drains_and_quit_hurries(env: dict[str, str], amqp_url: str, database_url: str) -> None:

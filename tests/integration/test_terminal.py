@@ -7,11 +7,13 @@ import pty
 import re
 import subprocess
 import sys
+import termios
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
 import pytest
-from operate_support import environment
+from operate_support import command, environment
 
 from tests.patience import LONG
 
@@ -42,18 +44,22 @@ def letter(database_url: str) -> int:
     return int(row[0])
 
 
-def on_terminal(env: dict[str, str], *arguments: str) -> str:
-    """What a command sends to its terminal, standard error included."""
+def on_terminal(env: dict[str, str], *arguments: str, columns: int = 300, keys: Mapping[str, str] = {}) -> str:
+    """What a command sends to its terminal of 24 lines, standard error included; each of `keys` is pressed once its
+    word is seen."""
     parent, child = pty.openpty()
+    termios.tcsetwinsize(child, (24, columns))
     running = subprocess.Popen(
         [sys.executable, "-m", "ingest", *arguments], stdin=child, stdout=child, stderr=child,
-        env=env | {"COLUMNS": "300", "TERM": "xterm"},
+        env=env | {"TERM": "xterm"},
     )  # fmt: skip
     os.close(child)
-    seen = b""
+    seen, left = b"", dict(keys)
     try:
         while piece := os.read(parent, 65536):
             seen += piece
+            for word in [word for word in left if word.encode() in seen]:
+                os.write(parent, left.pop(word).encode())
     except OSError:
         pass
     os.close(parent)
@@ -82,3 +88,41 @@ def test_no_field_of_a_letter_reaches_the_terminal_raw(
         assert not re.search("RAW|[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f\u200f\u202e\u2066]", plain), (arguments, seen)
         assert "\nletter 1: resolved" not in seen.replace("\r", ""), arguments
         assert "Traceback" not in seen, (arguments, seen)
+
+
+def test_a_letter_is_a_line_of_any_terminal_and_its_cause_is_found_by_what_is_shown(
+    amqp_url: str, database_url: str, tmp_path: Path
+) -> None:
+    """At 80 and at 100 columns ids and fingerprints are whole, the reason is cut with the line, --wide has it all; in a
+    pipe nothing is cut and nothing padded."""
+    env = environment(amqp_url, database_url, tmp_path)
+    why = "a reason in many words " * 9
+    facts = {"evil": "ponyville-web-01", "json": psycopg.types.json.Json({"name": why}), "stage": "meaning"}
+    with psycopg.connect(database_url) as connection:
+        for body in (b"1", b"2"):
+            (letter,) = connection.execute(INSERT.encode(), facts | {"body": body}).fetchone() or ()
+    for columns in (80, 100):
+        for verb in ("list", "groups"):
+            shown = on_terminal(env, "dead", verb, "--fingerprint", "ponyville", columns=columns)
+            head, *lines = OURS.sub("", shown).replace("\r", "").splitlines()
+            of_letters = [line for line in lines if "ponyvill" in line]
+            assert len(of_letters) == (2 if verb == "list" else 1), shown
+            assert all(len(line) <= columns and line.endswith("…") for line in of_letters), shown
+            assert head.rstrip().endswith("why"), shown
+            assert of_letters[-1].split()[0] == (str(letter) if verb == "list" else "2")
+    assert why.strip() in " ".join(on_terminal(env, "dead", "list", "--wide", columns=80).split())
+    piped = command("dead", "list", env=env).stdout
+    assert why.strip() in piped
+    assert not [line for line in piped.splitlines() if line != line.rstrip()]
+    assert command("dead", "list", "--fingerprint", "pony", env=env).returncode == 2
+
+
+def test_watch_says_the_verdict_first_hears_keys_and_ends_on_q(
+    amqp_url: str, database_url: str, tmp_path: Path
+) -> None:
+    """24 lines of 80: the verdict with its clock is the first, then what is wrong; + is answered; q is exit 0."""
+    env = environment(amqp_url, database_url, tmp_path)
+    seen = on_terminal(env, "status", "--watch", columns=80, keys={"TROUBLE": "+", "not scaled": "q"})
+    first = OURS.sub("", seen).replace("\r", "").splitlines()[0]
+    assert re.fullmatch(r"[0-9]{2}:[0-9]{2}:[0-9]{2}Z  TROUBLE \(.*", first), seen
+    assert "not scaled: no supervisor answers" in seen

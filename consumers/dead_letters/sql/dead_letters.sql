@@ -93,7 +93,21 @@ WITH letter AS (
         %(routing_key)s, %(content_encoding)s, %(properties)s::json, %(payload)s, %(edited_payload)s,
         %(edited_encoding)s, %(attempts)s, %(failed_replays)s, %(first_seen)s, %(last_seen)s,
         %(worker_version)s, %(resolution)s::json, %(edited_envelope)s::json)
-    ON CONFLICT (message_key) DO NOTHING RETURNING id
+    ON CONFLICT (message_key) DO NOTHING RETURNING id, state, attempts, failed_replays, first_seen
+), acknowledged AS (
+    -- It is counted as a letter of its hour from now on, so it is counted as taken, then.
+    INSERT INTO acknowledgements (counted_at, door, outcome, count)
+    SELECT first_seen, 'import', 'taken', attempts - failed_replays - (state = 'resolved')::integer FROM letter
+    WHERE attempts - failed_replays - (state = 'resolved')::integer > 0
 )
 INSERT INTO dead_letter_events (letter_id, what, who, why, details)
 SELECT id, 'imported', %(who)s, %(why)s, json_build_object('file', %(file)s::text) FROM letter;
+
+-- name: runs_begun
+-- The runs of a node that began at a time, by its own clock.
+SELECT run_id::text FROM runs
+WHERE organization = %(organization)s AND node_name = %(node)s AND start_time = %(start_time)s::timestamptz LIMIT 9;
+
+-- name: imported
+-- What came from a file into the queue was taken, by nobody's shim.
+INSERT INTO acknowledgements (door, outcome, count) VALUES ('import', 'taken', %(count)s);

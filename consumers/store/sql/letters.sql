@@ -1,7 +1,7 @@
 -- What a worker writes of dead letters, each in its batch's own transaction; loaded by consumers/database/statements.py.
 
 -- name: insert_letter
--- One letter a message, however often it comes. What was resolved and comes again is open again; what a person
+-- One letter a message, however often it comes; its number. What was resolved and comes again is open again; what a person
 -- has discarded stays discarded. Its event at the 2nd, 4th, 8th ... time only, or a client could fill the table.
 WITH before AS (
     SELECT state FROM dead_letters WHERE message_key = %(message_key)s
@@ -22,12 +22,14 @@ WITH before AS (
         sqlstate = excluded.sqlstate, fingerprint = excluded.fingerprint,
         worker_version = excluded.worker_version
     RETURNING letter.id, letter.attempts, (SELECT state FROM before) AS was
+), noted AS (
+    INSERT INTO dead_letter_events (letter_id, what, who, details)
+    SELECT id, CASE WHEN was IS NULL THEN 'opened' WHEN was = 'resolved' THEN 'reopened' ELSE 'seen again' END,
+           %(who)s, json_build_object('reason', %(reason)s::text, 'attempts', attempts)
+    FROM letter
+    WHERE was IS NULL OR was = 'resolved' OR attempts & (attempts - 1) = 0
 )
-INSERT INTO dead_letter_events (letter_id, what, who, details)
-SELECT id, CASE WHEN was IS NULL THEN 'opened' WHEN was = 'resolved' THEN 'reopened' ELSE 'seen again' END,
-       %(who)s, json_build_object('reason', %(reason)s::text, 'attempts', attempts)
-FROM letter
-WHERE was IS NULL OR was = 'resolved' OR attempts & (attempts - 1) = 0;
+SELECT id FROM letter;
 
 -- name: lock_replayed
 -- The letters that a batch's replays name, in one order for everybody.

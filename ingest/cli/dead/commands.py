@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from consumers.dead_letters.selector import Selector
+from consumers.dead_letters.selector import OPEN, REPLAYING, Selector
 from ingest.cli.dead.options import accountable, rate, selected, yes_option
 from ingest.cli.options import output_option, says_what_is_wrong, settings_from
+from schemas.labels import LETTER_STATES
 
 
 @click.group()
@@ -167,15 +168,23 @@ def prune(selector: Selector, **options: Any) -> None:
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--organization", help="Of failed-reporting-data.json, which does not name it.")
 @click.option("--node", help="Of failed-reporting-data.json, which does not name it.")
-@click.option("--run-id", help="Of failed-reporting-data.json, unless the file names it.")
+@click.option("--run-id", help="Of failed-reporting-data.json; else its one run that began when the file says.")
+@click.option(
+    "--with-start", is_flag=True, help="Of failed-reporting-data.json: bring the start too if no run is known."
+)
+@click.option("--state", "states", type=click.Choice(LETTER_STATES), multiple=True, default=(OPEN, REPLAYING),
+              show_default=True, help="Of exported letters: those in this state. Repeatable.")  # fmt: skip
+@yes_option
+@output_option
 @says_what_is_wrong
-def import_files(files: tuple[Path, ...], **facts: str | None) -> None:
+def import_files(files: tuple[Path, ...], yes: bool, output: str, **wanted: Any) -> None:
     """Put messages from FILES into the queue: what a chef-client could not report, or exported letters.
 
     A chef-client whose end report failed leaves failed-reporting-data.json in its cache; one with
-    data_collector.output_locations writes a message a line. Importing twice does no harm: a message that is stored
-    already is the same row.
+    data_collector.output_locations writes a message a line. Both are sent at once; of exported letters it is said
+    first which would be, and --yes sends them. Importing twice does no harm: what is stored already is the same row.
     """
+    from ingest.cli.dead.importing import Wanted
     from ingest.cli.dead.importing import import_files as run
 
-    run(settings_from(), files, **facts)
+    run(settings_from(), files, Wanted(**wanted), yes=yes, output=output)

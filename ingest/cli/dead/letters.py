@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ def show_list(settings: Settings, selector: Selector, output: str) -> None:
         if output == "table" and selector.limit is None:
             chosen = dataclasses.replace(chosen, limit=LISTED_AT_ONCE)
         rows = queries.listed(repository, chosen)
-    print_rows(timed(rows), output, sys.stdout, LIST_COLUMNS)
+    print_rows(rows, output, sys.stdout, LIST_COLUMNS)
     if len(rows) < total:
         say(f"{len(rows)} of {total}; --limit N shows more, `dead groups` shows causes")
 
@@ -52,13 +51,13 @@ def show_groups(settings: Settings, selector: Selector, output: str) -> None:
     """Causes, the most frequent first."""
     with repository_at(settings.database_url, who="") as repository:
         rows = queries.groups(repository, selector.within(*UNSETTLED))
-    print_rows(timed(rows), output, sys.stdout, GROUP_COLUMNS)
+    print_rows(rows, output, sys.stdout, GROUP_COLUMNS)
 
 
 def show_stats(settings: Settings, selector: Selector, output: str) -> None:
     """Figures by state, stage and reason."""
     with repository_at(settings.database_url, who="") as repository:
-        print_rows(timed(queries.stats(repository, selector)), output, sys.stdout)
+        print_rows(queries.stats(repository, selector), output, sys.stdout)
 
 
 def show_letter(settings: Settings, letter_id: int, output: str) -> None:
@@ -68,9 +67,9 @@ def show_letter(settings: Settings, letter_id: int, output: str) -> None:
         history = queries.history(repository, letter_id)
     [forecast] = forecasts(settings, [letter])
     if output == "table":
-        sys.stdout.write(letter_text(letter, forecast, timed(history)))
+        sys.stdout.write(letter_text(letter, forecast, history))
     else:
-        print_rows([letter_facts(letter, forecast, timed(history))], output, sys.stdout)
+        print_rows([letter_facts(letter, forecast, history)], output, sys.stdout)
 
 
 def decide(
@@ -81,12 +80,8 @@ def decide(
     with repository_at(settings.database_url, who=who, why=why) as repository:
         if not yes:
             chosen = transitions.affected(selector, change)
-            print_rows(
-                timed(queries.groups(repository, dataclasses.replace(chosen, limit=None))),
-                output,
-                sys.stdout,
-                GROUP_COLUMNS,
-            )
+            causes = queries.groups(repository, dataclasses.replace(chosen, limit=None))
+            print_rows(causes, output, sys.stdout, GROUP_COLUMNS)
             say(f"{queries.count(repository, chosen)} letters would be {change.what}; --yes does it")
             return
         say(f"{transitions.apply(repository, selector, change)} letters {change.what}")
@@ -134,17 +129,6 @@ def forecasts(settings: Settings, letters: Sequence[Any]) -> list[Forecast]:
         return dry_run(letters)
     finally:
         dry_run.close()
-
-
-def timed(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows with their times as text, UTC, to the second."""
-    return [{name: _text(value) for name, value in row.items()} for row in rows]
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return value
 
 
 def _by_state(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:

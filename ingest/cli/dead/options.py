@@ -20,12 +20,30 @@ from schemas.labels import LETTER_STATES, STAGES
 
 yes_option = click.option("--yes", is_flag=True, help="Do it; without this, only say what would be done.")
 
+
+class Fingerprint(click.ParamType[str]):
+    """A cause's name, or enough of its beginning not to be mistaken."""
+
+    name = "text"
+    least = 6
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """As it is given. Fails for what is too short."""
+        if len(value) < self.least:
+            self.fail(f"{value!r} is too short for a fingerprint: give {self.least} digits at least", param, ctx)
+        return str(value)
+
+
 _MEMBERS = {
     "ids": ("--id", click.IntRange(1), "These letters."),
     "states": ("--state", click.Choice(LETTER_STATES), "In this state."),
     "reasons": ("--reason", str, "With this reason code."),
     "stages": ("--stage", click.Choice(STAGES), "Failed at this stage."),
-    "fingerprints": ("--fingerprint", str, "Of this cause; `groups` lists them."),
+    "fingerprints": (
+        "--fingerprint",
+        Fingerprint(),
+        "Of this cause, named as `groups` lists it, or by its first digits.",
+    ),
     "kinds": ("--kind", str, "Of this kind of message."),
     "organizations": ("--organization", str, "Of this organization (run reports have it in their URL)."),
     "nodes": ("--node", str, "Of this node."),

@@ -9,6 +9,7 @@ from typing import Any
 from consumers.dead_letters.dry_run import Forecast
 from consumers.dead_letters.queries import pairs, pretty
 from consumers.dead_letters.repository import Letter
+from ingest.cli.screen.tables import exact
 from schemas.printable import printable
 
 _ENVELOPE = ("kind", "door", "organization", "node", "run_id", "exchange", "routing_key", "content_encoding")
@@ -36,7 +37,7 @@ def letter_text(letter: Letter, forecast: Forecast, history: Sequence[Mapping[st
     lines += ["", f"now: {forecast.text}", ""]
     lines += [f"  {name:<17} {value}" for name, value in _facts(letter) if value is not None]
     lines += ["", "history:"]
-    lines += [f"  {each['at']}  {each['what']:<13} {each['who']}{_words(each)}" for each in history]
+    lines += [f"  {exact(each['at'])}  {each['what']:<13} {each['who']}{_words(each)}" for each in history]
     # A line is a line, whatever is in it; the body has its own.
     lines = [printable(line) for line in lines]
     message = letter.message()

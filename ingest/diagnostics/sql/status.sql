@@ -1,7 +1,7 @@
 -- What `status` asks a database; loaded by consumers/database/statements.py.
 
 -- name: causes
-SELECT fingerprint, stage, reason, count(*), max(last_seen)::text FROM dead_letters
+SELECT fingerprint, stage, reason, count(*), max(last_seen) FROM dead_letters
 WHERE state IN ('open', 'parked') GROUP BY 1, 2, 3 ORDER BY 4 DESC LIMIT 5;
 
 -- name: row_counts

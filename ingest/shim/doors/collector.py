@@ -76,15 +76,18 @@ def _queued(outcome: Queued, asked: Asked) -> Answer:
 
 def _refused(verdict: Invalid | UnknownRun | Conflict, asked: Asked) -> Answer:
     answer: Answer = ANSWERS[type(verdict)](verdict, asked)
-    if asked.kind not in _NOT_TOLD or answer is FORBIDDEN:
+    if answer is FORBIDDEN or isinstance(answer.content, bytes):
         return answer
+    letter = {} if verdict.letter is None else {"letter": verdict.letter}
+    if asked.kind not in _NOT_TOLD:
+        return replace(answer, content={**answer.content, **letter})
     content = {
         "stored": False,
         "detail": "it is kept as a dead letter",
         "reason": verdict.reason,
         "details": dict(verdict.details),
     }
-    return Answer(202, content, (), verdict.reason)
+    return Answer(202, content | letter, (), verdict.reason)
 
 
 async def _health(request: Request) -> Answer:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pika import BasicProperties
-from rooms import FILES, ROOT
+from rooms import FILES, ROOT, parsed
 from structlog.testing import capture_logs
 
 from consumers.dead_letters.dry_run import forecast
@@ -214,7 +214,7 @@ def may_ask_any(path: Path) -> bool:
 
 def test_only_few_files_ask_which_verdict_it_is() -> None:
     """Everybody else reads the fate: a new verdict is a line in the table, not a search for chains."""
-    found = {str(path.relative_to(ROOT)): asked(ast.parse(path.read_text())) for path in FILES if not may_ask_any(path)}
+    found = {str(path.relative_to(ROOT)): asked(parsed(path)) for path in FILES if not may_ask_any(path)}
     over = {name: verdicts - MAY_ASK.get(name, set()) for name, verdicts in found.items()}
     assert not {name: verdicts for name, verdicts in over.items() if verdicts}
     unused = {name for name in MAY_ASK if not found.get(name)}
@@ -229,7 +229,7 @@ def test_one_function_settles() -> None:
     saying = {
         (str(path.relative_to(ROOT)), function.name)
         for path in FILES
-        for function in ast.walk(ast.parse(path.read_text()))
+        for function in ast.walk(parsed(path))
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         and any(isinstance(node, ast.Attribute) and node.attr in SETTLING for node in ast.walk(function))
     }

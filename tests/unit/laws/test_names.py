@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
-from rooms import FILES, ROOT
+from rooms import FILES, ROOT, parsed
 
 from consumers.supervisor.metrics import Metrics
 from ingest.http.outcome import HOPELESS, Refusal
@@ -30,7 +31,7 @@ HOMES = {"schemas/labels.py", "schemas/verdict.py", "schemas/doors.py"}
 
 def public(path: Path) -> Iterator[tuple[str, str]]:
     """(name, what it is) of each public class and alias of a type at a module's top."""
-    for node in ast.parse(path.read_text()).body:
+    for node in parsed(path).body:
         if isinstance(node, ast.ClassDef):
             yield node.name, f"class in {path.relative_to(ROOT)}"
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
@@ -47,9 +48,11 @@ def test_one_public_name_of_a_type_has_one_meaning() -> None:
     assert {name: sorted(found) for name, found in meanings.items() if len(found) > 1} == {}
 
 
-def spelled(path: Path) -> Iterator[tuple[int, set[str]]]:
+@functools.cache
+def spelled(path: Path) -> list[tuple[int, set[str]]]:
     """Each line that lists texts, and the texts: a tuple, a list, a set, a mapping's keys, a Literal."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    found = []
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Tuple | ast.List | ast.Set):
             each = node.elts
         elif isinstance(node, ast.Dict):
@@ -58,7 +61,8 @@ def spelled(path: Path) -> Iterator[tuple[int, set[str]]]:
             continue
         words = {word.value for word in each if isinstance(word, ast.Constant) and isinstance(word.value, str)}
         if len(words) > 1:
-            yield node.lineno, words
+            found.append((node.lineno, words))
+    return found
 
 
 @pytest.mark.parametrize("label", sorted(LISTS))
@@ -105,12 +109,13 @@ def values(registry: CollectorRegistry) -> dict[str, set[str]]:
 def test_each_word_of_a_metric_stands_at_zero_before_it_is_counted() -> None:
     """A rate needs a zero to rise from: a list that a metric does not read would be missing here."""
     seen = values(Metrics("1").registry)
-    assert {label: seen[label] for label in ("outcome", "trigger", "sqlstate_class", "doing", "lane")} == {
+    assert {label: seen[label] for label in ("outcome", "trigger", "sqlstate_class", "doing", "lane", "cause")} == {
         "outcome": set(OUTCOMES),
         "trigger": set(labels.TRIGGERS),
         "sqlstate_class": set(labels.SQLSTATE_CLASSES),
         "doing": set(labels.DOINGS),
         "lane": set(labels.LANES),
+        "cause": set(labels.DEATH_CAUSES),
     }
     assert values(ShimMetrics("1").registry)["result"] == {*labels.PUBLISH_RESULTS, *labels.SPOOL_RESULTS}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from picture import DRAWN, arrows_drawn, picture
-from rooms import FILES, FLOORS, ROOMS, ROOT, arrows, imported, room_of
+from rooms import FILES, FLOORS, ROOMS, ROOT, arrows, imported, parsed, room_of
 
 UNIT = ROOT / "tests" / "unit"
 MOST_FILES = 12
@@ -129,7 +129,7 @@ def test_what_leans_on_pikas_inside_is_in_one_file() -> None:
     for path in FILES:
         if "pika" not in libraries(path) or str(path.relative_to(ROOT)) == PRIVATE:
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.ClassDef) and any("pika" in ast.unparse(base) for base in node.bases):
                 leaning.append(f"{path}:{node.lineno}: subclass")
             if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):

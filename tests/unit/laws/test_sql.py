@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rooms import FILES, FLOORS, ROOT
+from rooms import FILES, FLOORS, ROOT, parsed
 
 STATEMENT = re.compile(
     r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH|COPY|SET|LOCK|ALTER|CREATE|DROP|TRUNCATE|COMMIT|ROLLBACK|SHOW|VALUES|MERGE"
@@ -24,7 +24,7 @@ KEYWORDS = {"any", "all", "in", "values", "exists", "as", "over", "filter", "and
 
 
 def texts(path: Path) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
             value = node.value
             yield node.lineno, value if isinstance(value, str) else value.decode("latin-1")

@@ -20,7 +20,7 @@ from rooms import ROOT
 
 from consumers.supervisor.control import ControlSocket
 from consumers.supervisor.pool import Pool
-from consumers.supervisor.slot import SILENT_SECONDS, Slot
+from consumers.supervisor.slot import SILENT_SECONDS, Death, Slot
 from consumers.supervisor.supervisor import worker_command
 from consumers.telemetry.reports import Report
 from tests.patience import LONG
@@ -106,7 +106,7 @@ def test_a_failed_fork_is_a_death_with_a_pause(
     pool: Pool, clock: Clock, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No process to spare: the other workers stay, and the missing one is tried again, ever later, until it comes."""
-    died: list[str] = []
+    died: list[Death] = []
     pool._on_death = died.append
     pool.reconcile()
     victim = pool.slots[-1].process
@@ -124,7 +124,9 @@ def test_a_failed_fork_is_a_death_with_a_pause(
     pauses = [later - earlier for earlier, later in itertools.pairwise(tries)]
     assert 4 <= len(tries) < 12
     assert all(later > 1.5 * earlier for earlier, later in itertools.pairwise(pauses[1:]))
-    assert len(died) == len(tries) + 1
+    assert [death.cause for death in died] == ["killed"] + ["not started"] * len(tries)
+    assert pool.last_death is not None
+    assert os.strerror(number) in pool.last_death.why
     for _ in range(31):
         clock.now += 1
         pool.reconcile()

@@ -28,6 +28,17 @@ def test_the_gap_is_what_is_nowhere(stored: int, during: int, twice: int, letter
     assert ledger.rows()[-1]["carried"] == flying + lost
 
 
+@given(few, few)
+def test_what_waits_past_the_shims_is_no_surplus(stored: int, waiting: int) -> None:
+    """A Chef server's backlog is in flight before it is acknowledged: the ledger closes, and says how many they are."""
+    ledger = balance({HOUR: (0, stored, 0, 0)}, [{HOUR: (stored,)}, {}, {}], waiting)
+    verdict, text = judge_ledger(ledger)
+    assert verdict == "closed"
+    assert f"{waiting} are in flight, {waiting} of them past the shims" in text or not waiting
+    beyond = balance({HOUR: (0, stored, 0, 0)}, [{HOUR: (stored + waiting + 1,)}, {}, {}], waiting)
+    assert judge_ledger(beyond)[0] == "surplus" or waiting
+
+
 def test_a_surplus_is_explained_as_far_as_it_can_be() -> None:
     """Repeated deliveries and late 503s explain that much of a surplus, and no more; nothing at all is empty."""
     hours = {HOUR: (5, 0, 1, 1)}

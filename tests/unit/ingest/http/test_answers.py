@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 
 from ingest.http.answers import Answer, Asked, fault, of_outcome, refused, render
 from ingest.http.outcome import HOPELESS, QUEUED, Outcome, Refusal, Refused
-from schemas.verdict import Conflict, Created, DuringRun, Invalid, Pong, UnknownRun, from_wire, to_wire, without_letter
+from schemas.verdict import (
+    Conflict,
+    Created,
+    DuringRun,
+    Invalid,
+    Pong,
+    UnknownRun,
+    from_wire,
+    to_wire,
+    with_letter,
+    without_letter,
+)
 
 ACTION = "action"
 RUN_END = "run_end"
@@ -183,3 +194,10 @@ def test_an_answer_without_a_letter_says_so_and_is_the_same_otherwise(verdict: I
         )
         assert json.loads(bare) == json.loads(kept) | {"letter": WHY}
     assert "told" not in to_wire(verdict)
+
+
+def test_the_number_of_a_letter_goes_from_worker_to_shim_and_nothing_where_there_is_none() -> None:
+    """A shim that does not know the field is told none of it."""
+    verdict = Invalid("schema", "schema", {"id": "x"})
+    assert from_wire(json.loads(json.dumps(to_wire(with_letter(verdict, 7))))) == with_letter(verdict, 7)
+    assert "letter" not in to_wire(verdict)

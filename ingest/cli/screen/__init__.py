@@ -1,0 +1,3 @@
+"""What a person sees: `tables` fits rows to a terminal, `trail` remembers what was, `picture` draws both,
+`watch` draws it again and again and hears keys, `status` is the command.
+"""

@@ -19,7 +19,7 @@ from bench.rig import Rig
 
 SECTION: Final = "age"
 PERCENTILES: Final = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999))
-AHEAD_SECONDS: Final = 2.0
+AHEAD_SECONDS: Final = 1.5
 """Until the publisher has made its messages and is connected."""
 WARM_SECONDS: Final = 1.0
 """Of the load, whose messages are stored like all others, but not timed."""

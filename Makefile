@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install run test lint faults seeds soak bench bench-quick docs dist clean
+.PHONY: help install run test newer lint faults seeds soak bench bench-quick docs dist clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,14 @@ faults: $(VENV)/.dev ## every fault scenario, the long ones too
 N ?= 20000
 seeds: $(VENV)/.dev ## N=20000 histories of the worker's loop, from seed FIRST=..; all that happens in one: SEED=..
 	@PYTHONPATH=tests $(BIN)/python -m simulation --count $(N) $(FIRST:%=--first %) $(SEED:%=--seed %)
+
+# What differs from version to version: the main path, letters, replay, the doctor, TLS, the fault core.
+SUITE ?= trixie
+NEWER ?= tests/unit tests/faults $(patsubst %,tests/integration/test_%.py,\
+	main_path letter_birth replay dead_letters operate doctor_management delivery_limit broker_refusals \
+	broker_permissions http_answers tls collector local_stack up)
+newer: ## much of it inside a newer Debian, made for that: SUITE=trixie; needs root
+	@PROVED=yes tests/newer.sh $(SUITE) -n $(WORKERS) $(SIDE_BY_SIDE) $(NEWER)
 
 MINUTES ?= 20
 soak: $(VENV)/.dev ## random faults for MINUTES=20 minutes, those of SEED=.. again, then the ledger

@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 
 from ingest.local.stack import LocalStack
+from tests.proved import Recorder
 from tests.servers import Databases, RunningStack, VhostPool, private_stack
 
 # No test asserts a time: how long an example takes is the machine's.
@@ -38,6 +39,13 @@ FIRST = ("faults", "integration", "contract", "unit")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--servers", help="the state folder of servers that run already, and are left running")
+    parser.addoption("--proved", type=Path, help="the file where it is written down what passed, if nothing failed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    path = config.getoption("--proved")
+    if path is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recorder(path))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -13,6 +13,8 @@ import psycopg
 import pytest
 from fuzz import Fuzz
 
+from consumers.broker.probe import probing
+from consumers.broker.publisher import largest_message
 from ingest.soak.ledger import digest
 from ingest.soak.senders import Load, Sender
 from ingest.soak.system import children
@@ -126,9 +128,11 @@ def test_what_is_too_large_is_refused_without_being_held(patient, ledger, worklo
     assert growth[0] < 2 * 2 * MB + 4 * MB, "the shim holds no more than its limit of the body"
     assert max(growth[1:]) < 2 * 16 * MB + 8 * MB, "a worker inflates no more than its limit"
     amqp = [
-        Sending(("letter", "large, AMQP"), "", large, "letter"),
         Sending(("letter", "bomb, AMQP"), "", bomb, "letter", headers=gzipped),
     ]
+    with probing(patient.amqp_url, heartbeat=30) as probe:
+        if largest_message(probe.product()[1]) >= len(large):
+            amqp.append(Sending(("letter", "large, AMQP"), "", large, "letter"))
     with Load(ledger, [Sender("amqp", patient.amqp_url, iter([(each,) for each in amqp]))]) as load:
         load.join()
     account = patient.settle(ledger, supervisor)
@@ -136,7 +140,7 @@ def test_what_is_too_large_is_refused_without_being_held(patient, ledger, worklo
     assert account.holds
     with psycopg.connect(patient.database_url) as connection:
         reasons = dict(connection.execute("SELECT reason, count(*) FROM dead_letters GROUP BY reason").fetchall())
-    assert reasons == {"too_large": 3}
+    assert reasons == {"too_large": 1 + len(amqp)}
 
 
 def _peak(pid) -> int:

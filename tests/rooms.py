@@ -192,6 +192,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/errors",
             "consumers/ledger",
             "consumers/supervisor",
+            "ingest/access",
             "ingest/spool",
         }
     ),

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -118,8 +118,34 @@ class KeyFolder:
         return found
 
 
+def short_keys(folder: Path) -> Iterator[tuple[Path, int]]:
+    """The files of a folder of keys that hold RSA keys too short to be trusted, and how many bits those have.
+
+    Raises KeysUnavailable where the folder or one of its files can't be read.
+    """
+    try:
+        next(folder.iterdir(), None)  # What can't be listed, a glob takes for empty.
+        for path in sorted([*folder.glob("*.pem"), *folder.glob("*/*.pem")]):
+            if path.is_file() and path.stat().st_size <= _LARGEST_FILE:
+                try:
+                    bits = _read(path.read_bytes()).key_size
+                except (ValueError, UnsupportedAlgorithm):
+                    continue  # It is none at all, and said to be so when its client comes.
+                if bits < LEAST_BITS:
+                    yield path, bits
+    except OSError as error:
+        raise KeysUnavailable(f"the keys can't be read: {error.filename}: {error.strerror}") from None
+
+
 def load(pem: bytes) -> RSAPublicKey:
     """The public key in PEM. Raises ValueError or UnsupportedAlgorithm, in words, for what is none to trust."""
+    key = _read(pem)
+    if key.key_size < LEAST_BITS:
+        raise ValueError(f"an RSA key of {key.key_size} bits is too short: at least {LEAST_BITS}")
+    return key
+
+
+def _read(pem: bytes) -> RSAPublicKey:
     # Chef servers of old kept certificates for their clients.
     certificate = b"BEGIN CERTIFICATE" in pem
     try:
@@ -128,8 +154,6 @@ def load(pem: bytes) -> RSAPublicKey:
         raise ValueError("it holds no RSA public key in PEM") from None
     if not isinstance(key, RSAPublicKey):
         raise ValueError("it holds no RSA public key in PEM")
-    if key.key_size < LEAST_BITS:
-        raise ValueError(f"an RSA key of {key.key_size} bits is too short: at least {LEAST_BITS}")
     return key
 
 

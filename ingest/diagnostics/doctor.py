@@ -12,6 +12,7 @@ from ingest.diagnostics.broker import check_broker
 from ingest.diagnostics.collector import check_collector
 from ingest.diagnostics.database import check_database
 from ingest.diagnostics.finding import Finding
+from ingest.diagnostics.keys import check_keys
 from ingest.diagnostics.management import check_management
 from ingest.diagnostics.spool import check_spool
 from schemas.settings import Settings
@@ -24,6 +25,7 @@ def examine(settings: Settings, management_url: str | None = None, spool: Path |
     found = [
         *check_program(),
         *check_door(settings),
+        *check_keys(settings),
         *check_collector(settings),
         *check_spool(spool, settings.collector_spool_bytes),
         *check_broker(settings),

@@ -118,7 +118,7 @@ def _result(control: _Control) -> str:
 
 def _status(counts: Counter[str], members: Mapping[str, msgspec.Raw]) -> str:
     """Failed when a control has, or InSpec itself."""
-    if counts["failed"] or members.get("status") == b'"failed"':
+    if counts["failed"] or raw_text(members, "status") == '"failed"':
         return "failed"
     return next((status for status in ("passed", "waived") if counts[status]), "skipped")
 

@@ -42,10 +42,11 @@ class ReplayRun:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A letter whose replay the broker has; or, with a `problem`, one that it did not take."""
+    """A letter whose replay the broker has; or, with a `problem`, one that it did not take; or one `passed_over`."""
 
     letter_id: int
     problem: str = ""
+    passed_over: bool = False
 
 
 def start_run(repository: Repository, request: str, selector: Selector, *, fresh: bool = False) -> ReplayRun:
@@ -133,6 +134,8 @@ class Replay:
                 return
             after = found[-1].id
             wanted = [each for each, yes in zip(found, self._accepts(found), strict=True) if yes]
+            chosen = {each.id for each in wanted}
+            yield from (Sent(each.id, passed_over=True) for each in found if each.id not in chosen)
             for sent in self._send(wanted):
                 left = left if left is None or sent.problem else left - 1
                 yield sent

@@ -15,16 +15,19 @@ POLL_SECONDS = 0.1
 def outcomes(
     repository: Repository, ids: Collection[int], seconds: float, stopping: Callable[[], bool]
 ) -> Iterator[dict[str, Any]]:
-    """Each letter as it is settled: id, state, stage, reason, details, resolution. Ends when all are, or when
-    none has been for so many seconds."""
+    """Each letter as it is settled: id, state, stage, reason, details, resolution. Ends when all are, or, after a last
+    look, when none has been for so many seconds or it is to stop."""
     pending = set(ids)
     heard = time.monotonic()
-    while pending and time.monotonic() - heard < seconds and not stopping():
+    while pending:
+        last = stopping() or time.monotonic() - heard >= seconds
         settled = repository.rows("replay_settled", ids=sorted(pending))
         for row in settled:
             pending.discard(row["id"])
             heard = time.monotonic()
             yield row
+        if last:
+            return
         if not settled:
             time.sleep(POLL_SECONDS)
 

@@ -63,7 +63,7 @@ def test_whatever_a_file_says_it_breaks_nothing_that_comes_after(
         assert len(queries.listed(repository, Selector())) == kept
         assert queries.groups(repository, Selector())
     env = environment(amqp_url, database_url, tmp_path)
-    for arguments in (("groups",), ("list",), ("replay",), ("stats",), ("export",), ("replay", "--yes")):
+    for arguments in (("groups",), ("list",), ("replay",), ("stats",), ("export",), ("replay", "--all", "--yes")):
         done = command("dead", *arguments, env=env)
         assert "Traceback" not in done.stderr, (arguments, done.stderr)
         # What names an exchange that is not there is told, one by one, and the others are sent.

@@ -172,7 +172,7 @@ def test_a_token_speaks_for_its_organizations_only(amqp_url: str, database_url: 
         letters = "SELECT count(*) FROM dead_letters WHERE state = 'open' AND reason = 'foreign_organization'"
         until(lambda: place.one(letters) == 5, "five letters")
         assert place.rows("SELECT organization_name FROM actions") == [("café",)]
-        place.repository("dead", "replay", "--yes", "--as", "kim")
+        place.repository("dead", "replay", "--all", "--yes", "--as", "kim")
         until(lambda: place.one("SELECT sum(failed_replays) FROM dead_letters") == 5, "each is refused again")
         assert place.one(letters) == 5
         assert place.one("SELECT count(*) FROM actions") == 1
@@ -180,7 +180,7 @@ def test_a_token_speaks_for_its_organizations_only(amqp_url: str, database_url: 
         letter = place.one("SELECT id FROM dead_letters WHERE convert_from(payload, 'UTF8') LIKE %s", f"%{wanted}%")
         (tmp_path / "patch").write_text('[{"op": "replace", "path": "/organization_name", "value": "acme"}]')
         place.repository("dead", "edit", str(letter), "--patch", str(tmp_path / "patch"), "--yes", "--as", "kim")
-        place.repository("dead", "replay", "--id", str(letter), "--yes", "--as", "kim")
+        place.repository("dead", "replay", "--id", str(letter), "--all", "--yes", "--as", "kim")
         until(lambda: place.one("SELECT count(*) FROM actions WHERE id = %s::uuid", wanted) == 1, "it is stored")
 
 

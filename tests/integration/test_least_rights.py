@@ -70,7 +70,10 @@ def test_the_stack_works_with_the_rights_of_the_recipes(
         env = environment(lesser_broker, lesser_database, tmp_path)
         listed = command("dead", "list", "--output", "json", env=env)
         assert len(json.loads(listed.stdout)) == 1, listed.stderr
-        for arguments in (("replay", "--yes", "--wait", "--timeout", "20"), ("discard", "--yes", "--state", "open")):
+        for arguments in (
+            ("replay", "--all", "--yes", "--wait", "--timeout", "20"),
+            ("discard", "--yes", "--state", "open"),
+        ):
             assert "Traceback" not in command("dead", *arguments, env=env).stderr
         audited = command("audit", env=env)
         assert audited.returncode == 0, audited.stderr

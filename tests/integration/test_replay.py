@@ -67,10 +67,10 @@ def test_ten_thousand_letters_survive_a_replay_killed_at_each_step(place: Place)
     with place.consuming(http_profile="wire"):
         for number, moment in ((700, "replay_claimed"), (1_400, "replay_published"), (2_100, "replay_marked")):
             killed = place.repository(
-                "dead", "replay", "--yes", "--as", "kim", check=False, failpoint=f'{moment}:key{number}"'
+                "dead", "replay", "--all", "--yes", "--as", "kim", check=False, failpoint=f'{moment}:key{number}"'
             )
             assert killed.returncode == -signal.SIGKILL
-        done = place.repository("dead", "replay", "--yes", "--wait", "--as", "kim", check=False)
+        done = place.repository("dead", "replay", "--all", "--yes", "--wait", "--as", "kim", check=False)
         until(lambda: quiet(place), "all are settled")
     assert done.returncode == 1, "some failed again"
     assert states(place) == {"resolved": 9_000, "open": 1_000}
@@ -88,7 +88,7 @@ def test_ten_thousand_letters_survive_a_replay_killed_at_each_step(place: Place)
 def test_two_operators_never_send_one_letter_twice(place: Place) -> None:
     """Side by side over the same letters, each letter is sent once, whoever sends it."""
     letters(place, [fixable() for _ in range(300)])
-    argv = [sys.executable, "-m", "ingest", "dead", "replay", "--yes", "--as"]
+    argv = [sys.executable, "-m", "ingest", "dead", "replay", "--all", "--yes", "--as"]
     pair = [
         subprocess.Popen([*argv, who], env=place.environment(), stderr=subprocess.PIPE, text=True)
         for who in ("kim", "sam")
@@ -121,8 +121,13 @@ def test_captured_messages_that_only_wire_takes_are_stored_by_one_replay_of_the_
         assert "would now be stored" in place.repository("dead", "show", str(letter_id)).stdout
     preview = place.repository("dead", "replay", "--only-fixed").stderr
     assert "2 letters would be sent; 2 would now pass" in preview
+    plain = place.repository("dead", "replay").stderr
+    assert "2 letters would be sent; 2 would now pass" in plain
+    assert "1 would be refused again, and are sent only with --all" in plain
     with place.consuming():
-        done = place.repository("dead", "replay", "--only-fixed", "--yes", "--wait")
+        done = place.repository("dead", "replay", "--yes", "--wait", check=False)
+        assert done.returncode == 1
+        assert "1 would be refused again and were not sent" in done.stderr
         until(lambda: quiet(place), "all are settled")
     assert states(place) == {"resolved": 2, "open": 1}
     stored = {row[0] for row in place.rows("SELECT id::text FROM actions")}
@@ -138,7 +143,7 @@ def test_a_replay_sends_the_bytes_and_leaves_the_brokers_death_headers_off(place
     place.publish([body], reply_to="nobody", correlation_id="1", expiration="60000", headers=first, message_id="m")
     with place.consuming():
         until(lambda: place.one("SELECT count(*) FROM dead_letters") == 1, "a letter")
-    place.repository("dead", "replay", "--yes")
+    place.repository("dead", "replay", "--all", "--yes")
     from consumers.broker.connection import connect
 
     connection = connect(place.amqp_url, heartbeat=30, name="test")
@@ -156,10 +161,10 @@ def test_a_letter_whose_replays_fail_is_parked_and_then_replayed_only_when_named
     letters(place, [unfixable()])
     with place.consuming(max_replays=2):
         for _ in range(2):
-            assert place.repository("dead", "replay", "--yes", "--wait", check=False).returncode == 1
+            assert place.repository("dead", "replay", "--all", "--yes", "--wait", check=False).returncode == 1
         assert states(place) == {"parked": 1}
-        assert "0 letters sent" in place.repository("dead", "replay", "--yes").stderr
-        assert place.repository("dead", "replay", "--yes", "--wait", "--id", "1", check=False).returncode == 1
+        assert "0 letters sent" in place.repository("dead", "replay", "--all", "--yes").stderr
+        assert place.repository("dead", "replay", "--all", "--yes", "--wait", "--id", "1", check=False).returncode == 1
         until(lambda: quiet(place), "it is settled")
     assert place.rows("SELECT state, attempts, replays, failed_replays FROM dead_letters") == [("parked", 4, 3, 3)]
     events = [row[0] for row in place.rows("SELECT what FROM dead_letter_events ORDER BY at, id")]
@@ -170,7 +175,7 @@ def test_a_letter_whose_replays_fail_is_parked_and_then_replayed_only_when_named
 def test_a_second_copy_of_a_replay_is_not_another_failure(place: Place) -> None:
     """A worker that dies between commit and ack gets the replay again: the letter is as it was."""
     letters(place, [unfixable()])
-    place.repository("dead", "replay", "--yes")
+    place.repository("dead", "replay", "--all", "--yes")
     with place.consuming(failpoint="after_commit:no-such-marker"):
         until(lambda: states(place) == {"open": 1}, "it failed again")
     before = place.rows("SELECT attempts, replays, failed_replays, state FROM dead_letters")
@@ -210,7 +215,7 @@ def test_a_replay_keeps_its_rate_and_stops_after_the_letter_in_hand(place: Place
     """SIGINT: what was sent is sent, the rest is open as before, and the words say how to go on."""
     letters(place, [fixable() for _ in range(40)])
     process = subprocess.Popen(
-        [sys.executable, "-m", "ingest", "dead", "replay", "--yes", "--rate", "20/s"],
+        [sys.executable, "-m", "ingest", "dead", "replay", "--all", "--yes", "--rate", "20/s"],
         env=place.environment(), stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     until(lambda: place.messages("ingest.actions") >= 5, "some are sent")
@@ -222,7 +227,7 @@ def test_a_replay_keeps_its_rate_and_stops_after_the_letter_in_hand(place: Place
     assert 5 <= sent < 40
     assert states(place) == {"replaying": sent, "open": 40 - sent}
     began = time.monotonic()
-    place.repository("dead", "replay", "--yes", "--rate", "20/s")
+    place.repository("dead", "replay", "--all", "--yes", "--rate", "20/s")
     assert time.monotonic() - began >= (40 - sent - 1) / 20, "faster than the rate allows"
     assert place.messages("ingest.actions") == 40
 
@@ -235,7 +240,7 @@ def test_an_action_posted_during_a_run_resolves_its_letter_without_a_row(place: 
         "INSERT INTO runs (run_id, organization, node_name, start_time) VALUES (%s, 'ponyville', 'n', now())", run_id
     )
     with place.consuming(http_profile="wire"):
-        place.repository("dead", "replay", "--yes", "--wait")
+        place.repository("dead", "replay", "--all", "--yes", "--wait")
     state, resolution = place.rows("SELECT state, resolution FROM dead_letters")[0]
     assert (state, resolution["code"], resolution["run_id"]) == ("resolved", "during_run", run_id)
     assert place.one("SELECT count(*) FROM actions") == 0

@@ -70,6 +70,7 @@ def stats(selector: Selector, output: str) -> None:
 @selected
 @yes_option
 @click.option("--only-fixed", is_flag=True, help="Just those that would be stored, as things are now.")
+@click.option("--all", "all_", is_flag=True, help="Those too that would be refused again, as things are now.")
 @click.option("--rate", callback=rate, metavar="N/s", help="So many letters a second at most.")
 @click.option("--wait", is_flag=True, help="Report what becomes of each letter.")
 @click.option("--timeout", type=click.FloatRange(0), default=120.0, show_default=True,
@@ -81,10 +82,14 @@ def stats(selector: Selector, output: str) -> None:
 def replay(selector: Selector, who: str, why: str | None, output: str, **options: Any) -> None:
     """Send letters to where they came from, once more.
 
-    Shows how many there are by cause, and how many would now pass; --yes sends them. Open letters only, unless
-    others are named by --id or --state. Ctrl-C stops after the letter in hand; the same command goes on.
+    Shows how many there are by cause, and how many would now pass; --yes sends them, but for those that would be
+    refused again. Open letters only, unless others are named by --id or --state. Ctrl-C stops after the letter in hand;
+    the same command goes on.
     """
     from ingest.cli.dead import replay
+
+    if options["only_fixed"] and options["all_"]:
+        raise click.UsageError("--only-fixed and --all contradict each other")
 
     words = click.get_current_context().meta["selector"]
     sys.exit(replay.replay(settings_from(), selector, words, who=who, why=why, output=output, **options))

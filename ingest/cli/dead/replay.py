@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
@@ -37,20 +37,23 @@ T = TypeVar("T")
 
 
 def replay(
-    settings: Settings, selector: Selector, words: str, *, yes: bool, only_fixed: bool, rate: float | None,
+    settings: Settings, selector: Selector, words: str, *, yes: bool, only_fixed: bool, all_: bool, rate: float | None,
     wait: bool, timeout: float, fresh: bool, who: str, why: str | None, output: str,
 ) -> int:  # fmt: skip
     """Exit code: 0 all went well, 1 not all, 130 interrupted."""
-    request = json.dumps({"selector": json.loads(words), "only_fixed": only_fixed}, sort_keys=True)
+    asked = {"selector": json.loads(words), "only_fixed": only_fixed, "all": all_}
+    request = json.dumps(asked, sort_keys=True)
+    accepted = (True,) if only_fixed else (True, None, False) if all_ else (True, None)
     dry_run = DryRun(settings, version())
     try:
         with repository_at(settings.database_url, who=who, why=why) as repository:
             if not yes:
-                _preview(repository, selector, request, dry_run, only_fixed=only_fixed, fresh=fresh, output=output)
+                _preview(repository, selector, request, dry_run, accepted=accepted, fresh=fresh, output=output)
                 return 0
             run = start_run(repository, request, selector, fresh=fresh)
-            accepts = _fixed(dry_run) if only_fixed else lambda letters: [True] * len(letters)
-            return _Session(settings, repository, run, output).work(accepts, rate or 0, timeout if wait else None)
+            accepts = _accepting(dry_run, accepted) if not all_ else lambda letters: [True] * len(letters)
+            session = _Session(settings, repository, run, output, strict=not only_fixed)
+            return session.work(accepts, rate or 0, timeout if wait else None)
     finally:
         dry_run.close()
 
@@ -58,13 +61,18 @@ def replay(
 class _Session:
     """One stretch of a replay at a terminal or in a pipe."""
 
-    def __init__(self, settings: Settings, repository: Repository, run: ReplayRun, output: str) -> None:
+    def __init__(
+        self, settings: Settings, repository: Repository, run: ReplayRun, output: str, *, strict: bool
+    ) -> None:
         self._settings = settings
         self._repository = repository
         self._run = run
         self._output = output
         self._stop = False
         self._problems = 0
+        self._passed_over = 0
+        self._strict = strict
+        """What was passed over had been asked for."""
         self._sent: list[int] = []
 
     def work(self, accepts: Callable[[Sequence[Letter]], Sequence[bool]], rate: float, wait: float | None) -> int:
@@ -81,13 +89,14 @@ class _Session:
         if self._stop:
             say(f"stopped after {len(self._sent)} letters; {GO_ON}")
             return EXIT_INTERRUPTED
-        return 1 if self._problems or failed else 0
+        return 1 if self._problems or failed or (self._strict and self._passed_over) else 0
 
     def _interrupt(self) -> None:
         self._stop = True
 
     def _send(self, accepts: Callable[[Sequence[Letter]], Sequence[bool]], rate: float) -> None:
-        total = count_candidates(self._repository, self._run)
+        # With a limit so many are sent, however many have to be looked at.
+        total = None if self._run.selector.limit else count_candidates(self._repository, self._run)
         with publishing(
             self._settings.amqp_url, heartbeat=self._settings.heartbeat_seconds, name="chef-ingest dead"
         ) as publisher:
@@ -96,12 +105,16 @@ class _Session:
                 stopping=lambda: self._stop, failpoint=from_environment(os.environ),
             )  # fmt: skip
             for sent in _progress(sending, total):
-                if sent.problem:
+                if sent.passed_over:
+                    self._passed_over += 1
+                elif sent.problem:
                     self._problems += 1
                     say(f"letter {sent.letter_id}: not sent: {sent.problem}")
                 else:
                     self._sent.append(sent.letter_id)
         say(f"{len(self._sent)} letters sent" + (f", {self._problems} not taken" if self._problems else ""))
+        if self._passed_over and self._strict:
+            say(f"{self._passed_over} would be refused again and were not sent; --all sends them, `dead show` says why")
 
     def _watch(self, seconds: float) -> int:
         """Report each outcome; how many were not resolved."""
@@ -112,7 +125,8 @@ class _Session:
             failed += row["state"] != "resolved"
             self._tell(row)
         if left:
-            say(f"{len(left)} letters not settled yet: are workers running? `dead list --state replaying` lists them")
+            why = "" if self._stop else ": are workers running?"
+            say(f"{len(left)} letters not settled yet{why} `dead list --state replaying` lists them")
         return failed + len(left)
 
     def _tell(self, row: dict[str, Any]) -> None:
@@ -135,7 +149,7 @@ def _preview(
     request: str,
     dry_run: DryRun,
     *,
-    only_fixed: bool,
+    accepted: Collection[bool | None],
     fresh: bool,
     output: str,
 ) -> None:
@@ -152,9 +166,11 @@ def _preview(
             cause["would_pass"] += forecast.passes is True
     rows = sorted(causes.values(), key=lambda row: -row["letters"])
     print_rows(rows, output, sys.stdout)
-    total = counts[True] if only_fixed else sum(counts.values())
+    total = sum(count for passes, count in counts.items() if passes in accepted)
     unknown = f", {counts[None]} can't be told" if counts[None] else ""
     say(f"{total} letters would be sent; {counts[True]} would now pass{unknown}; --yes sends them")
+    if counts[False] and False not in accepted:
+        say(f"{counts[False]} would be refused again, and are sent only with --all")
     if interrupted:
         say(f"they are what replay {interrupted.id}, interrupted, has left; --fresh would begin anew")
 
@@ -166,8 +182,8 @@ def _cause(letter: Letter) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _fixed(dry_run: DryRun) -> Callable[[Sequence[Letter]], Sequence[bool]]:
-    return lambda letters: [forecast.passes is True for forecast in dry_run(letters)]
+def _accepting(dry_run: DryRun, accepted: Collection[bool | None]) -> Callable[[Sequence[Letter]], Sequence[bool]]:
+    return lambda letters: [forecast.passes in accepted for forecast in dry_run(letters)]
 
 
 def _chunks(each: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -176,10 +192,10 @@ def _chunks(each: Iterable[T], size: int) -> Iterator[list[T]]:
         yield chunk
 
 
-def _progress(sending: Iterable[T], total: int) -> Iterator[T]:
-    """A bar with ETA on a terminal, a line now and then in a pipe."""
+def _progress(sending: Iterable[T], total: int | None) -> Iterator[T]:
+    """A bar with ETA on a terminal, a line now and then in a pipe; each letter counts, sent or passed over."""
     if sys.stderr.isatty():
-        columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (TextColumn("looked at"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console(sys.stderr)) as bar:
             yield from bar.track(sending, total=total)
         return
@@ -188,7 +204,7 @@ def _progress(sending: Iterable[T], total: int) -> Iterator[T]:
         yield each
         if time.monotonic() - told > REPORT_SECONDS:
             told = time.monotonic()
-            say(f"{count} of {total}")
+            say(f"looked at {count}" + (f" of {total}" if total else ""))
 
 
 @contextmanager

@@ -72,20 +72,25 @@ def test_an_edit_in_the_editor_that_would_still_be_refused_is_not_saved(place: P
     editor = tmp_path / "editor"
     editor.write_text('#!/bin/sh\nsed -i s/removed/$WORD/ "$1"\n')
     editor.chmod(0o755)
-    os.environ.update(EDITOR=str(editor), WORD="gone")
+    os.environ.update(EDITOR=str(editor), WORD="gone", XDG_STATE_HOME=str(tmp_path))
     try:
-        assert place.repository("dead", "edit", "1", check=False).returncode == 1
+        refused = place.repository("dead", "edit", "1", "--yes", check=False)
+        assert refused.returncode == 1
+        assert "what you typed is kept in" in refused.stderr
         assert place.one("SELECT edited_payload FROM dead_letters") is None
-        place.repository("dead", "edit", "1", "--anyway")
+        preview = place.repository("dead", "edit", "1", "--anyway")
+        assert "nothing is saved yet; --yes does it" in preview.stderr
+        assert place.one("SELECT edited_payload FROM dead_letters") is None
+        place.repository("dead", "edit", "1", "--anyway", "--yes")
         assert b'"gone"' in place.one("SELECT edited_payload FROM dead_letters")
         place.repository("dead", "edit", "1", "--revert", "--yes")
         assert place.one("SELECT edited_payload FROM dead_letters") is None
         assert place.one("SELECT replay_key = message_key FROM dead_letters")
         os.environ["WORD"] = "delete"
-        place.repository("dead", "edit", "1")
+        place.repository("dead", "edit", "1", "--yes")
         assert b'"delete"' in place.one("SELECT edited_payload FROM dead_letters")
     finally:
-        del os.environ["EDITOR"], os.environ["WORD"]
+        del os.environ["EDITOR"], os.environ["WORD"], os.environ["XDG_STATE_HOME"]
 
 
 def test_what_came_as_the_wrong_kind_or_by_the_wrong_door_is_sent_as_the_right_one(place: Place) -> None:
@@ -115,7 +120,7 @@ def test_what_came_as_the_wrong_kind_or_by_the_wrong_door_is_sent_as_the_right_o
     assert "still refused" in place.repository("dead", "show", "2").stdout
     place.repository("dead", "edit", "2", *edits["2"], "--yes")
     with place.consuming():
-        place.repository("dead", "replay", "--yes", "--wait")
+        place.repository("dead", "replay", "--all", "--yes", "--wait")
     assert states(place) == ["resolved"] * 3
     assert place.rows("SELECT kind, door, payload FROM dead_letters ORDER BY id") == before
     assert place.rows("SELECT run_id::text, organization, node_name FROM runs") == [(run_id, "ponyville", "web01")]
@@ -144,7 +149,7 @@ def test_what_a_person_discarded_stays_so_when_it_comes_again(place: Place) -> N
     letters(place, body, key)
     place.repository("dead", "discard", "--id", "1", "--yes")
     with place.consuming(http_profile="wire"):
-        place.repository("dead", "replay", "--yes", "--wait")
+        place.repository("dead", "replay", "--all", "--yes", "--wait")
     assert states(place) == ["discarded", "resolved"]
     place.publish([body, key])
     with place.consuming():

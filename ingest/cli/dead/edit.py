@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from consumers.dead_letters.dry_run import DryRun
 from consumers.dead_letters.errors import NotEditable
 from consumers.dead_letters.repository import Letter, Repository, repository_at
 from consumers.dead_letters.selector import OPEN, PARKED, Selector
+from ingest.cli.dead.editor import Draft, typed
 from ingest.cli.options import as_text, version
 from ingest.cli.output import print_rows, say
+from schemas.printable import printable
 from schemas.settings import Settings
 
 
@@ -40,7 +42,7 @@ def edit(
             if revert:
                 step: Callable[[Letter], dict[str, Any]] = lambda letter: _revert(repository, letter, yes)  # noqa: E731
             else:
-                editor = _Editor(repository, dry_run, operations, facts, anyway, yes or by_hand)
+                editor = _Editor(repository, dry_run, operations, facts, anyway, yes)
                 step = editor.edit
             rows = [step(letter) for letter in letters]
     finally:
@@ -48,7 +50,7 @@ def edit(
     print_rows(rows, output, sys.stdout)
     if not rows:
         say("no open or parked letter is meant")
-    elif not yes and (revert or not by_hand):
+    elif not yes and any(row["saved"] == "would be" for row in rows):
         say("nothing is saved yet; --yes does it")
     return 0 if rows and all(row["saved"] in ("yes", "would be") for row in rows) else 1
 
@@ -69,28 +71,48 @@ class _Editor:
 
     def edit(self, letter: Letter) -> dict[str, Any]:
         """One row: letter, whether it is saved, and what would become of it."""
+        draft = Draft.of(letter.replay_key(), os.environ)
         try:
-            payload = self._payload(letter)
+            payload = self._payload(letter, draft)
         except NotEditable as error:
             return {"letter": letter.id, "saved": "no", "now": str(error)}
+        row = self._saved(letter, payload)
+        if payload is not None and self._operations is None:
+            if row["saved"] == "yes":
+                draft.drop()
+            else:
+                draft.keep(payload)
+        return row
+
+    def _saved(self, letter: Letter, payload: bytes | None) -> dict[str, Any]:
+        """The same, of what its payload is to be."""
         edited = editing.corrected(letter, payload, self._envelope)
         if edited == letter:
             return {"letter": letter.id, "saved": "no", "now": "not changed"}
         forecast = self._dry_run.message(letter, edited.message())
         if forecast.passes is not True and not self._anyway:
             return {"letter": letter.id, "saved": "no", "now": f"{forecast.text}; --anyway saves it"}
-        if not self._save:
+        if not (self._save or (payload is not None and self._operations is None and _agreed(forecast.text))):
             return {"letter": letter.id, "saved": "would be", "now": forecast.text}
         saved = editing.save(self._repository, letter, edited, self._operations)
         plain = payload is not None and letter.message().content_encoding
         now = forecast.text + (" (sent plain, without gzip)" if plain else "")
         return {"letter": letter.id, "saved": "yes" if saved else "no", "now": now}
 
-    def _payload(self, letter: Letter) -> bytes | None:
+    def _payload(self, letter: Letter, draft: Draft) -> bytes | None:
         """None: it stays as it is."""
         if self._operations is not None:
             return editing.patched(letter, self._operations)
-        return None if self._envelope else _in_editor(editing.editable(letter))
+        if self._envelope:
+            return None
+        head = [f"letter {letter.id}: stage {letter.stage}, reason {letter.reason}"]
+        head += [f"  {name}: {text}" for name, text in queries.pairs(letter.details)]
+        return typed(editing.editable(letter), head, draft, lambda text: self._refusal(letter, text))
+
+    def _refusal(self, letter: Letter, payload: bytes) -> str:
+        """Why this payload would be refused; empty where it would not, or is to be saved anyway."""
+        forecast = self._dry_run.message(letter, editing.corrected(letter, payload, {}).message())
+        return "" if forecast.passes is True or self._anyway else forecast.text
 
 
 def _facts(pairs: tuple[str, ...]) -> dict[str, str]:
@@ -117,11 +139,6 @@ def _operations(path: Path) -> list[dict[str, Any]]:
     return operations
 
 
-def _in_editor(payload: bytes) -> bytes | None:
-    """What the person made of it; None when it was left as it is."""
-    with tempfile.TemporaryDirectory(prefix="chef-ingest-") as folder:
-        path = Path(folder) / "letter.json"
-        path.write_bytes(payload)
-        click.edit(filename=str(path))
-        edited = path.read_bytes()
-    return None if edited == payload else edited
+def _agreed(forecast: str) -> bool:
+    """Asks whoever has just typed it, where there is somebody to ask."""
+    return sys.stdin.isatty() and click.confirm(f"{printable(forecast)}; save it?", err=True)

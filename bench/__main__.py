@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from bench import age, drain, growth, machine, pages, post, report, rig, scale, stopped
+from bench import age, drain, growth, machine, pages, post, reads, report, rig, scale, stopped
 from bench.children import ROOT, ChildFailed
 from bench.plan import DEFAULT, QUICK, SECTIONS, Plan
 
@@ -62,6 +62,7 @@ def _run(section: str, bench: rig.Rig, plan: Plan) -> None:
         "stopped": lambda: stopped.section(bench, plan.stopped),
         "growth": lambda: growth.section(bench, plan.rounds, plan.growth, list(plan.growth_sizes)),
         "scale": lambda: scale.section(bench, plan.rounds, plan.scale, plan.processes, plan.backlogs),
+        "reads": lambda: reads.section(bench, plan.rounds, *plan.reads),
         "memory": lambda: scale.memory(bench, plan.memory),
     }
     began = time.monotonic()

@@ -8,7 +8,7 @@ from typing import Final
 
 from bench import drain
 
-SECTIONS: Final = ("drain", "post", "age", "stopped", "growth", "scale", "memory")
+SECTIONS: Final = ("drain", "post", "age", "stopped", "growth", "scale", "reads", "memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class Plan:
     stopped: int = 2_000
     growth: int = 40_000
     growth_sizes: Sequence[int] = (10_000_000,)
+    reads: tuple[int, int] = (10_000_000, 1_000_000)
+    """Actions and runs."""
     processes: Sequence[int] = (1, 2, 4)
     scale: int = 12_000
     backlogs: Sequence[int] = (10_000, 200_000)
@@ -52,6 +54,7 @@ QUICK: Final = Plan(
     stopped=50,
     growth=300,
     growth_sizes=(20_000,),
+    reads=(2_000, 10_000),
     processes=(2,),
     scale=300,
     backlogs=(),

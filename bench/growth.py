@@ -12,6 +12,7 @@ from bench.rig import Rig
 
 SECTION = "growth"
 WAL = "wal"
+ONE_ID = "id"
 EMPTY = "into 0 rows"
 LOADERS = 2
 WARM_UP = 50
@@ -79,10 +80,6 @@ def section(rig: Rig, rounds: int, count: int, sizes: list[int]) -> None:
             table.compress(count)
 
 
-def compressing(method: str) -> str:
-    return f"an id, after a checkpoint, wal_compression {method}"
-
-
 class Table:
     """A database whose tables grow, and how much they have grown; the empty one is emptied each time."""
 
@@ -126,8 +123,8 @@ class Table:
             database.execute(_TAKE_IDS, [min(BATCH, count)])
         spent = cpu.of(database.info.backend_pid) - used
         each = (tables.wal_written(database) - wal) / count
-        name = f"{self._name}, {compressing(method)}"
-        self._rig.results.add(WAL, name, each, "B", cpu.each({"PostgreSQL": spent}, count))
+        name = f"{self._name}, after a checkpoint, wal_compression {method}"
+        self._rig.results.add(ONE_ID, name, each, "B", cpu.each({"PostgreSQL": spent}, count))
 
 
 def preload(url: str, rows: int) -> None:

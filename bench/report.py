@@ -16,7 +16,8 @@ _BASES = {
     "backlog": "10,000 messages", "lone": "INSERT",
 }  # fmt: skip
 _TITLES = {
-    "p50": "post p50", "p99": "post p99", "lone": "lone POST", "wal": "growth, WAL each", "peak": "peak memory",
+    "p50": "post p50", "p99": "post p99", "lone": "lone POST", "wal": "growth, WAL each", "id": "WAL of an id",
+    "peak": "peak memory",
 }  # fmt: skip
 _FIGURES = ("what", "median", "min", "max", "unit", "ratio", "to", *(f"{who} us" for who in WHO), "machine")
 _TARGETS = ("target", "median", "min", "max", "wanted", "met")

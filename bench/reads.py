@@ -27,7 +27,8 @@ RUNS_OF_NODE: Final = 200
 _LOAD_RUNS = f"""
 INSERT INTO runs (run_id, organization, node_name, status, start_time, end_time, run_list, total_res_count,
                   updated_res_count, data)
-SELECT md5('run' || n)::uuid, 'org' || n %% {ORGANIZATIONS}, 'web' || n / {ORGANIZATIONS} %% %(nodes)s || '.example.com',
+SELECT md5('run' || n)::uuid, 'org' || n %% {ORGANIZATIONS},
+       'web' || n / {ORGANIZATIONS} %% %(nodes)s || '.example.com',
        'success', at, at + interval '1 minute', '["recipe[apache2]"]', 100, 5, '{{}}'
 FROM (SELECT n, timestamptz '2025-12-01T00:00:00Z' + n * (interval '350 days' / %(rows)s) AS at
       FROM generate_series(1::bigint, %(rows)s::bigint) AS n) AS made

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from consumers.database.connection import Connection
 from consumers.delivery import Judged
-from consumers.ledger.drift import Drifted
-from consumers.store.tables import Write, WriteAlone, writers
+from consumers.store.tables import Write, WriteFew, writers
 from schemas.kinds import KINDS
 from schemas.settings import Settings
 from schemas.validation.judge import Candidate
@@ -23,9 +23,7 @@ class Writer:
         self._finishes = [table.finish for table in tables if table.finish is not None]
         writes = {kind: write for table in tables for kind, write in table.writes.items()}
         self._writes: dict[str, Write] = {kind: write for kind in KINDS if (write := writes.get(kind)) is not None}
-        self._alone: dict[str, WriteAlone] = {
-            kind: write for table in tables for kind, write in table.writes_alone.items()
-        }
+        self._few: dict[str, WriteFew] = {kind: write for table in tables for kind, write in table.writes_few.items()}
 
     def write(self, connection: Connection, items: Sequence[Judged]) -> list[Verdict]:
         """One verdict for each item, in order. Items that are no candidates must not be given."""
@@ -47,10 +45,13 @@ class Writer:
             verdicts.update(zip(where, said[kind], strict=True))
         return [verdicts[at] for at in range(len(items))]
 
-    def write_alone(self, connection: Connection, candidate: Candidate, drifted: Sequence[Drifted]) -> Verdict | None:
-        """The verdict on a lone candidate, written in a transaction of its own; None: nothing was done."""
-        write = self._alone.get(candidate.kind)
-        return None if write is None else write(connection, candidate.row, drifted)
+    def write_few(
+        self, connection: Connection, candidates: Sequence[Candidate], counted: Mapping[str, Any]
+    ) -> list[Verdict] | None:
+        """The verdicts on a few candidates, written in a transaction of its own; None: nothing was done."""
+        [kind, *others] = {candidate.kind for candidate in candidates}
+        write = None if others else self._few.get(kind)
+        return None if write is None else write(connection, [candidate.row for candidate in candidates], counted)
 
 
 def in_order(items: Iterable[Judged]) -> list[Judged]:

@@ -67,7 +67,7 @@ def impatient() -> None:
 
 def without_key() -> None:
     """Every id is taken for a new one."""
-    Actions.write_alone = lambda *_: None  # type: ignore[method-assign]
+    Actions.write_few = lambda *_: None  # type: ignore[method-assign]
     honest = Actions.__init__
 
     def init(self: Actions, settings: Settings) -> None:

@@ -12,18 +12,15 @@ from pkgutil import iter_modules
 from typing import Any, Protocol
 
 from consumers.database.connection import Connection
-from consumers.ledger.drift import Drifted
 from schemas.kinds import KINDS
-from schemas.kinds.columns import Row
 from schemas.settings import Settings
 from schemas.verdict import Verdict
 
 Write = Callable[[Connection, Sequence[Any]], Sequence[Verdict]]
 """Writes rows of one kind in the transaction that is open; a verdict for each, in their order."""
-WriteAlone = Callable[[Connection, Row, Sequence[Drifted]], Verdict | None]
-"""Writes one row in a transaction of its own, when somebody waits for it, and counts its drift if it is taken; None:
-nothing was done."""
-
+WriteFew = Callable[[Connection, Sequence[Any], Mapping[str, Any]], list[Verdict] | None]
+"""Writes a few rows of one kind in a transaction of its own, and what the ledger counts of them, if anything, which is
+given as the statement's parameters; None: nothing was done."""
 
 Prepare = Callable[[Connection, Mapping[str, Sequence[Any]]], None]
 """Told the rows of a batch, by kind, before any of them is written."""
@@ -48,7 +45,7 @@ class TableWriter(Protocol):
     def writes(self) -> Mapping[str, Write | None]: ...
 
     @property
-    def writes_alone(self) -> Mapping[str, WriteAlone]: ...
+    def writes_few(self) -> Mapping[str, WriteFew]: ...
 
 
 def writers(settings: Settings) -> tuple[TableWriter, ...]:

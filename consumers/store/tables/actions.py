@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from consumers.database import statements
+from consumers.database.binary import array as packed_array
 from consumers.database.connection import Connection
 from consumers.database.copy import copy_rows
-from consumers.ledger.drift import Drifted, parameters
-from consumers.store.tables import Write, WriteAlone, array
+from consumers.store.tables import Write, WriteFew, array
 from consumers.store.tables.runs import known_runs
 from schemas.kinds.action import KIND, ActionRow
-from schemas.kinds.columns import columns
+from schemas.kinds.columns import Column, columns
 from schemas.kinds.kind import location
 from schemas.run_rule import named_run, run_rule
 from schemas.settings import Settings
@@ -24,6 +25,12 @@ def is_node_deletion(row: ActionRow) -> bool:
     return row.task == "delete" and row.entity_type == "node"
 
 
+_SENT: Final = (*columns(ActionRow), Column("run_id", "uuid"))
+"""What the statement for several is given, an array of each."""
+_NOTHING: Final[Mapping[str, Any]] = {"doors": [], "outcomes": [], "counts": [], "drift": "[]"}
+"""What it is given where the ledger counts nothing."""
+
+
 class Actions:
     """Writes actions under the run rule."""
 
@@ -31,14 +38,11 @@ class Actions:
         self._rule = settings.during_run
         self._sql = statements.load("consumers.store.tables", "actions.sql", ActionRow)
         counting = statements.load("consumers.store", "store.sql")["count_drift"]
-        self._insert_alone = self._sql["insert_action"].format(also="").encode()
-        self._insert_drifting = (
-            self._sql["insert_action"].format(also=self._sql["and_drift"].format(count_drift=counting)).encode()
-        )
+        self._insert_few = self._sql["insert_few"].format(count_drift=counting).encode()
         self._path = location(KIND)
         self.prepare = self.finish = None
         self.writes: Mapping[str, Write] = {KIND.name: self.write}
-        self.writes_alone: Mapping[str, WriteAlone] = {KIND.name: self.write_alone}
+        self.writes_few: Mapping[str, WriteFew] = {KIND.name: self.write_few}
 
     def write(self, connection: Connection, rows: Sequence[ActionRow]) -> list[Verdict]:
         """Those that no rule skips, by COPY; an id that is there already stays as it is."""
@@ -50,22 +54,44 @@ class Actions:
         fresh, standing = self._insert(connection, first)
         return [skipped.get(i) or self._verdict(row, fresh, standing) for i, row in enumerate(rows)]
 
-    def write_alone(self, connection: Connection, row: ActionRow, drifted: Sequence[Drifted]) -> Verdict | None:
-        """A lone action in one round trip, its drift too: somebody waits.
+    def write_few(
+        self, connection: Connection, rows: Sequence[ActionRow], counted: Mapping[str, Any]
+    ) -> list[Verdict] | None:
+        """New actions in one round trip: somebody waits.
 
-        None: it was not new, is skipped by another rule than the run's, or has more to do, and nothing was done.
+        None: one was not new, is skipped by another rule than the run's, or has more to do, and nothing was done.
         """
-        if run_rule(row, {}, self._rule) is not None or is_node_deletion(row):
+        if any(run_rule(row, {}, self._rule) is not None or is_node_deletion(row) for row in rows):
             return None
-        run = named_run(row) if self._rule in ("run_id", "both") else None
-        insert, values = self._insert_alone, row._asdict() | {"run_id": run}
-        if drifted:
-            insert, values = self._insert_drifting, values | parameters(drifted)
-        found = connection.execute(insert, values).fetchone()
-        during, stored = found or (False, False)
-        if during:
-            return DuringRun("run_id", run)
-        return Created(self._path(row)) if stored else None
+        by_id = {row.id: row for row in rows}
+        if len(by_id) < len(rows):
+            return None
+        ids = sorted(by_id)  # One order for everybody, so that two workers never deadlock.
+        insert = self._insert_several if counted or len(rows) > 1 else self._insert_one
+        during = insert(connection, [by_id[each] for each in ids], counted)
+        told = dict(zip(ids, during, strict=False))  # All of them, or none.
+        return [self._told(row, told[row.id]) for row in rows] if told else None
+
+    def _insert_one(self, connection: Connection, rows: Sequence[ActionRow], _counted: Mapping[str, Any]) -> list[bool]:
+        [row] = rows
+        values = row._asdict() | {"run_id": self._run(row)}
+        return [each[0] for each in connection.execute(self._sql["insert_action"].encode(), values)]
+
+    def _insert_several(
+        self, connection: Connection, rows: Sequence[ActionRow], counted: Mapping[str, Any]
+    ) -> list[bool]:
+        columns_sent = (*zip(*rows, strict=True), list(map(self._run, rows)))
+        values = {
+            column.field: packed_array(column.type, sent) for column, sent in zip(_SENT, columns_sent, strict=True)
+        }
+        return [each[0] for each in connection.execute(self._insert_few, {**values, **_NOTHING, **counted})]
+
+    def _run(self, row: ActionRow) -> str | None:
+        """The run that decides whether it is stored."""
+        return named_run(row) if self._rule in ("run_id", "both") else None
+
+    def _told(self, row: ActionRow, during: bool) -> Verdict:
+        return DuringRun("run_id", named_run(row)) if during else Created(self._path(row))
 
     def _skipped(self, connection: Connection, rows: Sequence[ActionRow]) -> dict[int, DuringRun]:
         """Position -> why the action is not stored."""

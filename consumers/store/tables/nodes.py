@@ -10,7 +10,7 @@ from typing import Any
 from consumers.database import statements
 from consumers.database.connection import Connection
 from consumers.store.node_state import NodeState, latest
-from consumers.store.tables import Write, WriteAlone
+from consumers.store.tables import Write, WriteFew
 from consumers.store.tables.actions import is_node_deletion
 from consumers.store.tables.runs import collector_end_told
 from schemas.kinds.action import KIND as ACTION
@@ -38,7 +38,7 @@ class Nodes:
         self._now = now
         self.prepare = None
         self.writes: Mapping[str, Write | None] = {NODE_PING.name: None}
-        self.writes_alone: Mapping[str, WriteAlone] = {}
+        self.writes_few: Mapping[str, WriteFew] = {}
 
     def finish(
         self, connection: Connection, rows: Mapping[str, Sequence[Any]], said: Mapping[str, Sequence[Verdict]]

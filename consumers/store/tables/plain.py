@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from consumers.database import statements
 from consumers.database.connection import Connection
-from consumers.store.tables import Write, WriteAlone
+from consumers.store.tables import Write, WriteFew
 from schemas.kinds import KINDS, Kind, Table
 from schemas.kinds.columns import Row, columns
 from schemas.kinds.kind import location
@@ -24,7 +24,7 @@ class Plain:
             kind.name: _Rows(kind, table).write for kind in KINDS.values() for table in kind.tables if table.key
         }
         self.prepare = self.finish = None
-        self.writes_alone: Mapping[str, WriteAlone] = {}
+        self.writes_few: Mapping[str, WriteFew] = {}
 
 
 class _Rows:

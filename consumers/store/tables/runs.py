@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from consumers.database import statements
 from consumers.database.connection import Connection
 from consumers.database.copy import copy_rows
-from consumers.store.tables import Write, WriteAlone, array
+from consumers.store.tables import Write, WriteFew, array
 from schemas.kinds.collector_end import KEPT_STATUSES, CollectedRow, CollectorEndRow
 from schemas.kinds.collector_end import KIND as COLLECTOR_END
 from schemas.kinds.collector_start import KIND as COLLECTOR_START
@@ -62,7 +62,7 @@ class Runs:
         self._told: dict[str, list[Run]] = {}
         self._standing: dict[str, _Standing] = {}
         self.writes: Mapping[str, Write] = {kind: partial(self._write, kind) for kind in TELLINGS}
-        self.writes_alone: Mapping[str, WriteAlone] = {}
+        self.writes_few: Mapping[str, WriteFew] = {}
         self.finish = None
 
     def prepare(self, connection: Connection, rows: Mapping[str, Sequence[Any]]) -> None:

@@ -7,8 +7,7 @@ SELECT * FROM unnest(%(id)s::uuid[], %(recorded_at)s::timestamptz[])
 ON CONFLICT (id) DO NOTHING;
 
 -- name: insert_action
--- One action and its id, unless the run it names is known, which is counted instead; all in one statement. `also` is
--- what else is written then, if something is.
+-- One action and its id, unless the run it names is known, which is counted instead; all in one statement.
 WITH during AS (
     SELECT FROM runs WHERE run_id = %(run_id)s::uuid AND organization = %(organization_name)s
 ), counted AS (
@@ -23,14 +22,35 @@ WITH during AS (
     SELECT {values ActionRow}
     FROM free
     RETURNING id
-){also}
-SELECT EXISTS (SELECT FROM during), EXISTS (SELECT FROM stored);
-
--- name: and_drift
-, drifted AS (
-    {count_drift}
-    WHERE EXISTS (SELECT FROM during) OR EXISTS (SELECT FROM stored)
 )
+SELECT EXISTS (SELECT FROM during) WHERE EXISTS (SELECT FROM during) OR EXISTS (SELECT FROM stored);
+
+-- name: insert_few
+-- The same of several new actions, and what else the ledger counts of them. Nothing is written, and there is no row,
+-- where one of the ids is taken; where somebody takes one meanwhile, it fails.
+WITH sent AS (
+    SELECT * FROM unnest({arrays ActionRow}, %(run_id)s::uuid[]) AS sent ({columns ActionRow}, run_id)
+    WHERE NOT EXISTS (SELECT FROM action_ids WHERE id = ANY (%(id)s::uuid[]))
+), during AS (
+    SELECT sent.id FROM sent JOIN runs r ON r.run_id = sent.run_id AND r.organization = sent.organization_name
+), new AS (
+    SELECT * FROM sent WHERE id NOT IN (SELECT id FROM during)
+), free AS (
+    INSERT INTO action_ids (id, recorded_at) SELECT id, recorded_at FROM new ORDER BY id
+), stored AS (
+    INSERT INTO actions ({columns ActionRow}) SELECT {columns ActionRow} FROM new
+), tallied AS (
+    INSERT INTO tallies (outcome, rule, count)
+    SELECT 'during_run', 'run_id', count(*) FROM during HAVING count(*) > 0
+), taken AS (
+    INSERT INTO acknowledgements (door, outcome, count)
+    SELECT * FROM unnest(%(doors)s::text[], %(outcomes)s::text[], %(counts)s::bigint[])
+    WHERE EXISTS (SELECT FROM sent)
+), drifted AS (
+    {count_drift}
+    WHERE EXISTS (SELECT FROM sent)
+)
+SELECT id IN (SELECT id FROM during) FROM sent ORDER BY id;
 
 -- name: copy_actions
 COPY actions ({columns ActionRow}) FROM STDIN (FORMAT BINARY);

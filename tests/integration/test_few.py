@@ -1,0 +1,169 @@
+"""A few new actions are stored in one statement, and nothing tells it from the way of all batches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from servers import Databases
+
+from consumers.database.connection import Purpose, connect
+from consumers.delivery import Delivery, Judged
+from consumers.runtime.failpoints import Failpoint
+from consumers.store import store as module
+from consumers.store.store import PostgresStore
+from consumers.store.tables.actions import Actions
+from ingest.soak.system import until
+from schemas.doors import FOREIGN
+from schemas.message import Message
+from schemas.settings import Settings
+from schemas.topology import ACTIONS
+from schemas.validation.judge import Candidate, Judge
+from schemas.verdict import Created, DuringRun, Verdict
+
+EXAMPLE = json.loads((Path(__file__).parents[1] / "fixtures" / "example_action.json").read_bytes())
+JUDGE = Judge.from_settings(Settings())
+RUN = "00000000-0000-4000-8000-00000000000a"
+ORGANIZATION = "ponyville"
+
+LEFT = {
+    "actions": "SELECT a.* FROM (SELECT to_jsonb(a) - 'stored_at' - 'data', data::text FROM actions a) a",
+    "action_ids": "SELECT id, recorded_at FROM action_ids",
+    "nodes": "SELECT name FROM nodes",
+    "tallies": "SELECT outcome, rule, sum(count) FROM tallies GROUP BY 1, 2",
+    "acknowledgements": "SELECT door, outcome, sum(count) FROM acknowledgements GROUP BY 1, 2",
+    "drift": "SELECT kind, door, member, difference, sum(count) FROM drift GROUP BY 1, 2, 3, 4",
+    "dead_letters": "SELECT reason, attempts FROM dead_letters",
+}
+"""What a batch leaves in each table."""
+
+
+class Sent(NamedTuple):
+    """One action: which id, whose words, during which run, through which door, how often delivered before."""
+
+    id: int = 0
+    name: str = "a"
+    run: str | None = None
+    door: str = "http"
+    deletes: bool = False
+    extra: bool = False
+    deliveries: int = 0
+
+
+SENT = st.builds(
+    Sent,
+    id=st.integers(0, 20),
+    name=st.sampled_from("ab\\\"'é"),
+    run=st.sampled_from([None, None, RUN, RUN.replace("a", "b")]),
+    door=st.sampled_from(["http", "collector", *FOREIGN]),
+    deletes=st.integers(0, 15).map(lambda each: not each),
+    extra=st.booleans(),
+    deliveries=st.integers(0, 15).map(lambda each: int(not each)),
+)
+NEW = st.lists(SENT, min_size=1, max_size=16, unique_by=lambda each: each.id)
+
+
+def judged(sent: Sent) -> Judged:
+    members = EXAMPLE | {"id": f"00000000-0000-4000-8000-{sent.id:012}", "entity_name": sent.name}
+    members["organization_name"], members["remote_request_id"] = ORGANIZATION, sent.run or RUN.replace("a", "c")
+    members["task"], members["entity_type"] = ("delete", "node") if sent.deletes else ("create", "role")
+    if sent.extra:
+        members["more"] = {"b": [None, "\\"]}
+    message = Message("action", json.dumps(members).encode(), sent.door)
+    headers = {"x-delivery-count": sent.deliveries} if sent.deliveries else {}
+    return Judged(Delivery(message, 1, 1, ACTIONS, "ingest", "action", headers=headers), JUDGE(message))
+
+
+class Place:
+    """A database with a run that is known, and a store on it."""
+
+    def __init__(self, url: str, few: int) -> None:
+        self.url = url
+        self._few = few
+        self.connection = psycopg.connect(url, autocommit=True)
+        self.store = PostgresStore(Settings(database_url=url), "test", Failpoint())
+        self.store.connect()
+        self.connection.execute(
+            b"INSERT INTO runs (run_id, organization, node_name, start_time) VALUES (%s, %s, 'web01', now())",
+            [RUN, ORGANIZATION],
+        )
+
+    def commit(self, batch: list[Sent], monkeypatch: pytest.MonkeyPatch) -> list[Verdict]:
+        monkeypatch.setattr(module, "FEW", self._few)
+        return self.store.commit([judged(each) for each in batch])
+
+    def left(self) -> dict[str, list[str]]:
+        """The rows of each table, which is empty afterwards."""
+        found = {}
+        for table, rows in LEFT.items():
+            found[table] = sorted(map(str, self.connection.execute(rows.encode())))
+            self.connection.execute(f"DELETE FROM {table}".encode())
+        return found
+
+    def close(self) -> None:
+        self.store.close()
+        self.connection.close()
+
+
+@pytest.fixture
+def places(databases: Databases) -> Iterator[tuple[Place, Place]]:
+    urls = [databases.create(migrated=True) for _ in range(2)]
+    both = Place(urls[0], module.FEW), Place(urls[1], 0)
+    yield both
+    for place in both:
+        place.close()
+        databases.drop(place.url)
+
+
+def test_a_few_are_stored_as_the_way_of_all_batches_stores_them(
+    places: tuple[Place, Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New, repeated, conflicting, posted during a run, deleting nodes, from any door: the same verdicts and tables."""
+
+    @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+    @example([[Sent(1, run=RUN), Sent(2), Sent(3, run=RUN, door="chef"), Sent(4, extra=True, door="chef")]])
+    @example([[Sent(1)], [Sent(2), Sent(1, name="b")], [Sent(1, run=RUN)]])
+    @given(st.lists(NEW | st.lists(SENT, max_size=17), min_size=1, max_size=3))
+    def alike(batches: list[list[Sent]]) -> None:
+        few, ordinary = places
+        for batch in batches:
+            assert few.commit(batch, monkeypatch) == ordinary.commit(batch, monkeypatch)
+        assert few.left() == ordinary.left()
+
+    alike()
+
+
+def test_a_few_new_actions_are_one_statement(places: tuple[Place, Place], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their transaction is that statement's own: nothing of the other way is called."""
+
+    def other_way(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a transaction of several statements")
+
+    monkeypatch.setattr(PostgresStore, "_transaction", other_way)
+    batch = [Sent(each, run=RUN if each % 5 == 0 else None, door="chef") for each in range(16)]
+    said = places[0].commit(batch, monkeypatch)
+    assert [type(each) for each in said] == [Created if each % 5 else DuringRun for each in range(16)]
+
+
+def test_an_id_that_somebody_takes_meanwhile_is_a_repetition(
+    places: tuple[Place, Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers with the same new message, one of them first by a moment: one row, the others of the batch too."""
+    place = places[0]
+    waits = b"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    taken = judged(Sent(7)).judgement
+    assert isinstance(taken, Candidate)
+    with ThreadPoolExecutor(1) as threads, connect(place.url, Purpose("another worker")) as other:
+        with other.transaction():
+            Actions(Settings()).write(other, [taken.row])
+            said = threads.submit(place.commit, [Sent(6), Sent(7), Sent(8)], monkeypatch)
+            until(lambda: place.connection.execute(waits).fetchone() == (1,), "it waits for the id")
+        assert [getattr(each, "duplicate", None) for each in said.result(60)] == [False, True, False]
+    assert len(place.left()["actions"]) == 3

@@ -55,6 +55,7 @@ bench-quick: $(VENV)/.dev ## a little of it, for correctness only
 docs: $(VENV)/.dev ## write docs/reference, the man page and the picture of the rooms out of the code
 	@$(BIN)/python -m ingest.reference --write docs/reference --man docs/man
 	@$(BIN)/python tests/picture.py docs/explanation/rooms.md
+	@$(BIN)/python tests/proved.py docs/versions.md
 
 dist: $(VENV)/.dev ## build the sdist and the wheel into dist/
 	@rm -rf build dist

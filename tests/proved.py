@@ -1,6 +1,6 @@
 """Where the tests passed: a run writes it down (`pytest --proved FILE`), and the page of it is made of that.
 
-`python tests/proved.py docs/reference/versions.md` writes the page (`make docs` does).
+`python tests/proved.py docs/versions.md` writes the page (`make docs` does).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ RECORDS: Final = ROOT / "docs" / "proved"
 HEAD: Final = """\
 # Versions
 
-Written by `make docs` out of [what runs wrote down](../proved/), in none of which a test failed. Such a run is
+Written by `make docs` out of [what runs wrote down](proved/), in none of which a test failed. Such a run is
 `make newer SUITE=trixie`: it makes that Debian in a folder, installs the project and Debian's servers there and tests
-it. What is not in these tables has not been tried.
+it. The whole suite is run on Debian 12: Python 3.11, RabbitMQ 3.10, PostgreSQL 15.
 
 """
 

@@ -67,12 +67,17 @@ clean: ## remove .venv, caches and build leftovers; the data in .local stays
 
 # Stamps: installed again only when what is to be installed has changed. pip comes last into a new
 # environment, so where it is, the environment is whole.
+# An editable install brings no manual along; where PATH has .venv/bin, `man` looks here.
+MANUAL = mkdir -p $(VENV)/share/man/man1 && ln -sf $(CURDIR)/docs/man/chef-ingest.1 $(VENV)/share/man/man1/
+
 $(VENV)/.dev: $(BIN)/pip setup.cfg pyproject.toml
 	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@$(MANUAL)
 	@touch $(VENV)/.dev $(VENV)/.runtime
 
 $(VENV)/.runtime: $(BIN)/pip setup.cfg pyproject.toml
 	@$(BIN)/python -m pip install --quiet --editable .
+	@$(MANUAL)
 	@touch $@
 
 $(BIN)/pip:

@@ -11,7 +11,7 @@ from typing import Any
 from ingest.access import access_tokens, signatures, tokens
 from ingest.access.access_tokens import AccessTokens, BadAccessToken
 from ingest.access.keys import KeyFolder, KeysUnavailable, fingerprint
-from ingest.access.principals import READS, Principal, client, signed, user
+from ingest.access.principals import READS, NoKey, Principal, client, signed, user
 from ingest.access.tls import Faults
 from ingest.http.answers import Answer, fault
 from ingest.http.requests import Declined, Request, Signer, forbidden
@@ -31,11 +31,15 @@ class Guard:
         check_settings(settings)
         self._settings = settings
         self._now = now
-        self._keys = KeyFolder(Path(settings.client_keys)) if settings.auth in ("signature", "any") else None
+        self._keys: KeyFolder | None = None
+        if settings.auth in ("signature", "any"):
+            self._keys = KeyFolder(Path(settings.client_keys), now=now)
         self.access_tokens = AccessTokens(settings.access_token_secret, settings.access_token_seconds, now)
         self._tokens: tuple[tokens.Token, ...] | None = ()
         self.misquoted = False
         """Somebody presents a token of ours in the quotes of Erlang, and is refused; forgotten at a reload."""
+        self.keyless = 0
+        """Signed requests refused since there is no key for who signed them."""
         self._takes_tokens = settings.auth == "token" or (settings.auth == "any" and bool(settings.tokens_file))
         self._challenge = (b"www-authenticate", b"Bearer" if self._takes_tokens else b'X-Ops-Sign version="1.3"')
         if faults := self.reload():
@@ -113,9 +117,14 @@ class Guard:
         request.facts["claims"] = claim.user[:200]
         if abs(self._now() - claim.at) > self._settings.signature_skew_seconds:
             raise signatures.BadSignature("X-Ops-Timestamp is too far from our clock")
-        principal = client(keys, request.params.get("organization"), claim)
+        organization = request.params.get("organization")
+        principal = client(keys, organization, claim)
         if principal is None:
-            principal, key = user(keys, request.params.get("organization"), claim.user, signed(claim))
+            try:
+                principal, key = user(keys, organization, claim.user, signed(claim))
+            except NoKey:
+                self.keyless += organization is None or not keys.find(organization, claim.user)
+                raise
             request.signer = Signer(claim.user, fingerprint(key))
 
         def check(body: bytes) -> None:

@@ -1,15 +1,19 @@
-"""The public keys of Chef clients and users: a folder of PEM files, read when first asked for."""
+"""The public keys of Chef clients and users: a folder of files, each read when first asked for."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import os
 import re
 import stat
+import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import structlog
 from cryptography import x509
@@ -22,48 +26,69 @@ from ingest.access.files import ABSENT
 LEAST_BITS: Final = 2048
 """Chef has made no shorter key since its first releases; shorter ones have been factored or soon will be."""
 
+_BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
+_EXPIRES: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})Z?")
 _NAME: Final = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9_.:-]{0,199}")
 """Of organizations and clients [protocol.md 3.2]; no dot comes first, so none leads out of the folder."""
 _MEMBERS: Final = "users"
 """The folder with an organization's members; a client of that name is a file."""
-_LARGEST_FILE: Final = 16 * 1024
+LARGEST_FILE: Final = 16 * 1024
 
 
 class KeysUnavailable(Exception):
     """Whether there is such a key can't be told now; the message says why, for the log."""
 
 
+def key_file(folder: Path, folders: Sequence[str], name: str) -> Path | None:
+    """Where the keys of this name are; None where a name is none, and could lead elsewhere."""
+    if not all(_NAME.fullmatch(part) for part in (*folders, name)):
+        return None
+    return folder.joinpath(*folders, f"{name}.pem")
+
+
+class DatedKey(NamedTuple):
+    """A public key, and until when it counts, in seconds since 1970."""
+
+    public: RSAPublicKey
+    until: float
+
+
+class ShortKey(ValueError):
+    """An RSA key of so few `bits` that it is none to trust."""
+
+    def __init__(self, bits: int) -> None:
+        super().__init__(f"an RSA key of {bits} bits is too short: at least {LEAST_BITS}")
+        self.bits = bits
+
+
 class _Known(NamedTuple):
     stamp: tuple[int, ...]
-    key: RSAPublicKey | None
+    keys: tuple[DatedKey, ...]
 
 
 class KeyFolder:
     """`ORGANIZATION/CLIENT.pem` for clients, `ORGANIZATION/users/USER.pem` for members, and `USER.pem` for users who
     belong to no organization.
 
-    A file that is replaced or deleted counts from the next request on. `most` bounds the keys kept in memory, which
-    are kept as they were read and never as they were not.
+    A file may hold several keys. One that is replaced or deleted counts from the next request on. `most` bounds the
+    files kept in memory, which are kept as they were read and never as they were not.
     """
 
-    def __init__(self, folder: Path, *, most: int = 10_000) -> None:
+    def __init__(self, folder: Path, *, most: int = 10_000, now: Callable[[], float] = time.time) -> None:
         self._folder = folder
         self._most = most
+        self._now = now
         self._known: OrderedDict[Path, _Known] = OrderedDict()
         self._log = structlog.get_logger("ingest.access.keys")
 
-    def find(self, organization: str | None, name: str) -> RSAPublicKey | None:
-        """The key of a client (or of a user, without an organization); None when there is none to trust.
-
-        Raises KeysUnavailable.
+    def find(self, organization: str | None, name: str) -> tuple[RSAPublicKey, ...]:
+        """The keys of a client (or of a user, without an organization) that count now; empty when there is none to
+        trust. Raises KeysUnavailable.
         """
         return self._find([] if organization is None else [organization], name)
 
-    def member(self, organization: str, name: str) -> RSAPublicKey | None:
-        """The key of a user as a member of this organization; None when there is none to trust.
-
-        Raises KeysUnavailable.
-        """
+    def member(self, organization: str, name: str) -> tuple[RSAPublicKey, ...]:
+        """The keys of a user as a member of this organization. Raises KeysUnavailable."""
         return self._find([organization, _MEMBERS], name)
 
     def organizations(self) -> list[str]:
@@ -74,22 +99,23 @@ class KeyFolder:
         except OSError as error:
             raise KeysUnavailable(f"the keys can't be read: {error.strerror}") from None
 
-    def _find(self, folders: Sequence[str], name: str) -> RSAPublicKey | None:
-        if not all(_NAME.fullmatch(part) for part in (*folders, name)):
-            return None
-        path = self._folder.joinpath(*folders, f"{name}.pem")
+    def _find(self, folders: Sequence[str], name: str) -> tuple[RSAPublicKey, ...]:
+        path = key_file(self._folder, folders, name)
+        if path is None:
+            return ()
         try:
             known = self._look(path)
         except OSError as error:
             self._known.pop(path, None)
             if error.errno in ABSENT and self._folder.is_dir():
-                return None
+                return ()
             self._log.error("key_unread", path=str(path), why=error.strerror, remedy="see that the shim can read it")
             raise KeysUnavailable(f"the keys can't be read: {error.strerror}") from None
         self._known.move_to_end(path)
         if len(self._known) > self._most:
             self._known.popitem(last=False)
-        return known.key
+        now = self._now()
+        return tuple(key.public for key in known.keys if now < key.until)
 
     def fault(self) -> str | None:
         """Why no key can be looked up at all, None when they can."""
@@ -108,13 +134,13 @@ class KeyFolder:
         if known is not None and known.stamp == stamp:
             return known
         try:
-            if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_FILE:
+            if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_FILE:
                 raise ValueError("it is no file, or too large for a key")
-            key = load(path.read_bytes())
-        except (ValueError, UnsupportedAlgorithm) as error:
-            key, why = None, str(error)
+            keys = parse(path.read_bytes())
+        except ValueError as error:
+            keys, why = (), str(error)
             self._log.error("key_unreadable", path=str(path), why=why, remedy="put the client's public key there")
-        found = self._known[path] = _Known(stamp, key)
+        found = self._known[path] = _Known(stamp, keys)
         return found
 
 
@@ -126,34 +152,66 @@ def short_keys(folder: Path) -> Iterator[tuple[Path, int]]:
     try:
         next(folder.iterdir(), None)  # What can't be listed, a glob takes for empty.
         for path in sorted([*folder.glob("*.pem"), *folder.glob("*/*.pem")]):
-            if path.is_file() and path.stat().st_size <= _LARGEST_FILE:
+            if path.is_file() and path.stat().st_size <= LARGEST_FILE:
                 try:
-                    bits = _read(path.read_bytes()).key_size
-                except (ValueError, UnsupportedAlgorithm):
+                    parse(path.read_bytes())
+                except ShortKey as error:
+                    yield path, error.bits
+                except ValueError:
                     continue  # It is none at all, and said to be so when its client comes.
-                if bits < LEAST_BITS:
-                    yield path, bits
     except OSError as error:
         raise KeysUnavailable(f"the keys can't be read: {error.filename}: {error.strerror}") from None
 
 
-def load(pem: bytes) -> RSAPublicKey:
-    """The public key in PEM. Raises ValueError or UnsupportedAlgorithm, in words, for what is none to trust."""
-    key = _read(pem)
-    if key.key_size < LEAST_BITS:
-        raise ValueError(f"an RSA key of {key.key_size} bits is too short: at least {LEAST_BITS}")
-    return key
+def parse(content: bytes) -> tuple[DatedKey, ...]:
+    """The keys in a file, one at least. Raises ValueError, in words, for what is none to trust: then none is."""
+    if content.lstrip()[:1] in (b"{", b"["):
+        return _of_json(content)
+    keys = tuple(DatedKey(_public(block[0]), math.inf) for block in _BLOCK.finditer(content))
+    if not keys:
+        raise ValueError("it holds no RSA public key in PEM")
+    return keys
 
 
-def _read(pem: bytes) -> RSAPublicKey:
+def until(expiration: Any) -> float:
+    """When a key with this `expiration_date` of Chef's ends. Raises ValueError for what is none."""
+    if expiration is None or expiration == "infinity":
+        return math.inf
+    match = _EXPIRES.fullmatch(expiration) if isinstance(expiration, str) else None
+    if match is None:
+        raise ValueError("its expiration_date is none")
+    return datetime.strptime(match[1], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC).timestamp()
+
+
+def _of_json(content: bytes) -> tuple[DatedKey, ...]:
+    try:
+        told = json.loads(content)
+    except (ValueError, RecursionError):
+        raise ValueError("it is neither PEM nor the JSON of a key") from None
+    listed = told if isinstance(told, list) else [told]
+    if not listed:
+        raise ValueError("it lists no key")
+    return tuple(_of_member(each) for each in listed)
+
+
+def _of_member(told: Any) -> DatedKey:
+    pem = told.get("public_key") if isinstance(told, dict) else None
+    if not isinstance(pem, str):
+        raise ValueError("its JSON has no public_key: `knife client key show CLIENT default -F json` prints one")
+    return DatedKey(_public(pem.encode("utf-8", "replace")), until(told.get("expiration_date")))
+
+
+def _public(pem: bytes) -> RSAPublicKey:
     # Chef servers of old kept certificates for their clients.
     certificate = b"BEGIN CERTIFICATE" in pem
     try:
         key = x509.load_pem_x509_certificate(pem).public_key() if certificate else load_pem_public_key(pem)
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         raise ValueError("it holds no RSA public key in PEM") from None
     if not isinstance(key, RSAPublicKey):
         raise ValueError("it holds no RSA public key in PEM")
+    if key.key_size < LEAST_BITS:
+        raise ShortKey(key.key_size)
     return key
 
 

@@ -14,6 +14,11 @@ from ingest.access.keys import KeyFolder, fingerprint
 Proof = Callable[[RSAPublicKey], bool]
 """Whether what a request carries is borne out by this key."""
 
+
+class NoKey(signatures.BadSignature):
+    """There is no key for who signed; the message says so, for the log."""
+
+
 READS: Final = frozenset({"read"})
 
 
@@ -30,8 +35,7 @@ class Principal:
 def client(keys: KeyFolder, organization: str | None, claim: signatures.Claim) -> Principal | None:
     """The client of this organization that signed; None where there is none of that name, or a user of the same name
     did. Raises KeysUnavailable."""
-    key = None if organization is None else keys.find(organization, claim.user)
-    if key is None or organization is None or not signed(claim)(key):
+    if organization is None or not any(map(signed(claim), keys.find(organization, claim.user))):
         return None
     name = f"client {organization}/{claim.user}"
     return Principal(name, frozenset({"runs", "read"}), frozenset({organization}), claim.user)
@@ -40,20 +44,20 @@ def client(keys: KeyFolder, organization: str | None, claim: signatures.Claim) -
 def user(keys: KeyFolder, organization: str | None, name: str, proves: Proof) -> tuple[Principal, RSAPublicKey]:
     """The user of this name whose key proves it: of no organization and so of any, or a member, who may only read.
 
-    Without an organization, a member is one of all that have such a key. Raises BadSignature, KeysUnavailable.
+    Without an organization, a member is one of all that have such a key. Raises BadSignature (NoKey), KeysUnavailable.
     """
-    key = keys.find(None, name)
-    if key is not None and proves(key):
+    found = keys.find(None, name)
+    for key in filter(proves, found):
         return Principal(f"user {name}", frozenset({"actions", "read"})), key
     asked = keys.organizations() if organization is None else [organization]
-    held = {each: found for each in asked if (found := keys.member(each, name)) is not None}
-    if key is None and not held:
-        raise signatures.BadSignature("no key for this name")
+    held = [(each, fingerprint(key), key) for each in asked for key in keys.member(each, name)]
+    if not found and not held:
+        raise NoKey("no key for this name")
     # One key in a hundred organizations is tried once.
-    for one in {fingerprint(each): each for each in held.values()}.values():
-        if proves(one):
-            own = frozenset(each for each, other in held.items() if fingerprint(other) == fingerprint(one))
-            return Principal(f"user {name}", READS, own), one
+    for proven, key in {of: key for _, of, key in held}.items():
+        if proves(key):
+            own = frozenset(each for each, of, _ in held if of == proven)
+            return Principal(f"user {name}", READS, own), key
     raise signatures.BadSignature("the signature is not of this key")
 
 

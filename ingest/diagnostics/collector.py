@@ -55,6 +55,8 @@ def check_runs(connection: Connection, settings: Settings) -> Iterator[Finding]:
     """Whether nodes save themselves in runs that nobody told us of; without those the rule by run ids has no effect."""
     if settings.during_run == "off":
         return
+    if settings.during_run != "self_node_update":
+        yield from _before_their_runs(connection)
     text = statements.load("ingest.diagnostics", "doctor.sql")["untold_runs"]
     updates, nodes, example = connection.execute(text.encode(), {"most": MOST_ACTIONS}).fetchone() or (0, 0, None)
     if not updates:
@@ -65,3 +67,17 @@ def check_runs(connection: Connection, settings: Settings) -> Iterator[Finding]:
     )
     remedy = "do clients report here? See docs/how-to/chef-server.md; INGEST_DURING_RUN=both leaves them out anyway"
     yield Finding("runs", "note", words, remedy)
+
+
+def _before_their_runs(connection: Connection) -> Iterator[Finding]:
+    """Actions that are stored though their run is known: it became so after them."""
+    text = statements.load("ingest.diagnostics", "doctor.sql")["before_their_runs"]
+    actions, first = connection.execute(text.encode(), {"most": MOST_ACTIONS}).fetchone() or (0, 0)
+    if not actions:
+        return
+    words = (
+        f"{actions} of the last day's actions are stored though they are of a run, which became known after them: "
+        f"{first} by which a node registered, {actions - first} that overtook their start"
+    )
+    remedy = "harmless: docs/explanation/the-rule.md; many that overtook: starts are answered 202, so add consumers"
+    yield Finding("actions before their run", "note", words, remedy)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from ingest.access.gate import PARTS, Gate
 from ingest.http.answers import Answer
@@ -80,6 +82,7 @@ class ShimMetrics:
         )
         for part in PARTS:
             reloaded.labels(part).set_function(partial(_usable, gate, part))
+        self.registry.register(Keyless(gate))
 
     def watch_connections(self, service: Service) -> None:
         """Read at each scrape what the listener holds for strangers, and how much it may."""
@@ -140,6 +143,21 @@ class ShimMetrics:
     async def scrape(self, request: Request) -> Answer:
         """The route /metrics."""
         return Answer(200, generate_latest(self.registry), (), "metrics", CONTENT_TYPE)
+
+
+class Keyless(Collector):
+    """Counts, as the guard does, who signed and has no key here."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """One counter; zero where no signature is asked for."""
+        yield CounterMetricFamily(
+            "chef_ingest_keyless_requests",
+            "Signed requests refused since there is no key in INGEST_CLIENT_KEYS for who signed them.",
+            value=self._gate.guard.keyless if self._gate.guard is not None else 0,
+        )
 
 
 def _in_state(service: Service, state: ConnectionState) -> float:

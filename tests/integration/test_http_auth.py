@@ -263,6 +263,11 @@ def test_signatures(amqp_url: str, database_url: str, tmp_path: Path) -> None:
                 assert response.status_code == status, (version, name, method, path, age)
                 if status in DENIED:
                     check_denial(response)
+        scrape = sign(
+            user, "1.3", "GET", "/metrics", b"", user="pivotal", time=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        )
+        # Of each version: web2, web1 elsewhere, web1 as a user, and a name that is none.
+        assert "chef_ingest_keyless_requests_total 12.0" in send(shim, scrape).text.splitlines()
         assert post(shim, secret) == 201
         assert shim.http.post("/messages", content=b"{}").status_code == 401
         until(lambda: {"client acme/web1", "user pivotal", "token both"} <= told(shim, "who"), "the log says who")

@@ -252,17 +252,24 @@ def test_the_doctor_asks_whether_clients_report_where_nodes_save_themselves_in_r
             b"INSERT INTO runs (run_id, organization, node_name, start_time) VALUES (%s, 'acme', 'web01', now())",
             [told],
         )
-        for node, requestor, request in (
-            ("web01", "web01", told), ("web02", "web02", untold), ("web02", "web02", untold),
-            ("web03", "rarity", untold), ("web04", "web04", "no id"),
+        for node, requestor, request, task, organization in (
+            ("web01", "web01", told, "update", "acme"), ("web02", "web02", untold, "update", "acme"),
+            ("web02", "web02", untold, "update", "acme"), ("web03", "rarity", untold, "update", "acme"),
+            ("web04", "web04", "no id", "update", "acme"), ("web01", "acme-validator", told, "create", "acme"),
+            ("web01", "web01", told, "update", "umbrella"),
         ):  # fmt: skip
             connection.execute(
                 b"INSERT INTO actions (id, recorded_at, organization_name, entity_type, entity_name, task,"
                 b" requestor_type, requestor_name, remote_hostname, remote_request_id, request_id, service_hostname,"
-                b" user_agent, message_type, message_version) VALUES (gen_random_uuid(), now(), 'acme', 'node', %s,"
-                b" 'update', 'client', %s, '', %s, '', '', '', 'action', '0.1.1')",
-                [node, requestor, request],
+                b" user_agent, message_type, message_version) VALUES (gen_random_uuid(), now(), %s, 'node', %s,"
+                b" %s, 'client', %s, '', %s, '', '', '', 'action', '0.1.1')",
+                [organization, node, task, requestor, request],
             )
     (finding,) = (row["finding"] for row in rows_of(doctor("run_id")) if row["check"] == "runs")
     assert finding.startswith("2 self node updates of the last day, by 1 node, 'web02' for one,")
+    (early,) = (row["finding"] for row in rows_of(doctor("both")) if row["check"] == "actions before their run")
+    assert early.startswith("2 of the last day's actions"), early
+    assert early.endswith("1 by which a node registered, 1 that overtook their start"), early
+    checks = {row["check"] for rule in ("off", "self_node_update") for row in rows_of(doctor(rule))}
+    assert "actions before their run" not in checks
     assert not [row for row in rows_of(doctor("off")) if row["check"] == "runs"]

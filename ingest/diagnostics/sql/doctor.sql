@@ -43,3 +43,16 @@ WITH newest AS MATERIALIZED (
 )
 SELECT count(*), count(DISTINCT (organization_name, entity_name)), min(entity_name) FROM newest
 WHERE own AND NOT EXISTS (SELECT FROM runs WHERE run_id = CASE WHEN own THEN remote_request_id::uuid END);
+
+-- name: before_their_runs
+-- Of the newest actions of a day: how many are stored whose request id is a known run, which came later; and how many of
+-- them are the client and the node that a first run makes before it tells of itself.
+WITH newest AS MATERIALIZED (
+    SELECT organization_name, task, entity_type,
+           CASE WHEN remote_request_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+                THEN remote_request_id::uuid END AS run_id
+    FROM actions WHERE recorded_at BETWEEN now() - interval '1 day' AND now() + interval '1 hour'
+    ORDER BY recorded_at DESC LIMIT %(most)s
+)
+SELECT count(*), count(*) FILTER (WHERE task = 'create' AND entity_type IN ('client', 'node')) FROM newest
+JOIN runs ON runs.run_id = newest.run_id AND organization = organization_name;

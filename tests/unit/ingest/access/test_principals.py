@@ -68,6 +68,6 @@ def test_no_name_leads_out_of_its_folder(tmp_path: Path, name: str) -> None:
     put(tmp_path, "pivotal", key)
     put(tmp_path, "acme/users/pivotal", key)
     keys = KeyFolder(tmp_path)
-    assert keys.member("acme", name) is None
-    assert keys.member(name, "pivotal") is None
+    assert keys.member("acme", name) == ()
+    assert keys.member(name, "pivotal") == ()
     assert keys.organizations() == ["acme"]

@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install run test newer lint faults seeds soak bench bench-quick docs dist clean
+.PHONY: help install run test newer lint faults seeds soak bench bench-quick docs site dist clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,12 +57,20 @@ docs: $(VENV)/.dev ## write docs/reference, the man page and the picture of the 
 	@$(BIN)/python tests/picture.py docs/explanation/rooms.md
 	@$(BIN)/python tests/proved.py docs/versions.md
 
+# The pages as they lie in the repository, so that the links between them are the same.
+site: $(VENV)/.site ## build the documentation's site, with search, into build/site; a link that leads nowhere fails
+	@rm -rf build/pages build/site
+	@mkdir -p build/pages/deploy
+	@cp -r docs README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE build/pages/
+	@cp deploy/README.md build/pages/deploy/
+	@$(BIN)/zensical build --strict --clean --config-file mkdocs.yml
+
 dist: $(VENV)/.dev ## build the sdist and the wheel into dist/
 	@rm -rf build dist
 	@$(BIN)/python -m build
 
 clean: ## remove .venv, caches and build leftovers; the data in .local stays
-	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache
 	@find ingest consumers schemas tests -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps: installed again only when what is to be installed has changed. pip comes last into a new
@@ -78,6 +86,10 @@ $(VENV)/.dev: $(BIN)/pip setup.cfg pyproject.toml
 $(VENV)/.runtime: $(BIN)/pip setup.cfg pyproject.toml
 	@$(BIN)/python -m pip install --quiet --editable .
 	@$(MANUAL)
+	@touch $@
+
+$(VENV)/.site: $(BIN)/pip setup.cfg pyproject.toml
+	@$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	@touch $@
 
 $(BIN)/pip:

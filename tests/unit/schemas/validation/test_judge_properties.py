@@ -126,7 +126,8 @@ def _agree(validator):
     agrees()
 
 
-@given(st.dictionaries(st.text(max_size=5), values, max_size=4), values, st.sampled_from(["http", "chef"]))
+# "token", the shortest name of a secret, is longer: what is cut out is other tests' concern.
+@given(st.dictionaries(st.text(max_size=4), values, max_size=4), values, st.sampled_from(["http", "chef"]))
 def test_document_is_json_equal_to_what_was_sent(unknown, data, door):
     """Every accepted action comes back as it was sent, unknown members and all."""
     message = action(door, **{"data": data, "id": UUID.upper(), "parent_type": "bag", "parent_name": "b"})

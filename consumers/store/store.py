@@ -149,7 +149,8 @@ class PostgresStore:
         """Make one line of each sort of some lines of drift; whether there may be more."""
         connection = self._open()
         try:
-            found = connection.execute(self._sql["sum_drift"].encode(), {"most": SUMMED_AT_ONCE}).fetchone()
+            with connection.transaction():
+                found = connection.execute(self._sql["sum_drift"].encode(), {"most": SUMMED_AT_ONCE}).fetchone()
         except psycopg.Error as error:
             raise self._translated(error) from error
         return bool(found and found[0])
@@ -193,6 +194,10 @@ class PostgresStore:
         """The verdicts on a batch of a few rows that are new; None: it goes the way of all batches."""
         connection = self._connection
         assert connection is not None
+        if connection.pooled:
+            return (
+                None  # Our settings, such as the search path, are a transaction's there, and this is a bare statement.
+            )
         candidates = [item.judgement for item in items if isinstance(item.judgement, Candidate)]
         if not 0 < len(items) == len(candidates) <= FEW or not all(_is_first(item.delivery) for item in items):
             return None

@@ -53,6 +53,27 @@ def test_a_transaction_behind_a_pooler_has_our_settings_and_leaves_none(database
         assert connection.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
 
 
+def test_a_lone_action_behind_a_pooler_is_stored_in_our_schema(
+    amqp_url: str, database_url: str, tmp_path: Path
+) -> None:
+    """A schema that the database's own search path names first may have tables of the same names."""
+    place = Place(amqp_url, database_url, tmp_path)
+    place.rows(
+        "CREATE SCHEMA others; CREATE TABLE others.actions (LIKE public.actions INCLUDING ALL);"
+        "CREATE TABLE others.action_ids (LIKE public.action_ids INCLUDING ALL);"
+        f"ALTER DATABASE {psycopg.conninfo.conninfo_to_dict(database_url)['dbname']} SET search_path = others, public"
+    )
+    stored = "SELECT (SELECT count(*) FROM public.actions) + (SELECT count(*) FROM others.actions)"
+    with pooled(database_url) as url:
+        consumers = Consumers(environment(amqp_url, url, tmp_path, consumers=1))
+        try:
+            place.publish([json.dumps(actions(1)[0] | {"task": "update"}).encode()])
+            until(lambda: place.one(stored) == 1, "it is stored")
+            assert place.one("SELECT count(*) FROM public.actions") == 1
+        finally:
+            assert consumers.stop() == 0
+
+
 def test_the_doctor_names_a_pooler_and_a_replay_is_refused_behind_it(database_url: str) -> None:
     """A replay holds a lock in its session: behind a pooler it would be somebody else's."""
     with pooled(database_url) as url:

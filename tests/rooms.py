@@ -226,7 +226,10 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "ingest/reference": frozenset(
         {
+            "schemas/doors",
+            "schemas/kinds",
             "schemas/settings",
+            "schemas/topology",
             "consumers/supervisor",
             "ingest/access",
             "ingest/cli",

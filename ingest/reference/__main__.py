@@ -12,7 +12,7 @@ from typing import Any
 
 from ingest.cli import main as cli
 from ingest.cli.options import version
-from ingest.reference import commands, manual, metrics, pages, tables
+from ingest.reference import asyncapi, commands, manual, metrics, pages, tables
 
 
 def meanings() -> dict[str, Any]:
@@ -24,6 +24,7 @@ def reference() -> dict[str, str]:
     """File name -> text, for docs/reference."""
     words = meanings()
     return {
+        "asyncapi.json": asyncapi.document(version()),
         "cli.md": pages.commands(commands.described(cli)),
         "settings.md": pages.settings(),
         "metrics.md": pages.metrics(metrics.of_shim(), metrics.of_supervisor()),

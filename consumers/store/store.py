@@ -195,9 +195,8 @@ class PostgresStore:
         connection = self._connection
         assert connection is not None
         if connection.pooled:
-            return (
-                None  # Our settings, such as the search path, are a transaction's there, and this is a bare statement.
-            )
+            # The search path, as all that we set, is a transaction's there, and this is a bare statement.
+            return None
         candidates = [item.judgement for item in items if isinstance(item.judgement, Candidate)]
         if not 0 < len(items) == len(candidates) <= FEW or not all(_is_first(item.delivery) for item in items):
             return None

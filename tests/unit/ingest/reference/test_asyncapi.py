@@ -35,8 +35,7 @@ def test_it_is_an_asyncapi_document() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value"),
-    [(("channels", "action", "bindings", "amqp", "is"), "x"), (("operations", "publish_action", "action"), "x")],
+    "path", [("channels", "action", "bindings", "amqp", "is"), ("operations", "publish_action", "action")]
 )
 def test_the_schema_sees_what_is_none(path: tuple[str, ...]) -> None:
     """A wrong word in a binding or an operation is a fault of the document."""

@@ -183,7 +183,7 @@ def render(answer: Answer, *, problem: bool = False) -> tuple[list[tuple[bytes, 
     if problem and answer.status >= 400 and not isinstance(content, bytes):
         content, media = _problem(answer, content), PROBLEM
     # ensure_ascii: what a client sent may hold surrogates, which no UTF-8 body can carry.
-    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    body = content if isinstance(content, bytes) else json.dumps(content).encode() + b"\n"
     length = str(len(body)).encode()
     return [(b"content-type", media), (b"content-length", length), *answer.headers], body
 

@@ -11,7 +11,7 @@ from ingest.http.negotiation import wants
 from ingest.http.requests import Request
 from ingest.http.routes import Route
 from ingest.reads import analytics, asked, own, paging
-from ingest.reads.answering import Missing, answered, found, unchanging
+from ingest.reads.answering import Missing, answered, exactly, found, unchanging
 from ingest.reads.database import Database
 from schemas.kinds.action import ActionRow
 from schemas.kinds.extra import is_flagged
@@ -59,7 +59,7 @@ class ActionRoutes:
         row = await self._row(request)
         if row.data is None:
             raise Missing("this action came without data")
-        return unchanging(request, found(own.given_back(row.data, strays=is_flagged(row.extra))))
+        return unchanging(request, exactly(own.given_back(row.data, strays=is_flagged(row.extra))))
 
     async def actions(self, request: Request) -> Answer:
         """A list of an organization's actions, newest first."""
@@ -73,7 +73,7 @@ class ActionRoutes:
         wanted = asked.export(query)
         page = await self._page(request, wanted)
         link = paging.link(request.path, query, page.last)
-        return found(analytics.exported(page.rows, wanted.format), link, _MEDIA[wanted.format])
+        return exactly(analytics.exported(page.rows, wanted.format), link, _MEDIA[wanted.format])
 
     async def nothing(self, request: Request) -> Answer:
         """A list of what there is none of."""

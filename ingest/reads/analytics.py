@@ -47,7 +47,7 @@ def exported(rows: Sequence[Mapping[str, Any]], format: str) -> bytes:
         writer.writerows([each[name] for name in _LISTED] for each in rows)
         return table.getvalue().encode()
     lines = [json.dumps({name: each[name] for name in _LISTED}, ensure_ascii=False) for each in rows]
-    text = "".join(f"{line}\n" for line in lines) if format == "ndjson" else f"[{','.join(lines)}]"
+    text = "".join(f"{line}\n" for line in lines) if format == "ndjson" else f"[{','.join(lines)}]\n"
     return text.encode()
 
 

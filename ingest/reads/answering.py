@@ -51,7 +51,12 @@ def answered(handler: Handler, *, as_list: bool = False) -> Handler:
 
 
 def found(content: bytes, headers: tuple[tuple[bytes, bytes], ...] = (), media: bytes = JSON) -> Answer:
-    """200, and what was asked for."""
+    """200, and what was asked for: a JSON document, to which the line break is put with which every answer ends."""
+    return exactly(content + b"\n", headers, media)
+
+
+def exactly(content: bytes, headers: tuple[tuple[bytes, bytes], ...] = (), media: bytes = JSON) -> Answer:
+    """200, and what was asked for to the byte: what somebody sent, or lines that have their ends."""
     return Answer(200, content, headers, "found", media)
 
 

@@ -34,6 +34,9 @@ _LONGEST_PATH: Final = 8192
 
 _SLASHES: Final = re.compile("//+")
 
+_PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked every few seconds by machines, for ever: in a log they would drown what people look for there."""
+
 
 def build(
     settings: Settings,
@@ -143,7 +146,8 @@ class Resource:
     def _log_line(self, request: Request, status: int, code: str, started: float) -> None:
         seconds = time.perf_counter() - started
         self._observe(self._template, status, seconds)
-        self._log.info(
+        tell = self._log.debug if self._template in _PROBES else self._log.info
+        tell(
             "request",
             method=request.method,
             route=self._template,

@@ -87,7 +87,7 @@ def _head(get: dict[str, Any]) -> dict[str, Any]:
 
 def handler() -> Callable[[Request], Awaitable[Answer]]:
     """Answers with the document, which is made once."""
-    answer = Answer(200, json.dumps(document()).encode(), (), "openapi")
+    answer = Answer(200, json.dumps(document()).encode() + b"\n", (), "openapi")
 
     async def get(request: Request) -> Answer:
         return answer

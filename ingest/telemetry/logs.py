@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
+from collections.abc import Mapping
 from typing import Any, BinaryIO, Final, cast
 
 import msgspec
@@ -22,7 +24,7 @@ _LEVELS: Final = frozenset({logging.DEBUG, logging.INFO, logging.WARNING, loggin
 def configure(settings: Settings) -> None:
     """Send structlog's events to standard error as the settings say, and keep the libraries' chatter down."""
     console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
-    rendered = [_shown, structlog.dev.ConsoleRenderer(), _encoded] if console else [_json]
+    rendered = [_shown, structlog.dev.ConsoleRenderer(colors=_coloured(os.environ)), _encoded] if console else [_json]
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -43,6 +45,11 @@ def configure(settings: Settings) -> None:
     # What these have to say of a lost server we say ourselves, in one line and without a traceback.
     for name in ("pika", "psycopg", "psycopg.pool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _coloured(environ: Mapping[str, str]) -> bool:
+    """Colours, where nobody has said no to them: by NO_COLOR (https://no-color.org), or by a terminal without any."""
+    return not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
 class _Bridge(logging.Handler):

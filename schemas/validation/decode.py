@@ -26,6 +26,7 @@ _MEMBER_HEAD: Final = re.compile(r'[{,][ \t\n\r]*+("(?:[^"\\]++|\\.)*+")[ \t\n\r
 _SPACE: Final = re.compile(r"[ \t\n\r]*+")
 
 _WHITE: Final = b" \t\n\r"
+_EMPTY: Final = "the body is empty: it must be a JSON object"
 
 
 class Body(NamedTuple):
@@ -75,7 +76,7 @@ def _members(body: bytes, text: str, max_depth: int) -> Body | Invalid:
     except msgspec.ValidationError as error:
         return _refuse("not_object", f"must be a JSON object: {error}")
     except msgspec.DecodeError as error:
-        return _refuse("not_json", str(error))
+        return _refuse("not_json", _damage(body, error))
     except RecursionError:
         if deeper_than(max_depth, body):
             return _refuse("too_deep", f"nested deeper than {max_depth} levels")
@@ -114,7 +115,7 @@ def _gunzip(payload: bytes, limit: int) -> bytes | Invalid:
         if room < 0:
             return _too_large(limit)
         if not inflater.eof:
-            return _refuse("not_gzip", "can't be inflated: it ends in the middle")
+            return _refuse("not_gzip", "can't be inflated: it ends in the middle" if payload else _EMPTY)
         rest = inflater.unused_data
         if not rest:
             return b"".join(pieces)
@@ -165,6 +166,13 @@ def _first_duplicate(text: str, members: dict[str, msgspec.Raw]) -> str | None:
 def _after_space(text: str, position: int) -> int:
     space = _SPACE.match(text, position)
     return space.end() if space else position
+
+
+def _damage(body: bytes, error: msgspec.DecodeError) -> str:
+    """What is wrong with what is no JSON. The parser calls nothing at all and a part of something truncated alike."""
+    if not body.strip(_WHITE):
+        return _EMPTY
+    return "the body ends before its JSON does: it was cut off" if "truncated" in str(error) else str(error)
 
 
 def _too_large(limit: int) -> Invalid:

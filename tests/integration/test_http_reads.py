@@ -111,6 +111,7 @@ def test_an_action_is_read_as_it_was_sent_and_with_what_analytics_adds(library: 
     assert own.json().keys() == action.keys() - {
         "type", "tags", "endpoint", "requestable", "entity", "remote_request_id",
     }  # fmt: skip
+    assert own.text.endswith("}\n")
     assert library.http.get(f"/actions/{ID}/payload").text == DATA
 
 

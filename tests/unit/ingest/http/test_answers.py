@@ -38,6 +38,7 @@ def answer(
     """Status, header fields and parsed body of the answer to an outcome."""
     given_ = of_outcome(outcome, Asked(kind, BASE, path, applied))
     headers, body = render(given_)
+    assert body.endswith(b"\n"), "a shell's prompt stands behind it"
     assert dict(headers)[b"content-length"] == str(len(body)).encode()
     return given_.status, dict(headers), json.loads(body)
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
 
 from ingest.access import access_tokens
 from ingest.access.gate import Gate
+from ingest.http.answers import Answer
+from ingest.http.requests import Request
 from ingest.http.routes import BY_KIND, Route
 from ingest.reads.routes import Reads
 from ingest.shim import app
@@ -70,3 +76,26 @@ def test_anybody_may_ask_only_what_tells_nothing_of_anybody() -> None:
         if route.scope is not None and route.owner is None and "{organization}" not in route.path
     }
     assert unowned == {"/metrics"}
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json"])
+def test_what_machines_ask_all_day_is_not_in_the_log(path: str) -> None:
+    """Probes and scrapes are told at debug, so that a day's log is of what was sent and asked for."""
+
+    async def asked() -> None:
+        async def ready(_: Request) -> Answer:
+            return Answer(200, {}, (), "fine")
+
+        async def hear() -> dict[str, object]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def tell(_: object) -> None:
+            """Nobody listens."""
+
+        scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "headers": []}
+        await app.Resource(path, {"GET": ready}, lambda *_: None)(scope, hear, tell)
+
+    with capture_logs() as lines:
+        asyncio.run(asked())
+    levels = [line["log_level"] for line in lines if line["event"] == "request"]
+    assert levels == ["info" if path == "/openapi.json" else "debug"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 
@@ -68,6 +69,24 @@ def test_a_flood_of_different_warnings_takes_no_endless_memory() -> None:
     for number in range(1000):
         limiter(None, "", {"level": "error", "event": str(number)})
     assert len(limiter._seen) <= 100
+
+
+@pytest.mark.parametrize(
+    ("said", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)]
+)
+def test_a_terminal_gets_colours_unless_it_says_no(said: dict[str, str], coloured: bool) -> None:
+    """Logs keep to NO_COLOR and TERM=dumb, as tables do."""
+    program = """
+import structlog
+from ingest.telemetry import logs
+from schemas.settings import Settings
+logs.configure(Settings(log_format="console"))
+structlog.get_logger().info("listening", url="http://127.0.0.1:8080")
+"""
+    environ = {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | {"TERM": "xterm"} | said
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environ)
+    assert "listening" in done.stderr
+    assert ("\x1b" in done.stderr) == coloured
 
 
 @pytest.mark.parametrize("form", ["json", "console"])

@@ -59,6 +59,26 @@ def test_each_reason(payload, encoding, reason):
     assert verdict.details
 
 
+@pytest.mark.parametrize(
+    ("payload", "encoding", "word"),
+    [
+        (b"", None, "empty"),
+        (b" \r\n", None, "empty"),
+        (b"", "gzip", "empty"),
+        (gzip.compress(b"", mtime=0), "gzip", "empty"),
+        (b"{", None, "cut off"),
+        (b'{"a":{"b":"}', None, "cut off"),
+        (b'{"a":1,', None, "cut off"),
+        (b'{"a":1}}', None, "trailing"),
+    ],
+)
+def test_nothing_and_half_of_something_are_called_that(payload, encoding, word):
+    """An empty body is called empty and one that breaks off is called cut: whoever sent it looks at its sender."""
+    verdict = run(payload, encoding)
+    assert isinstance(verdict, Invalid)
+    assert word in verdict.details["message"]
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", " x-gzip "])
 def test_gzip_is_inflated_members_and_all(encoding):
     """Any spelling of gzip is inflated, several gzip members in one body too, up to the very limit."""

@@ -1,3 +1,3 @@
 """The HTTP process: `server` composes it, `app` routes, `doors` take POSTs, `readiness` pings through, `acknowledged`
-keeps its half of the ledger, `openapi` and `metrics` describe it.
+keeps its half of the ledger, `openapi` and `metrics` describe it, `welcome` tells a visitor.
 """

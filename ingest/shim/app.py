@@ -25,6 +25,7 @@ from ingest.shim import doors, openapi
 from ingest.shim.doors.entry import Entry
 from ingest.shim.metrics import ShimMetrics
 from ingest.shim.readiness import Readiness
+from ingest.shim.welcome import welcome
 from ingest.spool.spool import Spool
 from ingest.telemetry.tracing import ShimTracing
 from schemas.settings import Settings
@@ -87,6 +88,7 @@ def routes(shim: Shim, entry: Entry, reads: Reads) -> list[Route]:
         *doors.routes(entry),
         *reads.routes(),
         *access_tokens.routes(None if shim.gate.guard is None else shim.gate.guard.access_tokens),
+        Route(path="/", method="GET", handler=welcome, scope=None),
         Route(path="/healthz", method="GET", handler=shim.healthz, scope=None),
         Route(path="/readyz", method="GET", handler=shim.readyz, scope=None),
         Route(path="/metrics", method="GET", handler=shim.metrics.scrape, scope="read"),

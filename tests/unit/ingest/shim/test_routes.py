@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from structlog.testing import capture_logs
 
 from ingest.access import access_tokens
 from ingest.access.gate import Gate
-from ingest.http.answers import Answer
+from ingest.http.answers import Answer, render
 from ingest.http.requests import Request
 from ingest.http.routes import BY_KIND, Route
 from ingest.reads.routes import Reads
@@ -19,6 +21,7 @@ from ingest.shim.doors.collector import HEALTH_PATHS, SEARCH_PATH
 from ingest.shim.doors.entry import Entry
 from ingest.shim.metrics import ShimMetrics
 from ingest.shim.openapi import document
+from ingest.shim.welcome import welcome
 from schemas.doors import DOORS
 from schemas.settings import Settings
 
@@ -68,7 +71,7 @@ def test_anybody_may_ask_only_what_tells_nothing_of_anybody() -> None:
     """Probes and the document are public; whatever else is not of one organization is for tokens of all of them."""
     probes = {"/healthz", "/readyz", "/reports/status", *HEALTH_PATHS}
     public = [route for route in routes() if route.scope is None]
-    assert {route.path for route in public} == {*probes, "/openapi.json"}
+    assert {route.path for route in public} == {*probes, "/", "/openapi.json"}
     assert {route.method for route in public} == {"GET"}
     unowned = {
         route.path
@@ -99,3 +102,35 @@ def test_what_machines_ask_all_day_is_not_in_the_log(path: str) -> None:
         asyncio.run(asked())
     levels = [line["log_level"] for line in lines if line["event"] == "request"]
     assert levels == ["info" if path == "/openapi.json" else "debug"]
+
+
+def visited(accept: bytes) -> Answer:
+    """What `/` answers to who accepts this."""
+
+    async def nothing() -> dict[str, object]:
+        return {"type": "http.request"}
+
+    scope = {"type": "http", "method": "GET", "path": "/", "raw_path": b"/", "headers": [(b"accept", accept)]}
+    return asyncio.run(welcome(Request(scope, nothing)))
+
+
+def test_the_root_tells_what_this_is_and_links_only_to_what_is_there() -> None:
+    """Whoever opens the address finds the name, the version, the document of all the rest, and where Chef posts."""
+    _, body = render(visited(b"*/*"))
+    told = json.loads(body)
+    assert (told["name"], told["version"]) == ("chef-ingest", document()["info"]["version"])
+    gets = {route.path for route in routes() if route.method == "GET"}
+    assert "/openapi.json" in told["links"]
+    assert told["links"].keys() <= gets
+    assert set(told["posts"]) == {path for door in DOORS for path in door.posts}
+
+
+def test_a_browser_gets_a_page_with_the_same_links() -> None:
+    """Who accepts text/html gets it, each link to be followed."""
+    page = visited(b"text/html,application/xhtml+xml,*/*;q=0.8")
+    assert page.media.startswith(b"text/html")
+    assert isinstance(page.content, bytes)
+    text = page.content.decode()
+    linked = set(re.findall('href="([^"]+)"', text))
+    assert linked == set(json.loads(render(visited(b""))[1])["links"])
+    assert text.endswith("\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import socket
@@ -153,15 +154,20 @@ def topology_show(output: str) -> None:
 
 @main.command()
 @state_option
+@click.option("--format", "form", type=click.Choice(["shell", "dotenv", "json"]), default="shell", show_default=True,
+              help="Lines for a shell's eval, lines NAME=VALUE, or one JSON object.")  # fmt: skip
 @says_what_is_wrong
-def env(state: Path) -> None:
-    """Print AMQP_URL, DATABASE_URL and INGEST_URL of a running local stack, quoted for a shell."""
+def env(state: Path, form: str) -> None:
+    """Print AMQP_URL, DATABASE_URL and INGEST_URL of a running local stack: eval "$(chef-ingest env)"."""
     from ingest.local.state import read_environment
 
-    found = read_environment(state)
-    for name in ("AMQP_URL", "DATABASE_URL", "INGEST_URL"):
-        if name in found:
-            click.echo(f"{name}={shlex.quote(found[name])}")
+    known = read_environment(state)
+    found = {name: known[name] for name in ("AMQP_URL", "DATABASE_URL", "INGEST_URL") if name in known}
+    if form == "json":
+        click.echo(json.dumps(found, indent=2))
+        return
+    for name, value in found.items():
+        click.echo(f"{'export ' if form == 'shell' else ''}{name}={shlex.quote(value)}")
 
 
 @main.command()

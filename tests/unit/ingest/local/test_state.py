@@ -85,12 +85,22 @@ def test_what_a_shell_makes_of_the_environment_is_what_was_published(state: Stat
     state.publish(**urls)
     told = CliRunner().invoke(main, ["env", "--state", str(state.folder)])
     assert told.exit_code == 0
-    script = 'eval "$1"; printf "%s\\n" "$AMQP_URL" "$DATABASE_URL"'
+    # A child sees only what was exported.
+    script = """eval "$1"; sh -c 'printf "%s\\n" "$AMQP_URL" "$DATABASE_URL"'"""
     said = subprocess.run(
         ["sh", "-c", script, "sh", told.output], cwd=state.folder, capture_output=True, text=True, check=True
     )
     assert said.stdout.splitlines() == list(urls.values())
     assert not (state.folder / "owned").exists()
+
+
+def test_the_environment_comes_as_lines_for_other_programs_too(state: StateFolder) -> None:
+    """A dotenv file knows no `export`, and JSON is the URLs as they are."""
+    state.publish(amqp_url="amqp://h/%2Fanalytics", database_url="postgresql://h/d?a=1&b=2")
+    asked = ["env", "--state", str(state.folder), "--format"]
+    lines = CliRunner().invoke(main, [*asked, "dotenv"]).output.splitlines()
+    assert lines == ["AMQP_URL=amqp://h/%2Fanalytics", "DATABASE_URL='postgresql://h/d?a=1&b=2'"]
+    assert json.loads(CliRunner().invoke(main, [*asked, "json"]).output) == read_environment(state.folder)
 
 
 def test_a_dead_owners_urls_are_not_believed(state: StateFolder) -> None:

@@ -57,7 +57,7 @@ PublishResult = Literal[
 PUBLISH_RESULTS: Final[tuple[PublishResult, ...]] = get_args(PublishResult)
 """What became of handing a message to the broker; `drained`: a spool had had it; `refused`: it was not tried."""
 
-SpoolResult = Literal["spooled", "spool_full", "spool_failed"]
+SpoolResult = Literal["spooled", "spool_full", "spool_failed", "spool_slow"]
 SPOOL_RESULTS: Final[tuple[SpoolResult, ...]] = get_args(SpoolResult)
 """What became of handing the spool a message that the broker had not taken."""
 

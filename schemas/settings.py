@@ -171,8 +171,8 @@ class Settings:
     wait_seconds: float = _setting(2.0, "how long a POST waits for its verdict before 202", unit="s", minimum=0)
     collector_action_wait_seconds: float = _setting(
         0.25,
-        "how long an action at the data collector waits for its verdict before 202, and for the broker before 503: a"
-        " Chef server's client waits as long",
+        "how long an action at the data collector waits for its verdict before 202, and for the broker, and then for"
+        " the spool's disk, before 503: a Chef server's client waits as long",
         unit="s",
         minimum=0.05,
     )

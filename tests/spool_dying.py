@@ -12,6 +12,7 @@ from ingest.http.outcome import Refusal
 from ingest.spool.drainer import Drainer
 from ingest.spool.spool import Spool
 from schemas.message import Message
+from tests.patience import LONG
 from tests.spool_support import LIMIT, Taker, action
 
 
@@ -29,7 +30,7 @@ async def live(folder: Path) -> None:
     spool = Spool(folder, LIMIT, failpoint)
 
     async def keep(number: int) -> None:
-        await spool.keep(action(number))
+        await spool.keep(action(number), LONG)
         said("kept", action(number))
 
     for first in range(0, 60, 3):

@@ -12,6 +12,7 @@ from ingest.spool.contents import Contents, Looker, entries
 from ingest.spool.drainer import Drainer
 from ingest.spool.spool import Spool
 from schemas.message import Message
+from tests.patience import LONG
 
 LIMIT = 1024 * 1024
 NEVER = Failpoint()
@@ -54,7 +55,7 @@ async def kept(folder: Path, *messages: Message, limit: int = LIMIT) -> list[Out
     """What becomes of messages that come all at once, at one time after the other from 1700000000 on."""
     times = iter(range(1700000000, 1700000000 + len(messages)))
     spool = Spool(folder, limit, NEVER, now=lambda: next(times))
-    outcomes = await asyncio.gather(*map(spool.keep, messages))
+    outcomes = await asyncio.gather(*(spool.keep(each, LONG) for each in messages))
     await spool.close()
     return outcomes
 

@@ -33,6 +33,7 @@ _REFUSALS: Final[Mapping[Refusal, str]] = {
     Refusal.OVERLOADED: f"too many messages are under way here; {_UNSENT}",
     Refusal.SPOOL_FULL: f"the broker does not take it, and the spool is full; {_UNSENT}",
     Refusal.SPOOL_FAILED: f"the broker does not take it, and the spool can't be written; {_UNSENT}",
+    Refusal.SPOOL_SLOW: "the broker does not take it, and the spool's disk did not answer in time; send it again",
 }
 _UNSTORABLE: Final[Mapping[str, int]] = {"too_large": 413, "content_encoding": 415}
 

@@ -23,6 +23,7 @@ class Refusal(Enum):
     TOO_LARGE = "too_large"
     SPOOL_FULL = "spool_full"
     SPOOL_FAILED = "spool_failed"
+    SPOOL_SLOW = "spool_slow"
 
 
 HOPELESS: Final = frozenset({Refusal.TOO_LONG, Refusal.TOO_LARGE})

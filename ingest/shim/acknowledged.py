@@ -22,8 +22,8 @@ FLUSH_SECONDS: Final = 5.0
 _PURPOSE: Final = Purpose("chef-ingest shim ledger", connect=2, statement=2, silence=3)
 _TOLD: Final = frozenset({"confirmed", "spooled"})
 """What the sender was told that we have. Once: what a spool had is not counted when the broker confirms it."""
-_MAYBE: Final = frozenset({"unconfirmed", "connection_lost", "blocked"})
-"""What the sender was told to send again, though the broker may have it."""
+_MAYBE: Final = frozenset({"unconfirmed", "connection_lost", "blocked", "spool_slow"})
+"""What the sender was told to send again, though the broker, or the spool's disk, may have it."""
 
 
 class Acknowledged:

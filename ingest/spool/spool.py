@@ -18,6 +18,9 @@ from schemas.message import Message
 
 _REMEDY: Final = "see that this process may write there and that the disk has room; `chef-ingest doctor` looks"
 
+_Entry = tuple[Message, int, asyncio.Future[Outcome]]
+"""A message, the UNIX time at which it came, and what is told to who waits."""
+
 
 class Spool:
     """One process's way into a folder that several may share; the writing is done on a thread of its own.
@@ -39,7 +42,7 @@ class Spool:
         self._observe = observe
         self._now = now
         self._thread = ThreadPoolExecutor(1, "spool")
-        self._waiting: list[tuple[Message, int, asyncio.Future[Outcome]]] = []
+        self._waiting: list[_Entry] = []
         self._writing: asyncio.Task[None] | None = None
         self._fault = ""
         self._log = structlog.get_logger("ingest.spool.spool")
@@ -49,16 +52,29 @@ class Spool:
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, make_folder, self.folder)
         except OSError as error:
-            self._complain(error)
+            self._complain(error.strerror or str(error))
 
-    async def keep(self, message: Message) -> Outcome:
-        """Spooled once it is on the disk; Refused where that is full or can't be written."""
+    async def keep(self, message: Message, within: float) -> Outcome:
+        """Spooled once it is on the disk; Refused where that is full, can't be written, or takes more than `within`
+        seconds, which a disk that hangs does. What is being written by then may still get to the disk, and is stored
+        as anything else there: the refusal said that nobody knows. What had not begun is forgotten.
+        """
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[Outcome] = loop.create_future()
-        self._waiting.append((message, int(self._now()), outcome))
+        entry = (message, int(self._now()), outcome)
+        self._waiting.append(entry)
         if self._writing is None:
             self._writing = loop.create_task(self._write())
-        return await outcome
+        done, _ = await asyncio.wait((outcome,), timeout=within)
+        return outcome.result() if done else self._late(entry)
+
+    def _late(self, entry: _Entry) -> Outcome:
+        """Nobody waits for it any more; the memory is for those who do."""
+        self._waiting = [each for each in self._waiting if each is not entry]
+        entry[2].cancel()
+        self._observe(entry[0].door, Refusal.SPOOL_SLOW.value)
+        self._complain("the disk does not answer in time")
+        return Refused(Refusal.SPOOL_SLOW)
 
     async def seal(self) -> None:
         """Leave what we have written to the drainer."""
@@ -80,14 +96,15 @@ class Spool:
                 self._fault = ""
             except OSError as error:
                 kept, rest = 0, Refusal.SPOOL_FAILED
-                self._complain(error)
+                self._complain(error.strerror or str(error))
             for number, (message, _, outcome) in enumerate(batch):
-                self._observe(message.door, "spooled" if number < kept else rest.value)
+                # Else it was told as late.
                 if not outcome.done():
+                    self._observe(message.door, "spooled" if number < kept else rest.value)
                     outcome.set_result(SPOOLED if number < kept else Refused(rest))
         self._writing = None
 
-    def _batch(self) -> list[tuple[Message, int, asyncio.Future[Outcome]]]:
+    def _batch(self) -> list[_Entry]:
         """The next that are written together: as many as make a segment."""
         size = count = 0
         while count < len(self._waiting) and size < SEGMENT_BYTES:
@@ -96,8 +113,7 @@ class Spool:
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
         return batch
 
-    def _complain(self, error: OSError) -> None:
-        why = error.strerror or str(error)
+    def _complain(self, why: str) -> None:
         if why != self._fault:
             self._fault = why
             self._log.error("spool_failed", folder=str(self.folder), why=why, remedy=_REMEDY)

@@ -131,7 +131,9 @@ class Entry:
         """What becomes of a message of which the broker said that, where its sender won't send it again."""
         if self._spool is None or message.kind not in way.door.spooled or not isinstance(outcome, Refused):
             return outcome
-        return outcome if outcome.refusal in HOPELESS else await self._spool.keep(message)
+        if outcome.refusal in HOPELESS:
+            return outcome
+        return await self._spool.keep(message, way.waits.get(message.kind, way.wait))
 
 
 def _coding(request: Request) -> str | None:

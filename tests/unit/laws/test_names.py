@@ -124,7 +124,7 @@ def test_what_becomes_of_a_publish_is_a_listed_word() -> None:
     """The results are those of publishing, and the refusals that come after it; the others are `refused`."""
     before = {Refusal.NOT_CONNECTED, Refusal.OVERLOADED, *HOPELESS}
     after = {refusal.value for refusal in Refusal if refusal not in before}
-    of_spool = {refusal.value for refusal in (Refusal.SPOOL_FULL, Refusal.SPOOL_FAILED)}
+    of_spool = {refusal.value for refusal in (Refusal.SPOOL_FULL, Refusal.SPOOL_FAILED, Refusal.SPOOL_SLOW)}
     assert set(labels.PUBLISH_RESULTS) == {"confirmed", "drained", "refused"} | after - of_spool
     assert set(labels.SPOOL_RESULTS) == {"spooled"} | of_spool
 

@@ -37,6 +37,7 @@ DOOR = Door(
     waits={RUN_START.name: "confirm_timeout_seconds"},
     spooled=(ACTION.name,),
 )
+OF_SPOOL = {Refusal.SPOOL_FULL, Refusal.SPOOL_FAILED, Refusal.SPOOL_SLOW}
 REFUSED = Invalid("schema", "schema", {"start_time": "is missing"})
 
 
@@ -76,9 +77,11 @@ class Disk:
     def __init__(self, outcome: Outcome = SPOOLED) -> None:
         self.outcome = outcome
         self.kept: list[Message] = []
+        self.within: set[float] = set()
 
-    async def keep(self, message: Message) -> Outcome:
+    async def keep(self, message: Message, within: float) -> Outcome:
         self.kept.append(message)
+        self.within.add(within)
         return self.outcome
 
 
@@ -183,7 +186,7 @@ def test_who_cannot_be_served_is_told_before_the_body() -> None:
 
 def test_what_the_broker_does_not_take_is_spooled_where_the_door_says_so() -> None:
     """For whatever reason: 202, and where it will be read; another kind of the same door is 503 as ever."""
-    for refusal in set(Refusal) - HOPELESS - {Refusal.SPOOL_FULL, Refusal.SPOOL_FAILED}:
+    for refusal in set(Refusal) - HOPELESS - OF_SPOOL:
         broker, disk = Broker(Refused(refusal)), Disk()
         answer = post(broker, b"{}", disk=disk)
         assert (answer.status, answer.code, answer.content["uri_template"]) == (
@@ -192,6 +195,7 @@ def test_what_the_broker_does_not_take_is_spooled_where_the_door_says_so() -> No
             "http://ingest/actions/{id}",
         )  # type: ignore[call-overload]
         assert disk.kept == [message for message, _ in broker.taken]
+        assert disk.within == {SETTINGS.wait_seconds}, "as long as the door waits for its verdict"
         assert post(broker, b"run", disk=disk).status == 503
         assert len(disk.kept) == 1
         assert post(broker, b"{}").status == 503
@@ -208,7 +212,7 @@ def test_what_the_broker_takes_or_never_will_is_not_spooled() -> None:
 
 def test_a_spool_without_room_is_503_and_says_so() -> None:
     """Then nobody has the message, and its sender is told why."""
-    for refusal in (Refusal.SPOOL_FULL, Refusal.SPOOL_FAILED):
+    for refusal in OF_SPOOL:
         answer = post(Broker(Refused(Refusal.BLOCKED)), b"{}", disk=Disk(Refused(refusal)))
         assert (answer.status, answer.code) == (503, refusal.value)
         assert "spool" in answer.content["error"]  # type: ignore[call-overload]

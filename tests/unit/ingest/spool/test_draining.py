@@ -14,6 +14,7 @@ from ingest.spool.drainer import Drainer
 from ingest.spool.segments import ASIDE, drainer_of, segments
 from ingest.spool.spool import Spool
 from schemas.message import Message
+from tests.patience import LONG
 from tests.spool_support import LIMIT, NEVER, Taker, action, contents, drained, kept, waiting
 
 
@@ -87,9 +88,9 @@ def test_a_segment_that_another_still_writes_is_left_to_it(tmp_path: Path) -> No
 
     async def scenario() -> None:
         other = Spool(tmp_path, LIMIT, NEVER)
-        assert await other.keep(action(1)) == SPOOLED
+        assert await other.keep(action(1), LONG) == SPOOLED
         assert (await drained(tmp_path, taker)).messages == 1
-        assert await other.keep(action(2)) == SPOOLED
+        assert await other.keep(action(2), LONG) == SPOOLED
         assert taker.tried == []
         await other.close()
         assert (await drained(tmp_path, taker)).messages == 0

@@ -42,7 +42,7 @@ def test_a_slow_disk_holds_up_nobody_else(tmp_path: Path, monkeypatch: pytest.Mo
 
     async def scenario() -> None:
         spool = Spool(tmp_path, LIMIT, NEVER)
-        keeping = asyncio.create_task(spool.keep(action(1)))
+        keeping = asyncio.create_task(spool.keep(action(1), LONG))
         for _ in range(50):
             await asyncio.sleep(0.001)
         assert not keeping.done()
@@ -51,6 +51,31 @@ def test_a_slow_disk_holds_up_nobody_else(tmp_path: Path, monkeypatch: pytest.Mo
         await spool.close()
 
     asyncio.run(scenario())
+
+
+def test_a_disk_that_hangs_is_told_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has waited for as long as the door says is refused, and neither heard nor counted as kept afterwards; what
+    was being written by then is drained, what had not begun leaves no trace, and the next one is kept."""
+    begun, go_on = threading.Event(), threading.Event()
+    real = os.fsync
+    monkeypatch.setattr(segments.os, "fsync", lambda file: (begun.set(), go_on.wait(LONG), real(file))[2])
+    counted: list[tuple[str, str]] = []
+
+    async def scenario() -> None:
+        spool = Spool(tmp_path, LIMIT, NEVER, observe=lambda *seen: counted.append(seen))
+        first = asyncio.create_task(spool.keep(action(1), 0.0))
+        await asyncio.to_thread(begun.wait, LONG)
+        assert await first == Refused(Refusal.SPOOL_SLOW)
+        assert await spool.keep(action(2), 0.0) == Refused(Refusal.SPOOL_SLOW)
+        go_on.set()
+        assert await spool.keep(action(3), LONG) == SPOOLED
+        await spool.close()
+        taker = Taker()
+        await drained(tmp_path, taker)
+        assert taker.payloads == [b"1", b"3"]
+
+    asyncio.run(scenario())
+    assert [result for _, result in counted] == ["spool_slow", "spool_slow", "spooled"]
 
 
 def test_a_full_spool_says_so_and_has_room_again_once_it_is_drained(tmp_path: Path) -> None:
@@ -83,9 +108,9 @@ def test_what_could_not_be_written_is_refused_and_not_sent(tmp_path: Path, monke
 
     async def scenario() -> None:
         spool = Spool(tmp_path, LIMIT, NEVER)
-        assert await spool.keep(action(1)) == SPOOLED
-        assert await spool.keep(action(2, 9000)) == Refused(Refusal.SPOOL_FAILED)
-        assert await spool.keep(action(3)) == SPOOLED
+        assert await spool.keep(action(1), LONG) == SPOOLED
+        assert await spool.keep(action(2, 9000), LONG) == Refused(Refusal.SPOOL_FAILED)
+        assert await spool.keep(action(3), LONG) == SPOOLED
         await spool.close()
         taker = Taker()
         await drained(tmp_path, taker)
@@ -110,11 +135,11 @@ def test_a_segment_removed_under_its_writer_keeps_nothing(tmp_path: Path) -> Non
 
     async def scenario() -> None:
         spool = Spool(tmp_path, LIMIT, NEVER)
-        assert await spool.keep(action(1)) == SPOOLED
+        assert await spool.keep(action(1), LONG) == SPOOLED
         for path in segments.segments(tmp_path):
             path.unlink()
-        assert await spool.keep(action(2)) == Refused(Refusal.SPOOL_FAILED)
-        assert await spool.keep(action(3)) == SPOOLED
+        assert await spool.keep(action(2), LONG) == Refused(Refusal.SPOOL_FAILED)
+        assert await spool.keep(action(3), LONG) == SPOOLED
         await spool.close()
         assert contents(tmp_path).messages == 1
 
@@ -131,7 +156,7 @@ def test_large_segments_are_followed_by_others(tmp_path: Path, monkeypatch: pyte
             await kept(tmp_path, action(number, 900))
         spool = Spool(tmp_path, LIMIT, NEVER)
         for number in range(9, 18):
-            await spool.keep(action(number, 900))
+            await spool.keep(action(number, 900), LONG)
         await spool.close()
         assert len(segments.segments(tmp_path)) == 9 + 5
         await drained(tmp_path, taker)

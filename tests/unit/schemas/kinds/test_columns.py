@@ -197,6 +197,8 @@ DOORS = {
     "schemas/doors.py",
 }
 """What carries kinds by name: the doors, and reads."""
+OTHER_WORDS = {"ingest/reference/asyncapi.py"}
+"""Where a string is a word of somebody else's format: an operation of AsyncAPI has an `action`."""
 SOAK = "ingest/soak/"
 """It plays Chef servers and clients, and says what they say."""
 
@@ -225,7 +227,7 @@ OUTSIDE = [
 @pytest.mark.parametrize("path", OUTSIDE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_kind_is_named_only_by_its_folder_its_table_and_its_door(path: Path) -> None:
     """Whoever adds a kind has nothing to change where kinds are only carried, judged, counted or shown."""
-    assert named_kinds(path) == set()
+    assert named_kinds(path, strings=str(path.relative_to(ROOT)) not in OTHER_WORDS) == set()
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "schemas" / "kinds").glob("*/*.py")), ids=lambda path: path.parent.name)

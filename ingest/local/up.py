@@ -58,9 +58,10 @@ def run_up(
         # Ours before anything is started: whoever else listens there is not taken for our shim.
         named = listen or (None if loaded.origins["listen"] == "default" else loaded.settings.listen)
         listener = undo.enter_context(listen_at(named)) if named else None
+        # What does not start has stopped itself already, and says why; "stopped" is for what ran.
+        urls = stack.start()
         undo.callback(lambda: _say("stopped; the data stays in " + str(stack.state.folder)))
         undo.callback(stack.stop)
-        urls = stack.start()
         migrate(urls.database_url)
         _declare(urls.amqp_url)
         if listener is None:

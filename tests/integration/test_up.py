@@ -61,6 +61,10 @@ def test_the_demonstration_gives_every_answer_and_ctrl_c_ends_it_with_0(folder: 
     assert addresses["INGEST_URL"] == found[1]
     assert "%2Fanalytics" in addresses["AMQP_URL"]
     assert httpx.get(f"{found[1]}/healthz", trust_env=False).status_code == 200
+    second = subprocess.run([*COMMAND, "up", "--state", str(folder)], capture_output=True, text=True, check=False)
+    assert (second.returncode, second.stdout) == (1, "")
+    assert f"already runs on {folder} (process {process.pid})" in second.stderr
+    assert "stopped" not in second.stderr, "the first one runs on"
     output = stopped(process)
     codes = re.findall(r"^  ([0-9]{3})  ", output, re.MULTILINE)
     assert codes == ["201", "200", "201", "200", "201", "201", "201", "400", "200"]

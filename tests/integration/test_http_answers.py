@@ -188,7 +188,7 @@ def test_other_methods(shim: Shim) -> None:
 
 def test_nothing_there(shim: Shim) -> None:
     """Any other path is 404, as JSON."""
-    for path in ("/", "/messages/", "/actions", "/organizations/a/reports/nodes//runs", NODE_RUNS + "/a/b/c"):
+    for path in ("/messages/", "/actions", "/organizations/a/reports/nodes//runs", NODE_RUNS + "/a/b/c"):
         response = shim.http.post(path, content=b"{}")
         assert (response.status_code, response.json()) == (404, {"error": "there is nothing here"}), path
 

@@ -44,7 +44,7 @@ def status_of(connection: socket.socket) -> int | None:
 def status_now(connection: socket.socket) -> int:
     """The status of a whole answer on a connection that stays."""
     answer = b""
-    while not answer.endswith(b"}"):
+    while not answer.endswith(b"}\n"):
         piece = connection.recv(65536)
         assert piece, answer
         answer += piece

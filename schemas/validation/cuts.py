@@ -199,7 +199,8 @@ class Members:
             if start == end:
                 start, position = position, _end(data, view, position)
                 end = position
-            left -= 1 + (position - end) // _MEMBER_BYTES
+            # A member of the run begins with a comma and has bytes; a long value is not many members.
+            left -= 1 + min((position - end) // _MEMBER_BYTES, data.count(b",", end, position))
             if left < 0:
                 raise _Costly
             if found.lastindex is not None:

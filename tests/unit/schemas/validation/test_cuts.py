@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schemas.settings import Settings
@@ -168,6 +168,7 @@ TEXTS = st.recursive(LEAVES, containers, max_leaves=15)
     deep=st.sets(st.sampled_from(NAMES), max_size=2),
     drop=st.booleans(),
 )
+@example(member=['"token":1', '"token":' + "9" * 5000], shallow=set(), deep={"token"}, drop=False)
 def test_text_is_cut_as_a_plain_parser_would(member: list[str], shallow: set[str], deep: set[str], drop: bool) -> None:
     """However keys are spelled, repeated and spaced, only what is named is gone, and twice is once."""
     text = "{" + ",".join(member) + "}"

@@ -91,7 +91,7 @@ def test_answers_conform(api: Any, template: str, method: str, mode: str) -> Non
         return  # Any path is right by its schema.
 
     @given(case=operation.as_strategy(generation_mode=generation))
-    @settings(max_examples=6, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     def ask(case: Any) -> None:
         case.call_and_validate(checks=checks())
 

@@ -86,7 +86,6 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "schemas/doors",
             "schemas/kinds",
             "schemas/labels",
-            "schemas/message",
             "schemas/validation",
             "schemas/verdict",
             "consumers/database",

@@ -10,7 +10,6 @@ from consumers.database import statements
 from consumers.database.connection import Purpose, session
 from consumers.delivery import Judged
 from schemas.doors import COLLECTOR
-from schemas.message import Message
 from schemas.validation.drift import Drift, of_letter
 from schemas.validation.judge import Candidate
 from schemas.verdict import DUPLICATE, Verdict, becomes_letter, is_told
@@ -37,15 +36,15 @@ def drifts(items: Sequence[Judged], verdicts: Iterable[Verdict]) -> list[Drifted
         judgement = item.judgement
         if type(judgement) is Candidate and not judgement.drift:
             continue  # As nearly all: what is documented costs no more than this.
-        for each in in_message(item.delivery.message, _of(item, verdict)):
-            before = counted.get(each[:4])
-            counted[each[:4]] = each if before is None else each._replace(messages=before.messages + 1)
+        message = item.delivery.message
+        for member, difference, example in _of(item, verdict):
+            sort = message.kind, message.door, member, difference
+            before = counted.get(sort)
+            if before is None:
+                counted[sort] = Drifted(*sort, 1, example)
+            else:
+                counted[sort] = before._replace(messages=before.messages + 1)
     return list(counted.values())
-
-
-def in_message(message: Message, drift: Iterable[Drift]) -> list[Drifted]:
-    """The drift of one message."""
-    return [Drifted(message.kind, message.door, each.member, each.difference, 1, each.example) for each in drift]
 
 
 def parameters(drifted: Iterable[Drifted]) -> dict[str, str]:

@@ -6,7 +6,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 import re
 import secrets
 from collections.abc import Callable
@@ -108,4 +107,4 @@ def routes(made: AccessTokens | None) -> list[Route]:
 def _given(token: str, seconds: int) -> Answer:
     # The client reads a refresh token; there is none, for it can sign again.
     content = {"access_token": token, "token_type": "Bearer", "refresh_token": "", "expires_in": seconds}
-    return Answer(200, json.dumps(content).encode() + b"\n", _PRIVATE, "granted")
+    return Answer(200, content, _PRIVATE, "granted")

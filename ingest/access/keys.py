@@ -32,18 +32,13 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9_.:-]{0,199}")
 """Of organizations and clients [protocol.md 3.2]; no dot comes first, so none leads out of the folder."""
 _MEMBERS: Final = "users"
 """The folder with an organization's members; a client of that name is a file."""
-LARGEST_FILE: Final = 16 * 1024
+_FILES: Final = ("*.pem", "*/*.pem", f"*/{_MEMBERS}/*.pem")
+"""Users, clients, and members, who are users in an organization."""
+_LARGEST_FILE: Final = 16 * 1024
 
 
 class KeysUnavailable(Exception):
     """Whether there is such a key can't be told now; the message says why, for the log."""
-
-
-def key_file(folder: Path, folders: Sequence[str], name: str) -> Path | None:
-    """Where the keys of this name are; None where a name is none, and could lead elsewhere."""
-    if not all(_NAME.fullmatch(part) for part in (*folders, name)):
-        return None
-    return folder.joinpath(*folders, f"{name}.pem")
 
 
 class DatedKey(NamedTuple):
@@ -100,9 +95,9 @@ class KeyFolder:
             raise KeysUnavailable(f"the keys can't be read: {error.strerror}") from None
 
     def _find(self, folders: Sequence[str], name: str) -> tuple[RSAPublicKey, ...]:
-        path = key_file(self._folder, folders, name)
-        if path is None:
+        if not all(_NAME.fullmatch(part) for part in (*folders, name)):
             return ()
+        path = self._folder.joinpath(*folders, f"{name}.pem")
         try:
             known = self._look(path)
         except OSError as error:
@@ -134,7 +129,7 @@ class KeyFolder:
         if known is not None and known.stamp == stamp:
             return known
         try:
-            if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_FILE:
+            if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_FILE:
                 raise ValueError("it is no file, or too large for a key")
             keys = parse(path.read_bytes())
         except ValueError as error:
@@ -151,8 +146,8 @@ def short_keys(folder: Path) -> Iterator[tuple[Path, int]]:
     """
     try:
         next(folder.iterdir(), None)  # What can't be listed, a glob takes for empty.
-        for path in sorted([*folder.glob("*.pem"), *folder.glob("*/*.pem")]):
-            if path.is_file() and path.stat().st_size <= LARGEST_FILE:
+        for path in sorted(path for kind in _FILES for path in folder.glob(kind)):
+            if path.is_file() and path.stat().st_size <= _LARGEST_FILE:
                 try:
                     parse(path.read_bytes())
                 except ShortKey as error:

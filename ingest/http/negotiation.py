@@ -71,6 +71,10 @@ def _seconds(value: bytes | None, longest: float) -> float | None:
     return min(float(value), longest)
 
 
+BY_ACCEPT: Final = ((b"vary", b"accept"),)
+"""The field of an answer whose form `wants` has decided (RFC 9110, 12.5.5)."""
+
+
 def wants(accept: bytes | None, media: bytes) -> bool:
     """Whether an Accept field names this media type itself (RFC 9110, 12.5.1); wildcards don't."""
     if not accept or media not in accept.lower():

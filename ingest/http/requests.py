@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote_to_bytes
 from starlette.types import Receive, Scope
 
 from ingest.http.answers import FORBIDDEN, Answer, fault
-from ingest.http.negotiation import fields, valid_host
+from ingest.http.negotiation import fields, valid_host, wants
 from ingest.http.query import Query, parse
 
 PROTOCOL_FIELD: Final = b"x-ops-reporting-protocol-version"
@@ -81,6 +81,10 @@ class Request:
             }
         except UnicodeDecodeError:
             raise Declined(fault(400, "the path is not UTF-8", code="path")) from None
+
+    def wants(self, media: bytes) -> bool:
+        """Whether its Accept field names this media type itself."""
+        return wants(self.fields.get(b"accept"), media)
 
     def query(self) -> Query:
         """What stands behind the path, by name. Raises Declined (400) for what can't be told apart or is no text."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from consumers.database import statements
 from ingest.http.answers import JSON, Answer
-from ingest.http.negotiation import wants
+from ingest.http.negotiation import BY_ACCEPT
 from ingest.http.requests import Request
 from ingest.http.routes import Route
 from ingest.reads import analytics, asked, own, paging
@@ -20,7 +20,6 @@ from schemas.kinds.formats import canonical_uuid
 _ORGANIZATION: Final = "/organizations/{organization}"
 _NONE_HERE: Final = ("alerts", "audits", "rules", "aliases")
 """What Analytics had beside actions, and we have none of: a list of nothing keeps its commands from failing."""
-_BY_ACCEPT: Final = ((b"vary", b"accept"),)
 _MEDIA: Final[Mapping[str, bytes]] = {"json": JSON, "ndjson": analytics.NDJSON, "csv": analytics.CSV}
 
 
@@ -49,10 +48,10 @@ class ActionRoutes:
     async def action(self, request: Request) -> Answer:
         """One action: Analytics' members beside those that were sent, or, in our own form, as it was sent."""
         row = await self._row(request)
-        if wants(request.fields.get(b"accept"), own.MEDIA):
-            return unchanging(request, found(own.action(row), _BY_ACCEPT, own.MEDIA))
+        if request.wants(own.MEDIA):
+            return unchanging(request, found(own.action(row), BY_ACCEPT, own.MEDIA))
         content = own.given_back(analytics.action(row), strays=is_flagged(row.extra))
-        return unchanging(request, found(content, _BY_ACCEPT))
+        return unchanging(request, found(content, BY_ACCEPT))
 
     async def payload(self, request: Request) -> Answer:
         """The `data` of an action, to the letter."""
@@ -97,10 +96,8 @@ class ActionRoutes:
             "before": wanted.before,
             "start": wanted.start,
             "rows": wanted.rows + 1,
-            "place_time": wanted.after and wanted.after.time,
-            "place_id": wanted.after and wanted.after.id,
         }
-        keys |= dict.fromkeys(asked.FILTERS)
+        keys |= paging.beginning(wanted.after) | dict.fromkeys(asked.FILTERS)
         keys |= wanted.filters
         rows, more = await self._database.page(self._sql["actions"], keys)
         return paging.cut(rows, wanted.rows, more=more)

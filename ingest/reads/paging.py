@@ -23,6 +23,11 @@ class Place(NamedTuple):
     id: str
 
 
+def beginning(after: Place | None) -> dict[str, str | None]:
+    """What a statement of a list is told of where its page begins; None: at the newest."""
+    return {"place_time": after and after.time, "place_id": after and after.id}
+
+
 class Page(NamedTuple):
     """Rows, and the place of the last one where more follow."""
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from consumers.database import statements
 from ingest.http.answers import Answer
-from ingest.http.negotiation import wants
+from ingest.http.negotiation import BY_ACCEPT
 from ingest.http.requests import Request
 from ingest.http.routes import Route
 from ingest.reads import asked, own, paging, reporting
@@ -21,7 +21,6 @@ from schemas.settings import Settings
 
 _REPORTS: Final = "/organizations/{organization}/reports"
 _OF_ORGANIZATION: Final = f"{_REPORTS}/org/runs"
-_BY_ACCEPT: Final = ((b"vary", b"accept"),)
 _NO_RUN: Final = "no such run"
 _MOST_DIGITS: Final = 9
 
@@ -57,7 +56,7 @@ class RunRoutes:
         """A list of runs, newest first."""
         query, now = self._query(request), self._now()
         wanted = asked.runs(query, now)
-        keys = self._keys(request, now) | _window(wanted.window) | _place(wanted.after)
+        keys = self._keys(request, now) | _window(wanted.window) | paging.beginning(wanted.after)
         keys |= {"status": wanted.status, "start": wanted.start, "rows": wanted.rows + 1}
         rows, more = await self._database.page(self._sql["runs"], keys)
         page = paging.cut(rows, wanted.rows, more=more)
@@ -66,7 +65,7 @@ class RunRoutes:
     async def run(self, request: Request) -> Answer:
         """One run: in Reporting's form with some of its resources, in our own with all."""
         query = self._query(request)
-        is_own = wants(request.fields.get(b"accept"), own.MEDIA)
+        is_own = request.wants(own.MEDIA)
         wanted = asked.ResourcesAsked(asked.MOST_RESOURCES, 0, True) if is_own else asked.resources(query)
         keys = self._keys(request, self._now()) | {"flag": FLAG, "start": wanted.start, "rows": wanted.rows}
         runs = await self._database.rows(self._sql["run"], keys | {"run_id": _run_id(request)})
@@ -74,9 +73,9 @@ class RunRoutes:
             raise Missing(_NO_RUN)
         resources = await self._database.rows(self._sql["resources"], keys | {"run_id": runs[0]["run_id"]})
         if is_own:
-            return found(own.run(runs[0], resources), _BY_ACCEPT, own.MEDIA)
+            return found(own.run(runs[0], resources), BY_ACCEPT, own.MEDIA)
         place = request.base(self._settings.public_url) + request.path
-        return found(reporting.run(runs[0], resources, place, detail=wanted.detail), _BY_ACCEPT)
+        return found(reporting.run(runs[0], resources, place, detail=wanted.detail), BY_ACCEPT)
 
     async def resource(self, request: Request) -> Answer:
         """What a run changed in one resource."""
@@ -129,10 +128,6 @@ def _run_id(request: Request) -> str:
 
 def _window(window: asked.Window) -> dict[str, Any]:
     return {"since": window.since, "until": window.until}
-
-
-def _place(place: paging.Place | None) -> dict[str, Any]:
-    return {"place_time": place and place.time, "place_id": place and place.id}
 
 
 def utc_now() -> datetime:

@@ -16,7 +16,6 @@ from ingest.access import access_tokens
 from ingest.access.gate import Gate
 from ingest.access.unguarded import Unguarded
 from ingest.http.answers import PROBLEM, Answer, fault, render
-from ingest.http.negotiation import wants
 from ingest.http.requests import Declined, Disconnected, Request
 from ingest.http.routes import Handler, Route
 from ingest.publisher.publisher import Publisher
@@ -120,7 +119,7 @@ class Resource:
         except Disconnected:
             self._log_line(request, 499, "disconnected", started)
             return
-        headers, body = render(answer, problem=wants(request.fields.get(b"accept"), PROBLEM))
+        headers, body = render(answer, problem=request.wants(PROBLEM))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         self._log_line(request, answer.status, answer.code, started)

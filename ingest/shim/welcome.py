@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Final
 
 from ingest.http.answers import Answer
-from ingest.http.negotiation import wants
+from ingest.http.negotiation import BY_ACCEPT
 from ingest.http.requests import Request
 from schemas.doors import DOORS
 
@@ -21,15 +21,14 @@ _LINKS: Final = {
     "/reports/status": "whether reads are answered",
 }
 """What can be asked without naming anything; the rest is in the first of them."""
-_HEADERS: Final = ((b"vary", b"accept"),)
 
 
 async def welcome(request: Request) -> Answer:
     """Tells nothing of anybody, and nothing that the document does not tell."""
-    if wants(request.fields.get(b"accept"), _HTML):
-        return Answer(200, _page().encode(), _HEADERS, "welcome", b"text/html; charset=utf-8")
+    if request.wants(_HTML):
+        return Answer(200, _page().encode(), BY_ACCEPT, "welcome", b"text/html; charset=utf-8")
     content = {"name": "chef-ingest", "version": version("chef-ingest"), "about": _WHAT}
-    return Answer(200, content | {"links": dict(_LINKS), "posts": _posts()}, _HEADERS, "welcome")
+    return Answer(200, content | {"links": dict(_LINKS), "posts": _posts()}, BY_ACCEPT, "welcome")
 
 
 def _posts() -> list[str]:

@@ -29,15 +29,17 @@ def put(path: Path, bits: int) -> None:
 
 
 def test_the_doctor_names_each_short_key_and_no_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Of clients and of users, by file and bits; what is no key is no short one; nothing where nobody signs."""
+    """Of clients, members and users, by file and bits; what is no key is no short one; nothing where nobody signs."""
     put(tmp_path / "acme/web1.pem", 2048)
     (tmp_path / "acme/web3.pem").write_text("no key")
     assert [each.level for each in found(monkeypatch, tmp_path)] == ["ok"]
     put(tmp_path / "acme/web2.pem", 1024)
+    put(tmp_path / "acme/users/rarity.pem", 1024)
     put(tmp_path / "pivotal.pem", 1024)
     [finding] = found(monkeypatch, tmp_path)
     assert finding.level == "warning"
-    assert finding.finding.endswith(": acme/web2.pem (1024 bits), pivotal.pem (1024 bits)")
+    short = ("acme/users/rarity.pem", "acme/web2.pem", "pivotal.pem")
+    assert finding.finding.endswith(": " + ", ".join(f"{each} (1024 bits)" for each in short))
     assert finding.remedy
     assert found(monkeypatch, tmp_path, auth="token") == []
 

@@ -84,7 +84,7 @@ $(VENV)/.dev: $(BIN)/pip setup.cfg pyproject.toml
 	@touch $(VENV)/.dev $(VENV)/.runtime
 
 $(VENV)/.runtime: $(BIN)/pip setup.cfg pyproject.toml
-	@$(BIN)/python -m pip install --quiet --editable .
+	@$(BIN)/python -m pip install --quiet --editable '.[console]'
 	@$(MANUAL)
 	@touch $@
 

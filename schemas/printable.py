@@ -1,9 +1,10 @@
-"""Text of a stranger as a terminal may show it: what would steer the terminal, or turn its lines about, is escaped."""
+"""What people are shown: times, and strangers' text: what would steer a terminal or hide is escaped."""
 
 from __future__ import annotations
 
 import json
 import unicodedata
+from datetime import UTC, datetime
 from typing import Final
 
 _HARMLESS: Final = frozenset({"Zs", "Co", "Cn"})
@@ -29,3 +30,22 @@ def _shown(character: str, lines: bool) -> bool:
 def _escaped(character: str) -> str:
     # As JSON has them, so that JSON stays JSON.
     return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
+
+
+_AGES: Final = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
+
+
+def ago(then: datetime, now: datetime) -> str:
+    """How long before `now`, in the largest unit that counts it: `3 min ago`."""
+    seconds = (now - then).total_seconds()
+    for size, unit in _AGES:
+        if abs(seconds) >= size:
+            return (
+                f"{int(abs(seconds) // size)} {unit} ago" if seconds > 0 else f"in {int(abs(seconds) // size)} {unit}"
+            )
+    return "now"
+
+
+def exact(then: datetime) -> str:
+    """UTC, to the second."""
+    return then.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

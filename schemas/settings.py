@@ -58,6 +58,12 @@ def _hard_to_guess(value: str) -> None:
         raise ValueError("a secret has at least 32 characters; let a machine make it: openssl rand -hex 32")
 
 
+def _https(value: str) -> None:
+    """Raises ValueError for what is no `https://HOST` or `https://HOST:PORT`."""
+    if value and not re.fullmatch(r"https://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", value):
+        raise ValueError(f"must be https://NAME, lower case and without a path, not {value!r}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be set. `load` builds one and says where each value came from."""
@@ -136,6 +142,13 @@ class Settings:
     redact_sensitive: bool = _setting(False, "don't store the states and the diff of sensitive resources")
     redact_mode: str = _setting(
         "mask", "mask puts [redacted] for a value, drop takes the member away", choices=("mask", "drop")
+    )
+    console_listen: str = _setting("127.0.0.1:8090", "where the console listens, HOST:PORT")
+    console_url: str = _setting(
+        "",
+        "https://NAME by which browsers reach the console through a proxy on this machine; the console then asks for a"
+        " token",
+        check=_https,
     )
     public_url: str = _setting("", "base of the URLs in answers; empty: what the request's Host header says")
     http_profile: str = _setting("documented", "schema profile of POSTed messages", choices=("documented", "wire"))

@@ -171,11 +171,24 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/telemetry",
             "consumers/worker",
             "ingest/access",
+            "ingest/console",
             "ingest/diagnostics",
             "ingest/local",
             "ingest/shim",
             "ingest/soak",
             "ingest/spool",
+            "ingest/telemetry",
+        }
+    ),
+    "ingest/console": frozenset(
+        {
+            "schemas/address",
+            "schemas/printable",
+            "schemas/settings",
+            "consumers/errors",
+            "ingest/access",
+            "ingest/diagnostics",
+            "ingest/http",
             "ingest/telemetry",
         }
     ),

@@ -15,8 +15,8 @@ from ingest.access.files import ABSENT, content
 from ingest.http.negotiation import Fields
 from schemas.settings import ConfigError
 
-SCOPES: Final = ("actions", "runs", "read")
-"""What a token may be good for: POST actions, POST runs, GET."""
+SCOPES: Final = ("actions", "runs", "read", "look", "operate")
+"""What a token may be good for: POST actions, POST runs, GET; at the console: look, and change what is there."""
 
 _ORGANIZATION: Final = "organization="
 _NAME: Final = re.compile(r"[A-Za-z0-9_.@:-]{1,100}")

@@ -1,5 +1,5 @@
-"""The command line: `main` and the nouns (`operate`, `token`, `soak`, `spool`, `validate`, `completion`, the room
-`dead`), `options` that commands share, `configuration` and `urls` they read, `output` they print with, `watch`
+"""The command line: `main` and the nouns (`operate`, `console`, `token`, `soak`, `spool`, `validate`, `completion`, the
+room `dead`), `options` that commands share, `configuration` and `urls` they read, `output` they print with, `watch`
 draws again.
 """
 

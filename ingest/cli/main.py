@@ -13,6 +13,7 @@ import click
 
 from ingest.cli.completion import completion
 from ingest.cli.configuration import configure, described
+from ingest.cli.console import console
 from ingest.cli.dead.commands import dead, import_files
 from ingest.cli.operate import COMMANDS
 from ingest.cli.options import (
@@ -198,5 +199,5 @@ def validate(files: tuple[Path, ...], door: str, output: str) -> None:
     sys.exit(EXIT_FAILED if any(row["verdict"] == "invalid" for row in rows) else 0)
 
 
-for each in (*COMMANDS, dead, import_files, token, completion, soak):
+for each in (*COMMANDS, console, dead, import_files, token, completion, soak):
     main.add_command(each)

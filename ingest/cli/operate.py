@@ -12,6 +12,7 @@ import click
 
 from ingest.cli.options import (
     EXIT_FAILED,
+    control_option,
     insecure_option,
     output_option,
     running,
@@ -23,13 +24,6 @@ from ingest.cli.options import (
 )
 from ingest.cli.output import print_rows
 from ingest.cli.spool import spool
-
-control_option = click.option(
-    "--state",
-    type=click.Path(file_okay=False, path_type=Path),
-    envvar="INGEST_STATE",
-    help="Folder of the supervisor's socket. Default: .local where there is one, else /run/chef-ingest.",
-)
 
 
 @click.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from ingest.local.processes import ProcessFailed
 from ingest.local.state import StateError, read_environment
 from ingest.spool.place import place
 from schemas.printable import printable
-from schemas.settings import ConfigError, Settings
+from schemas.settings import ConfigError, Loaded, Settings
 
 EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_CONFIGURATION = 1, 69, 78
 
@@ -47,6 +47,12 @@ state_option = click.option(
     show_default=True,
     envvar="INGEST_STATE",
     help="Folder of the private local stack.",
+)
+control_option = click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="INGEST_STATE",
+    help="Folder of the supervisor's socket. Default: .local where there is one, else /run/chef-ingest.",
 )
 insecure_option = click.option(
     "--insecure-no-auth", is_flag=True, help="Listen beyond loopback though anybody could then post, or read metrics."
@@ -123,18 +129,25 @@ def as_text(given: Any) -> Any:
 
 def settings_from(**overrides: Any) -> Settings:
     """The settings of this process; an override that is not None beats its variable."""
-    given = {name: str(value) for name, value in overrides.items() if value is not None}
-    return configure({**os.environ, **given}).settings
+    return _loaded(overrides).settings
 
 
 def settings_at(folder: Path) -> Settings:
     """Our settings; servers that the environment does not name are those of the local stack that runs in `folder`."""
+    return loaded_at(folder).settings
+
+
+def loaded_at(folder: Path, **overrides: Any) -> Loaded:
+    """The same with their origins."""
     found = running(folder)
-    if not found:
-        return settings_from()
     local = {name: found.get(name) for name in ("AMQP_URL", "DATABASE_URL")}
     given = {f"{name}_FILE" for name in local} | set(local)
-    return settings_from(**({} if given & set(os.environ) else local))
+    return _loaded(overrides if given & set(os.environ) else local | overrides)
+
+
+def _loaded(overrides: Mapping[str, Any]) -> Loaded:
+    given = {name: str(value) for name, value in overrides.items() if value is not None}
+    return configure({**os.environ, **given})
 
 
 def spool_at(folder: Path, settings: Settings) -> Path | None:

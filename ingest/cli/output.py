@@ -15,8 +15,8 @@ from typing import Any, Final, TextIO, cast
 import click
 from rich.console import Console
 
-from ingest.cli.screen.tables import exact, fitted, whole
-from schemas.printable import printable
+from ingest.cli.screen.tables import fitted, whole
+from schemas.printable import exact, printable
 
 FORMATS = ("table", "json", "ndjson")
 WIDE: Final = "wide"

@@ -18,7 +18,11 @@ def token() -> None:
 @token.command("new")
 @click.argument("name")
 @click.option(
-    "--scope", "scopes", required=True, metavar="SCOPE,...", help="Of actions, runs, read, organization=NAME."
+    "--scope",
+    "scopes",
+    required=True,
+    metavar="SCOPE,...",
+    help=f"Of {', '.join(tokens.SCOPES)}, organization=NAME.",
 )
 @click.option("--stdin", is_flag=True, help="Take the token from standard input instead of making one.")
 @says_what_is_wrong

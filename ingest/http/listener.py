@@ -130,17 +130,17 @@ class Listener:
             await asyncio.wait(list(service.tasks), timeout=1.0)
 
 
-def listen(address: str) -> socket.socket:
-    """A socket that listens at HOST:PORT. Raises ConfigError, by INGEST_LISTEN's name, where that can't be."""
+def listen(address: str, variable: str = "INGEST_LISTEN") -> socket.socket:
+    """A socket that listens at HOST:PORT. Raises ConfigError, by its variable's name, where that can't be."""
     try:
         host, port = parse(address)
     except ValueError as error:
-        raise ConfigError([f"INGEST_LISTEN: {error}"]) from None
+        raise ConfigError([f"{variable}: {error}"]) from None
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise ConfigError([f"INGEST_LISTEN: {address}: {error.strerror or error}"]) from error
+        raise ConfigError([f"{variable}: {address}: {error.strerror or error}"]) from error
 
 
 @asynccontextmanager

@@ -9,8 +9,7 @@ from typing import Any
 from consumers.dead_letters.dry_run import Forecast
 from consumers.dead_letters.queries import pairs, pretty
 from consumers.dead_letters.repository import Letter
-from ingest.cli.screen.tables import exact
-from schemas.printable import printable
+from schemas.printable import exact, printable
 
 _ENVELOPE = ("kind", "door", "organization", "node", "run_id", "exchange", "routing_key", "content_encoding")
 

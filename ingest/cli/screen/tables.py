@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from rich.cells import cell_len
 from rich.table import Table
 
-from schemas.printable import printable
+from schemas.printable import ago, exact, printable
 
 CROPPED: Final = frozenset({"why"})
 """Columns of text that another command shows in full: they stand last, and end where the line does."""
@@ -21,8 +21,6 @@ LEAST_TEXT: Final = 20
 EXPENDABLE: Final = ("attempts", "first_seen", "kind", "sample", "stage", "door", "bytes", "node", "open", "last_seen")
 """What goes where a line is too short for all, in this order."""
 _GAP: Final = 2
-
-_AGES: Final = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 
 
 def fitted(
@@ -59,22 +57,6 @@ def whole(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
         "  ".join(cell + " " * (pad - cell_len(cell)) for cell, pad in zip(line, padded, strict=True)).rstrip() + "\n"
         for line in lines
     )
-
-
-def ago(then: datetime, now: datetime) -> str:
-    """How long before `now`, in the largest unit that counts it: `3 min ago`."""
-    seconds = (now - then).total_seconds()
-    for size, unit in _AGES:
-        if abs(seconds) >= size:
-            return (
-                f"{int(abs(seconds) // size)} {unit} ago" if seconds > 0 else f"in {int(abs(seconds) // size)} {unit}"
-            )
-    return "now"
-
-
-def exact(then: datetime) -> str:
-    """UTC, to the second."""
-    return then.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _ordered(columns: Sequence[str]) -> list[str]:

@@ -16,6 +16,8 @@ from schemas.settings import Settings, variable
 from schemas.topology import TOPOLOGY
 
 OTHERS = {
+    "ingest/console/fence.py": {"http"},
+    "ingest/console/server.py": {"http"},
     "ingest/diagnostics/management.py": {"http"},
     "ingest/diagnostics/shim.py": {"http"},
     "ingest/http/connection.py": {"http"},

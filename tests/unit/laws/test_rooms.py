@@ -30,7 +30,9 @@ LIBRARIES = {
         "ingest/soak",
     },
     "psycopg_pool": {"ingest/reads/database.py"},
-    "starlette": {"ingest/http", "ingest/shim"},
+    "starlette": {"ingest/console", "ingest/http", "ingest/shim"},
+    "uvicorn": {"ingest/console"},
+    "jinja2": {"ingest/console"},
     "httptools": {"ingest/http"},
 }
 PRIVATE = "consumers/broker/frames.py"

@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from ingest.cli.dead.letters import GROUP_COLUMNS, LIST_COLUMNS
-from ingest.cli.screen.tables import ago, fitted, whole
+from ingest.cli.screen.tables import fitted, whole
+from schemas.printable import ago
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 WHY = "recorded_at: is no time: '2026-13-99T00:00:00Z' is no date of any calendar; entity_name: must not be blank"

@@ -1,0 +1,46 @@
+"""`chef-ingest console`: the operator's web page."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import sys
+from pathlib import Path
+
+import click
+
+from ingest.cli.configuration import described
+from ingest.cli.options import control_option, loaded_at, running, says_what_is_wrong, spool_at
+
+EXTRA = ("jinja2", "uvicorn")
+MISSING = "the console wants packages that are not installed here: pip install 'chef-ingest[console]'"
+
+
+@click.command()
+@click.option("--listen", metavar="HOST:PORT", help="Overrides INGEST_CONSOLE_LISTEN.")
+@control_option
+@click.option("--listen-fd", type=int, hidden=True, help="A socket that listens already, inherited from `up`.")
+@says_what_is_wrong
+def console(listen: str | None, state: Path | None, listen_fd: int | None) -> None:
+    """Serve the operator's web page, a process of its own.
+
+    On 127.0.0.1 it asks nobody who they are. Where others can reach it, it wants tokens with the scope look (and
+    operate, to change anything) in INGEST_TOKENS_FILE, and TLS. SIGTERM and SIGINT end it.
+    """
+    if any(importlib.util.find_spec(name) is None for name in EXTRA):
+        raise click.ClickException(MISSING)
+    from consumers.supervisor.control import state_folder
+    from ingest.console.server import run_console
+    from ingest.console.views.machine import Machine
+
+    folder = state_folder(state, os.environ)
+    loaded = loaded_at(folder, INGEST_CONSOLE_LISTEN=listen)
+    machine = Machine(
+        loaded.settings,
+        folder,
+        running(folder).get("INGEST_URL", ""),
+        spool_at(folder, loaded.settings),
+        described(loaded),
+    )
+    sys.exit(run_console(machine, None if listen_fd is None else socket.socket(fileno=listen_fd)))

@@ -1,0 +1,153 @@
+"""The console as an ASGI application: which view answers where, and what is said when one can't."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import structlog
+from anyio import CapacityLimiter, to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from consumers.errors import Misconfigured, StoreUnavailable
+from ingest.console import pages
+from ingest.console.entrance import SESSION_SECONDS, Entrance, NotLetIn
+from ingest.console.fence import COOKIE, LOGIN, STATIC, Fence, TurnedAway, form
+from ingest.console.live import stream
+from ingest.console.pages import Shown
+from ingest.console.views import VIEWS
+from ingest.console.views.machine import Machine
+from schemas.settings import Settings
+
+_AT_ONCE: Final = 8
+"""Views that run at a time, each with a connection to the database at most; the others wait."""
+_SESSION: Final[Mapping[str, Any]] = {"httponly": True, "secure": True, "samesite": "strict", "path": "/"}
+
+_Handler = Callable[[Request], Awaitable[Response]]
+
+
+def build(settings: Settings, machine: Machine) -> ASGIApp:
+    """The application behind its fence. Raises ConfigError for a console that must not be reached like this."""
+    entrance = Entrance(settings)
+    console = Console(entrance, machine)
+    routes: list[BaseRoute] = [Route(path, console.shows(view)) for path, view in VIEWS.items()]
+    routes += [
+        Route("/live", console.live),
+        Route(LOGIN, console.login_page, methods=["GET"]),
+        Route(LOGIN, console.changes(console.login), methods=["POST"]),
+        Route("/logout", console.changes(console.logout), methods=["POST"]),
+        Mount(STATIC, StaticFiles(directory=pages.HERE / "static")),
+    ]
+    handlers: Mapping[Any, Any] = dict.fromkeys((HTTPException, TurnedAway, Exception), console.failed)
+    return Fence(Starlette(routes=routes, exception_handlers=handlers), entrance, settings.console_url)
+
+
+class Console:
+    """Runs views, renders what they show, and tells the log who looked at what."""
+
+    def __init__(self, entrance: Entrance, machine: Machine) -> None:
+        self._entrance = entrance
+        self._machine = machine
+        self._templates = pages.environment()
+        self._log = structlog.get_logger("ingest.console")
+        self._threads: CapacityLimiter | None = None
+
+    def shows(self, view: Callable[[Machine, Request], Shown]) -> _Handler:
+        """A handler that runs a view on a thread: views wait for databases."""
+
+        async def handler(request: Request) -> Response:
+            started = time.perf_counter()
+            try:
+                shown = await self._threaded(view, self._machine, request)
+            except StoreUnavailable as error:
+                shown = _unavailable(error)
+            except Misconfigured as error:
+                shown = _error(503, f"The database is not as the console needs it: {error}")
+            answer = self._render(request, shown)
+            seconds = round(time.perf_counter() - started, 6)
+            who, query = request.state.operator.name, request.url.query
+            self._log.info("looked", who=who, path=request.url.path, query=query, status=shown.status, seconds=seconds)
+            return answer
+
+        return handler
+
+    def changes(self, action: Callable[[Request, Mapping[str, str]], Awaitable[Response]]) -> _Handler:
+        """A handler of a form, which is our own, of this session; no other way leads to an action."""
+
+        async def handler(request: Request) -> Response:
+            return await action(request, await form(request, self._entrance))
+
+        return handler
+
+    async def live(self, request: Request) -> Response:
+        return stream(request, lambda: self._threaded(self._machine.look))
+
+    async def login_page(self, request: Request) -> Response:
+        return self._login(request, request.query_params.get("to", "/"), "")
+
+    async def login(self, request: Request, sent: Mapping[str, str]) -> Response:
+        to = sent.get("to", "/")
+        try:
+            cookie = self._entrance.begin(sent.get("token", "").strip())
+        except NotLetIn as error:
+            self._log.warning("not_let_in", why=str(error))
+            return self._login(request, to, str(error))
+        operator = self._entrance.operator(cookie)
+        self._log.info("let_in", who=operator.name if operator else "")
+        # A path of ours, and not `//elsewhere`.
+        answer = RedirectResponse(to if to.startswith("/") and not to.startswith("//") else "/", 303)
+        answer.set_cookie(COOKIE, cookie, max_age=SESSION_SECONDS, **_SESSION)
+        return answer
+
+    async def logout(self, request: Request, _sent: Mapping[str, str]) -> Response:
+        self._entrance.end(request.state.cookie)
+        answer = RedirectResponse(LOGIN, 303)
+        answer.delete_cookie(COOKIE, **_SESSION)
+        return answer
+
+    async def failed(self, request: Request, error: Exception) -> Response:
+        """The page that says why there is none."""
+        if isinstance(error, TurnedAway):
+            return self._render(request, _error(error.status, str(error)))
+        if isinstance(error, HTTPException):
+            said = error.detail if error.detail != HTTPStatus(error.status_code).phrase else "There is no such page."
+            return self._render(request, _error(error.status_code, said))
+        self._log.error("view_failed", path=request.url.path, exc_info=error)
+        return self._render(request, _error(500, "This is a fault of the console; its log says more."))
+
+    def _login(self, request: Request, to: str, why: str) -> Response:
+        return self._render(request, Shown("login.html", {"to": to, "why": why}, 401 if why else 200))
+
+    def _render(self, request: Request, shown: Shown) -> Response:
+        template = self._templates.get_template(shown.template)
+        own = {
+            "operator": request.state.operator,
+            "asks": self._entrance.asks,
+            "form_token": self._entrance.form_token(request.state.cookie),
+            "path": request.url.path,
+        }
+        return HTMLResponse(template.render(own | dict(shown.facts)), shown.status)
+
+    async def _threaded(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        if self._threads is None:
+            # A limiter is of the loop in which it is made.
+            self._threads = CapacityLimiter(_AT_ONCE)
+        return await to_thread.run_sync(work, *arguments, limiter=self._threads)
+
+
+def _unavailable(error: StoreUnavailable) -> Shown:
+    if getattr(error.__cause__, "sqlstate", None) == "57014":
+        return _error(503, "The database took too long for this page: ask for a shorter time, or name an organization.")
+    return _error(503, f"The database does not answer: {error}")
+
+
+def _error(status: int, text: str) -> Shown:
+    return Shown("error.html", {"title": HTTPStatus(status).phrase, "text": text}, status)

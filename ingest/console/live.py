@@ -1,0 +1,36 @@
+"""Numbers for pages that are open, as server-sent events: each names the elements of a page by what they show."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+
+SECONDS: Final = 2.0
+TIMES: Final = 150
+"""After so many a stream ends, and the browser asks anew: whoever's session has ended meanwhile is not let in."""
+
+
+def stream(request: Request, look: Callable[[], Awaitable[Mapping[str, Any]]]) -> StreamingResponse:
+    """A stream of `numbers`, until the browser goes or it has lasted long enough."""
+
+    async def events() -> AsyncIterator[str]:
+        for _ in range(TIMES):
+            yield f"event: numbers\ndata: {json.dumps(numbers(await look()))}\n\n"
+            await asyncio.sleep(SECONDS)
+
+    return StreamingResponse(events(), media_type="text/event-stream")
+
+
+def numbers(found: Mapping[str, Any]) -> dict[str, str]:
+    """Name -> what stands there now; a name is that of an element's `data-live`."""
+    unseen = found["faults"]
+    shown = {"backlog": None if "broker" in unseen else found["backlog"], "in_hand": found["in_hand"]}
+    shown |= {f"queue {name}": queue["ready"] for name, queue in found["queues"].items()}
+    shown |= {f"letters {state}": count for state, count in found["letters"].items()}
+    shown["rate"] = found["supervisor"].get("rate")
+    return {name: "–" if value is None else f"{value:g}" for name, value in shown.items()}

@@ -1,0 +1,74 @@
+"""The composition root of `console`: one process, from its settings to its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import ssl
+from typing import Final
+
+import structlog
+from uvicorn import Config, Server
+
+from ingest.access.tls import server_tls
+from ingest.console.app import build
+from ingest.console.views.machine import Machine
+from ingest.http.listener import listen
+from ingest.telemetry import logs
+from schemas.address import Address
+
+_CONNECTIONS: Final = 200
+_GRACE_SECONDS: Final = 2
+"""For answers that are under way at the end; a page's stream of numbers has no other end."""
+
+
+def run_console(machine: Machine, listener: socket.socket | None = None) -> int:
+    """Serve pages until SIGTERM or SIGINT and return 0; SIGHUP reads the certificate again.
+
+    `listener` is a socket that listens already, instead of the one that the settings name.
+    Raises ConfigError for settings that can't be used, an address already taken included.
+    """
+    settings = machine.settings
+    if not structlog.is_configured():
+        logs.configure(settings)
+    application = build(settings, machine)
+    tls = server_tls(settings)
+    listener = listener or listen(settings.console_listen, "INGEST_CONSOLE_LISTEN")
+    config = configured(application, None if tls is None else tls.context)
+    url = f"{'http' if tls is None else 'https'}://{Address(*listener.getsockname()[:2])}"
+    log = structlog.get_logger("ingest.console")
+    log.info("listening", url=url)
+    server = Server(config)
+
+    async def run() -> None:
+        if tls is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, tls.reload)
+        await server.serve([listener])
+
+    # uvicorn raises the signal that ended it once more; it has been heeded by then.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    with contextlib.closing(listener), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(run())
+    log.info("stopped", url=url)
+    return 0
+
+
+def configured(application: object, tls: ssl.SSLContext | None = None) -> Config:
+    """uvicorn's configuration: it says nothing of itself, and believes no proxy."""
+    config = Config(
+        application,  # type: ignore[arg-type]
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        lifespan="off",
+        limit_concurrency=_CONNECTIONS,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    config.load()
+    config.ssl = tls
+    return config

@@ -1,6 +1,6 @@
 """The command line: `main` and the nouns (`operate`, `console`, `token`, `soak`, `spool`, `validate`, `completion`, the
-room `dead`), `options` that commands share, `configuration` and `urls` they read, `output` they print with, `watch`
-draws again.
+room `dead`), `options` that commands share, `configuration` they read, `servers` they talk to, `output` they
+print with, `watch` draws again.
 """
 
 from ingest.cli.main import main

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from ingest.cli.urls import check_urls
+from consumers.database.connection import unreadable
 from schemas.settings import ConfigError, Loaded, Settings, load, mask_url, variable
 
 _URL = re.compile(r"[a-z]+://|[a-z_]+ *=")
 """What begins a URL or libpq's other kind of connection string."""
+_ENCODE = "percent-encode what is no letter or digit in user and password"
 
 
 def configure(environ: Mapping[str, str]) -> Loaded:
@@ -20,7 +22,7 @@ def configure(environ: Mapping[str, str]) -> Loaded:
     path = environ.get("INGEST_CONFIG", "")
     file = _read_file(Path(path)) if path else {}
     loaded = load(environ, file=file, file_name=path, read_secret=lambda name: Path(name).read_text("utf-8"))
-    check_urls(loaded.settings)
+    _check_urls(loaded.settings)
     return loaded
 
 
@@ -31,6 +33,30 @@ def _read_file(path: Path) -> dict[str, object]:
         raise ConfigError([f"INGEST_CONFIG: {path}: {error.strerror}"]) from None
     except (ValueError, RecursionError) as error:  # No UTF-8, no TOML, a number of 5000 digits, 1000 brackets.
         raise ConfigError([f"INGEST_CONFIG: {path}: no TOML: {error}"]) from None
+
+
+def _check_urls(settings: Settings) -> None:
+    """Before anything else could quote a piece of a password: ConfigError for URLs that can't be read, with nothing of
+    them."""
+    faults = [f"AMQP_URL: {fault}" for url in settings.amqp_url.split(",") for fault in _amqp_faults(url.strip())]
+    faults += [f"DATABASE_URL: {fault}" for fault in _database_faults(settings.database_url)]
+    if faults:
+        raise ConfigError(faults)
+
+
+def _amqp_faults(url: str) -> Iterator[str]:
+    try:
+        parts = urlsplit(url)
+        readable = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        readable = False
+    if not readable or parts.scheme not in ("amqp", "amqps") or "@" in parts.path + parts.fragment:
+        yield f"no URL like amqp://USER:PASSWORD@HOST:5672/VHOST; {_ENCODE}"
+
+
+def _database_faults(url: str) -> Iterator[str]:
+    if why := unreadable(url):
+        yield f"{why}; {_ENCODE}"
 
 
 def masked(value: str) -> str:

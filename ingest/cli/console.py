@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 
 from ingest.cli.configuration import described
-from ingest.cli.options import control_option, loaded_at, running, says_what_is_wrong, spool_at
+from ingest.cli.options import control_option, says_what_is_wrong
+from ingest.cli.servers import running, spool_at, staying
 
 EXTRA = ("jinja2", "uvicorn")
 MISSING = "the console wants packages that are not installed here: pip install 'chef-ingest[console]'"
@@ -35,7 +36,7 @@ def console(listen: str | None, state: Path | None, listen_fd: int | None) -> No
     from ingest.console.views.machine import Machine
 
     folder = state_folder(state, os.environ)
-    loaded = loaded_at(folder, INGEST_CONSOLE_LISTEN=listen)
+    loaded = staying(folder, INGEST_CONSOLE_LISTEN=listen).loaded
     machine = Machine(
         loaded.settings,
         folder,

@@ -27,6 +27,7 @@ from ingest.cli.options import (
     version,
 )
 from ingest.cli.output import print_rows
+from ingest.cli.servers import settings_at, staying, talking
 from ingest.cli.soak import soak
 from ingest.cli.token import token
 from schemas.doors import IMPLIED, PROFILES, WORDS
@@ -74,8 +75,12 @@ def serve(listen: str | None, insecure_no_auth: bool, check: bool, listen_fd: in
     SIGTERM and SIGINT finish what is under way; SIGHUP reads tokens and certificates again, each by itself: /readyz,
     metrics and `status` tell what it could not use, and so does --check, by exit code 78.
     """
+    from consumers.supervisor.control import state_folder
+    from ingest.telemetry import logs
+
     given = {"INGEST_LISTEN": listen, "INGEST_INSECURE_NO_AUTH": insecure_no_auth or None}
-    settings = settings_from(**given)
+    servers = staying(state_folder(None, os.environ), **given)
+    settings = servers.loaded.settings
     if check:
         from ingest.access.gate import Gate
 
@@ -84,6 +89,8 @@ def serve(listen: str | None, insecure_no_auth: bool, check: bool, listen_fd: in
         return
     from ingest.shim.server import serve as run
 
+    logs.configure(settings)
+    servers.log()
     inherited = None if listen_fd is None else socket.socket(fileno=listen_fd)
     sys.exit(run(settings, lambda: settings_from(**given), inherited))
 
@@ -115,7 +122,7 @@ def migrate() -> None:
     from consumers.database.migrations import migrate as apply
     from consumers.database.partitions import Partitions
 
-    settings = settings_from()
+    settings = settings_at(changing=True)
     applied = apply(settings.database_url)
     click.echo(f"applied {', '.join(applied)}" if applied else "nothing to do: the schema is current")
     made = Partitions(settings.database_url).create(settings.partitions_ahead)
@@ -134,7 +141,7 @@ def topology_declare() -> None:
     from consumers.broker.connection import connect
     from consumers.broker.declare import declare
 
-    settings = settings_from()
+    settings = settings_at()
     connection = connect(settings.amqp_url, heartbeat=settings.heartbeat_seconds, name="chef-ingest topology")
     unsure = declare(connection)
     connection.close()
@@ -177,7 +184,7 @@ def env(state: Path, form: str) -> None:
 def config(output: str) -> None:
     """Print every setting, its value, and where it came from; secrets are masked."""
     columns = ("variable", "value", "unit", "origin", "help")
-    print_rows(described(configure(os.environ)), output, sys.stdout, columns)
+    print_rows(described(talking().loaded), output, sys.stdout, columns)
 
 
 @main.command()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
-from functools import partial
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,14 +15,12 @@ from ingest.cli.options import (
     control_option,
     insecure_option,
     output_option,
-    running,
     says_what_is_wrong,
-    settings_at,
     settings_from,
-    spool_at,
     version,
 )
 from ingest.cli.output import print_rows
+from ingest.cli.servers import running, settings_at, spool_at, staying, talking
 from ingest.cli.spool import spool
 
 
@@ -69,14 +67,17 @@ def consume(
         "INGEST_METRICS_LISTEN": metrics,
         "INGEST_INSECURE_NO_AUTH": insecure_no_auth or None,
     }
-    settings = settings_from(**given)
+    folder = state_folder(state, os.environ)
+    servers = staying(folder, **given)
+    settings = servers.loaded.settings
     check_metrics_exposure(settings)
     logs.configure(settings)
+    servers.log()
     supervisor = Supervisor(
         settings,
         command=worker_command,
         reload=lambda: settings_from(**given),
-        state=state_folder(state, os.environ),
+        state=folder,
         version=version(),
         notifier=Notifier(os.environ),
     )
@@ -120,8 +121,15 @@ def status(state: Path | None, watch: bool, output: str) -> None:
     from ingest.diagnostics.status import gather
 
     folder = state_folder(state, os.environ)
-    settings = settings_at(folder)
-    look = partial(gather, settings, folder, running(folder).get("INGEST_URL", ""), spool_at(folder, settings))
+    servers = talking(folder)
+    settings = servers.loaded.settings
+    url, spooled = running(folder).get("INGEST_URL", ""), spool_at(folder, settings)
+
+    def look() -> dict[str, Any]:
+        found = gather(settings, folder, url, spooled)
+        faults = {part: "; ".join((why, *servers.blamed(why))) for part, why in found["faults"].items()}
+        return found | {"faults": faults}
+
     if watch:
         screen.watch(look, folder)
     elif not screen.show(look, output):
@@ -141,8 +149,14 @@ def doctor(management: str | None, output: str) -> None:
     from ingest.diagnostics.doctor import examine, exit_code, rows
 
     folder = state_folder(None, os.environ)
-    settings = settings_at(folder)
-    findings = examine(settings, management, spool_at(folder, settings))
+    servers = talking(folder)
+    settings = servers.loaded.settings
+    findings = [
+        replace(each, finding="; ".join((each.finding, *servers.blamed(each.finding))))
+        if each.level == "broken"
+        else each
+        for each in examine(settings, management, spool_at(folder, settings))
+    ]
     print_rows(rows(findings), output, sys.stdout)
     sys.exit(exit_code(findings))
 
@@ -180,9 +194,8 @@ def drift(output: str) -> None:
     Of actions that are taken all the same, and of what became a letter at the data collector's door.
     """
     from consumers.ledger.drift import listed
-    from consumers.supervisor.control import state_folder
 
-    print_rows(listed(settings_at(state_folder(None, os.environ)).database_url), output, sys.stdout)
+    print_rows(listed(settings_at().database_url), output, sys.stdout)
 
 
 @click.group()
@@ -196,9 +209,8 @@ def partitions() -> None:
 def partitions_list(output: str) -> None:
     """Every partition with its months, estimated rows and bytes."""
     from consumers.database.partitions import Partitions
-    from consumers.supervisor.control import state_folder
 
-    print_rows(Partitions(settings_at(state_folder(None, os.environ)).database_url).listed(), output, sys.stdout)
+    print_rows(Partitions(settings_at().database_url).listed(), output, sys.stdout)
 
 
 @partitions.command("create")
@@ -207,9 +219,8 @@ def partitions_list(output: str) -> None:
 def partitions_create(months: int | None) -> None:
     """Make this month's partition and those of the next months; workers do it too, hourly."""
     from consumers.database.partitions import Partitions
-    from consumers.supervisor.control import state_folder
 
-    settings = settings_at(state_folder(None, os.environ))
+    settings = settings_at()
     made = Partitions(settings.database_url).create(months or settings.partitions_ahead)
     click.echo(f"made {', '.join(made)}" if made else "nothing to do: they are there")
 
@@ -228,7 +239,6 @@ def partitions_drop(before: str, yes: bool, dry_run: bool, output: str) -> None:
     from datetime import UTC, datetime
 
     from consumers.database.partitions import DropRefused, Partitions, parse_month
-    from consumers.supervisor.control import state_folder
 
     if yes and dry_run:
         raise click.UsageError("--yes and --dry-run contradict each other")
@@ -236,9 +246,9 @@ def partitions_drop(before: str, yes: bool, dry_run: bool, output: str) -> None:
         month = parse_month(before, datetime.now(UTC).date())
     except DropRefused as refused:
         raise click.UsageError(str(refused)) from None
-    repository = Partitions(settings_at(state_folder(None, os.environ)).database_url)
+    repository = Partitions(settings_at(changing=True).database_url)
     steps = repository.drop(month, lambda line: click.echo(line, err=True)) if yes else repository.plan(month)
-    print_rows([dataclasses.asdict(step) for step in steps], output, sys.stdout)
+    print_rows([asdict(step) for step in steps], output, sys.stdout)
     if not steps:
         click.echo(f"nothing is older than {before}", err=True)
     elif not yes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,12 @@ from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from consumers.supervisor.control import ControlError
 from ingest.cli.configuration import configure
 from ingest.cli.output import FORMATS, WIDE, OutputFailed, guarded, say
+from ingest.cli.servers import blamed
 from ingest.local.install import ServersMissing
 from ingest.local.processes import ProcessFailed
-from ingest.local.state import StateError, read_environment
-from ingest.spool.place import place
+from ingest.local.state import StateError
 from schemas.printable import printable
-from schemas.settings import ConfigError, Loaded, Settings
+from schemas.settings import ConfigError, Settings
 
 EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_CONFIGURATION = 1, 69, 78
 
@@ -70,11 +71,13 @@ def says_what_is_wrong(command: Callable[..., Any]) -> Callable[..., Any]:
         except ConfigError as error:
             _stop(EXIT_CONFIGURATION, error.faults)
         except Misconfigured as error:
-            _stop(EXIT_CONFIGURATION, [str(error)])
+            _stop(EXIT_CONFIGURATION, [str(error), *blamed(error)])
         except (BrokerUnavailable, StoreUnavailable, ServersMissing) as error:
-            _stop(EXIT_UNAVAILABLE, [str(error)])
+            _stop(EXIT_UNAVAILABLE, [str(error), *blamed(error)])
         except (StateError, ProcessFailed, ControlError, RepositoryError) as error:
             _stop(EXIT_FAILED, [str(error)])
+        except KeyboardInterrupt:
+            sys.exit(128 + signal.SIGINT)
 
     return wrapped
 
@@ -129,38 +132,8 @@ def as_text(given: Any) -> Any:
 
 def settings_from(**overrides: Any) -> Settings:
     """The settings of this process; an override that is not None beats its variable."""
-    return _loaded(overrides).settings
-
-
-def settings_at(folder: Path) -> Settings:
-    """Our settings; servers that the environment does not name are those of the local stack that runs in `folder`."""
-    return loaded_at(folder).settings
-
-
-def loaded_at(folder: Path, **overrides: Any) -> Loaded:
-    """The same with their origins."""
-    found = running(folder)
-    local = {name: found.get(name) for name in ("AMQP_URL", "DATABASE_URL")}
-    given = {f"{name}_FILE" for name in local} | set(local)
-    return _loaded(overrides if given & set(os.environ) else local | overrides)
-
-
-def _loaded(overrides: Mapping[str, Any]) -> Loaded:
     given = {name: str(value) for name, value in overrides.items() if value is not None}
-    return configure({**os.environ, **given})
-
-
-def spool_at(folder: Path, settings: Settings) -> Path | None:
-    """The spool of this machine's shims; that of the local stack where one runs in `folder`."""
-    return place(settings, os.environ | ({"INGEST_STATE": str(folder)} if running(folder) else {}))
-
-
-def running(folder: Path) -> dict[str, str]:
-    """The addresses of the local stack that runs in `folder`; empty where none does."""
-    try:
-        return read_environment(folder)
-    except StateError:
-        return {}
+    return configure({**os.environ, **given}).settings
 
 
 def version() -> str:

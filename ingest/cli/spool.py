@@ -7,8 +7,9 @@ import sys
 
 import click
 
-from ingest.cli.options import output_option, says_what_is_wrong, settings_from, spool_at
+from ingest.cli.options import output_option, says_what_is_wrong
 from ingest.cli.output import print_rows
+from ingest.cli.servers import settings_at, spool_at
 from ingest.local.state import StateError
 
 
@@ -28,7 +29,8 @@ def spool_list(output: str) -> None:
     from consumers.supervisor.control import state_folder
     from ingest.spool.contents import entries
 
-    folder = spool_at(state_folder(None, os.environ), settings_from())
+    state = state_folder(None, os.environ)
+    folder = spool_at(state, settings_at(state))
     columns = ("state", "received_at", "kind", "bytes", "segment", "offset")
     try:
         print_rows([] if folder is None else list(entries(folder)), output, sys.stdout, columns)

@@ -10,7 +10,8 @@ import click
 
 from consumers.dead_letters.selector import OPEN, REPLAYING, Selector
 from ingest.cli.dead.options import accountable, rate, selected, yes_option
-from ingest.cli.options import output_option, says_what_is_wrong, settings_from
+from ingest.cli.options import output_option, says_what_is_wrong
+from ingest.cli.servers import settings_at
 from schemas.labels import LETTER_STATES
 
 
@@ -30,7 +31,7 @@ def list_(selector: Selector, output: str) -> None:
     """List letters that are not settled, or those in --state."""
     from ingest.cli.dead import letters
 
-    letters.show_list(settings_from(), selector, output)
+    letters.show_list(settings_at(), selector, output)
 
 
 @dead.command()
@@ -41,7 +42,7 @@ def groups(selector: Selector, output: str) -> None:
     """Letters by cause: how many, since when, why, and one of each as a sample."""
     from ingest.cli.dead import letters
 
-    letters.show_groups(settings_from(), selector, output)
+    letters.show_groups(settings_at(), selector, output)
 
 
 @dead.command()
@@ -52,7 +53,7 @@ def show(letter_id: int, output: str) -> None:
     """One letter in full: reason, envelope, history, body, and what would become of it now."""
     from ingest.cli.dead import letters
 
-    letters.show_letter(settings_from(), letter_id, output)
+    letters.show_letter(settings_at(), letter_id, output)
 
 
 @dead.command()
@@ -63,7 +64,7 @@ def stats(selector: Selector, output: str) -> None:
     """How many letters there are, by state, stage and reason."""
     from ingest.cli.dead import letters
 
-    letters.show_stats(settings_from(), selector, output)
+    letters.show_stats(settings_at(), selector, output)
 
 
 @dead.command()
@@ -92,7 +93,7 @@ def replay(selector: Selector, who: str, why: str | None, output: str, **options
         raise click.UsageError("--only-fixed and --all contradict each other")
 
     words = click.get_current_context().meta["selector"]
-    sys.exit(replay.replay(settings_from(), selector, words, who=who, why=why, output=output, **options))
+    sys.exit(replay.replay(settings_at(changing=True), selector, words, who=who, why=why, output=output, **options))
 
 
 @dead.command()
@@ -113,7 +114,7 @@ def edit(selector: Selector, letter_id: int | None, **options: Any) -> None:
     """Correct what replays send; what was received is kept. The result is judged before it is saved."""
     from ingest.cli.dead import edit
 
-    sys.exit(edit.edit(settings_from(), selector, letter_id, **options))
+    sys.exit(edit.edit(settings_at(changing=True), selector, letter_id, **options))
 
 
 def _decision(name: str, help_: str) -> None:
@@ -126,7 +127,7 @@ def _decision(name: str, help_: str) -> None:
     def decide(selector: Selector, **options: Any) -> None:
         from ingest.cli.dead import letters
 
-        letters.decide(settings_from(), selector, name, **options)
+        letters.decide(settings_at(changing=True), selector, name, **options)
 
 
 _decision("discard", "Give letters up: kept as discarded, with who and why.")
@@ -141,7 +142,7 @@ def export(selector: Selector) -> None:
     """Print letters as NDJSON, payloads in base64; `dead import` and `chef-ingest import` read it."""
     from ingest.cli.dead import letters
 
-    letters.export(settings_from(), selector)
+    letters.export(settings_at(), selector)
 
 
 @dead.command("import")
@@ -152,7 +153,7 @@ def import_(files: tuple[Path, ...], who: str, why: str | None) -> None:
     """Keep exported letters as letters here. A message that is a letter already is left as it is."""
     from ingest.cli.dead import letters
 
-    letters.import_letters(settings_from(), files, who=who, why=why)
+    letters.import_letters(settings_at(changing=True), files, who=who, why=why)
 
 
 @dead.command()
@@ -166,7 +167,7 @@ def prune(selector: Selector, **options: Any) -> None:
     """Delete letters beyond INGEST_LETTERS_KEEP_DAYS and INGEST_LETTERS_MAX; settled ones first."""
     from ingest.cli.dead import letters
 
-    letters.prune(settings_from(), selector, **options)
+    letters.prune(settings_at(changing=True), selector, **options)
 
 
 @click.command("import")
@@ -192,4 +193,4 @@ def import_files(files: tuple[Path, ...], yes: bool, output: str, **wanted: Any)
     from ingest.cli.dead.importing import Wanted
     from ingest.cli.dead.importing import import_files as run
 
-    run(settings_from(), files, Wanted(**wanted), yes=yes, output=output)
+    run(settings_at(changing=True), files, Wanted(**wanted), yes=yes, output=output)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from operator import attrgetter
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from msgspec.structs import astuple
 
 Fastpath = Callable[[bytes], list[Any] | None]
 """A body's values, by column, each exactly what the long way would find; None: go the long way."""
@@ -15,15 +16,17 @@ _KNOWN_KEYWORDS: Final = {
     "$schema", "title", "description", "type", "properties", "required", "dependencies", "enum", "pattern",
 }  # fmt: skip
 
-_NULL: Final = "null"
+_END: Final = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|\$")
+"""What a pattern's own `$` is told from: escapes and classes."""
 
 
 def compile_fastpath(schema: Mapping[str, Any], columns: Sequence[str], opaque: frozenset[str]) -> Fastpath | None:
     """A decoder made from the schema itself: it takes a body only if the schema does.
 
     `columns` are the members, in the order of the values; opaque ones come as text, and what only another
-    profile's schema names is None. Taken are compact objects of the members that this schema names, each once,
-    without escapes in any but the opaque ones. None for a schema that says more than is understood here.
+    profile's schema names is None. Taken are compact objects of the members that this schema names, each once, with
+    no more escapes than JSON needs in any but the opaque ones. None for a schema that says more than is understood
+    here.
     """
     properties = schema["properties"]
     if not set(properties) <= set(columns) or not set(schema) <= _KNOWN_KEYWORDS:
@@ -35,14 +38,15 @@ def compile_fastpath(schema: Mapping[str, Any], columns: Sequence[str], opaque: 
     fields = [_field(name, properties[name], name in required, name in opaque) for name in columns]
     if None in fields:
         return None
-    shape = msgspec.defstruct("Fastpath", fields, kw_only=True, forbid_unknown_fields=True, gc=False)  # type: ignore[arg-type]
-    decode = msgspec.json.Decoder(shape).decode
-    values_of = attrgetter(*columns)
-    # A member takes its key, two quotes, a colon and a comma, and its value; text has quotes of its own.
-    rooms = {name: len(name) + (4 if name in opaque else 6) for name in columns}
-    fixed = 1 + sum(rooms[name] for name in required)
-    optional = [(at, rooms[name]) for at, name in enumerate(columns) if name not in required]
-    nullable = [at for at, name in enumerate(columns) if properties[name].get("type") == ["string", "null"]]
+    shape = msgspec.defstruct(
+        "Fastpath",
+        fields,  # type: ignore[arg-type]
+        kw_only=True,
+        forbid_unknown_fields=True,
+        omit_defaults=True,
+        gc=False,
+    )
+    decode, encode = msgspec.json.Decoder(shape).decode, msgspec.json.Encoder().encode
     pairs = [
         (columns.index(one), columns.index(other))
         for one, others in schema.get("dependencies", {}).items()
@@ -52,23 +56,12 @@ def compile_fastpath(schema: Mapping[str, Any], columns: Sequence[str], opaque: 
 
     def read(body: bytes) -> list[Any] | None:
         try:
-            values: list[Any] = list(values_of(decode(body)))
-            length = fixed
-            nulls = [at for at in nullable if values[at] is None]
-            for at in nulls:
-                values[at] = _NULL
-            length += sum(map(len, values)) - 2 * len(nulls)
-            for at, room in optional:
-                if values[at]:
-                    length += room
-                else:
-                    values[at] = None
-            # Escapes, white space, members sent twice and empty ones take room that is not accounted for: what
-            # fills the body exactly has none of them.
-            if length != len(body) and length + sum(map(_more_bytes, values)) != len(body):
+            found = decode(body)
+            # White space, members sent twice and escapes that need not be are longer than what is written of the
+            # values again, and nothing is shorter.
+            if len(encode(found)) != len(body):
                 return None
-            for at in nulls:
-                values[at] = None
+            values = list(astuple(found))
             for at, object_only in unread:
                 if values[at] is not None:
                     values[at] = text = str(values[at], "utf-8")
@@ -86,11 +79,6 @@ def compile_fastpath(schema: Mapping[str, Any], columns: Sequence[str], opaque: 
     return read
 
 
-def _more_bytes(value: str | msgspec.Raw | None) -> int:
-    """How many more bytes than characters text has."""
-    return len(value.encode()) - len(value) if type(value) is str and not value.isascii() else 0
-
-
 def _field(name: str, schema: Mapping[str, Any], required: bool, opaque: bool) -> tuple[Any, ...] | None:
     """The member as a field of a typed decoder; None when its schema says more than a type can."""
     kind = msgspec.Raw if opaque else _type(schema)
@@ -98,7 +86,7 @@ def _field(name: str, schema: Mapping[str, Any], required: bool, opaque: bool) -
         return None
     if not required and kind == str | None:
         return None
-    return (name, kind) if required else (name, kind, "")
+    return (name, kind) if required else (name, kind, None)
 
 
 def _type(schema: Mapping[str, Any]) -> Any:
@@ -109,6 +97,10 @@ def _type(schema: Mapping[str, Any]) -> Any:
     if "enum" in schema:
         return None if "pattern" in schema else Literal[tuple(schema["enum"])]
     if "pattern" in schema:
-        # Like the reference, msgspec searches with Python's own `re`.
-        return Annotated[str, msgspec.Meta(pattern=schema["pattern"])]
+        # Like the reference, msgspec searches with Python's own `re`, to which `$` matches before a line break, too.
+        return Annotated[str, msgspec.Meta(pattern=_END.sub(_at_the_end, schema["pattern"]))]
     return str
+
+
+def _at_the_end(found: re.Match[str]) -> str:
+    return r"\Z" if found[0] == "$" else found[0]

@@ -142,3 +142,30 @@ def test_a_schema_that_says_more_than_the_lane_understands_has_no_lane(more: dic
     simple = {"properties": {"a": {"type": "string"}}, "required": ["a"], "type": "object"}
     assert compile_fastpath(simple, ["a"], frozenset()) is not None
     assert compile_fastpath(simple | more, ["a"], frozenset()) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "value", "taken"),
+    [
+        ("^[ab]+$", "ab", True),
+        ("^[ab]+$", "ab\n", False),
+        ("^a$|^b$", "b\n", False),
+        ("^[$]\\$$", "$$", True),
+        ("^[$]\\$$", "$$\n", False),
+    ],
+)
+def test_a_pattern_s_end_is_no_line_break_before_it(pattern: str, value: str, taken: bool) -> None:
+    """As on the long way, which refuses what Python's `$` lets through."""
+    read = compile_fastpath(
+        {"properties": {"a": {"type": "string", "pattern": pattern}}, "required": ["a"]}, ["a"], frozenset()
+    )
+    assert read is not None
+    assert read(compact({"a": value})) == ([value] if taken else None)
+
+
+def test_escapes_that_json_needs_take_the_fast_path() -> None:
+    """Quotes and line breaks in a name cost its message no second look; an escape that need not be does."""
+    needed = compact(ACTION | {"user_agent": 'a "quoted"\n\\name\u0001'})
+    assert fast(needed) is not None
+    agree(needed)
+    assert fast(compact(ACTION | {"user_agent": "a/b"}).replace(b"a/b", b"a\\/b")) is None

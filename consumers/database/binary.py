@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -12,26 +13,23 @@ import psycopg
 from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
+from psycopg.types.string import StrBinaryDumper
 
 _NULL: Final = b"\xff\xff\xff\xff"
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LENGTH: Final = struct.Struct("!i").pack
-_UUID: Final = struct.Struct("!i16s").pack
-_INTEGER: Final = struct.Struct("!ii").pack
-_BIGINT: Final = struct.Struct("!iq").pack
+_INTEGER: Final = struct.Struct("!i").pack
+_BIGINT: Final = struct.Struct("!q").pack
 _ARRAY: Final = struct.Struct("!iiIii").pack
 """Dimensions, whether there may be NULLs, the elements' type, how many they are, and the first one's index."""
 
 
-def packed(types: Sequence[str], values: Sequence[Any]) -> bytes:
-    """Values of these types, each behind its length; None is NULL.
-
-    Raises psycopg.DataError for what a column of that type does not take, as the server does for what comes as text.
-    """
+@contextlib.contextmanager
+def refusing() -> Iterator[None]:
+    """Raises psycopg.DataError for a value that its column does not take, as the server does for one that comes as
+    text."""
     try:
-        return b"".join(
-            [_NULL if value is None else _PACKS[type_](value) for value, type_ in zip(values, types, strict=True)]
-        )
+        yield
     except (ValueError, struct.error) as error:
         raise psycopg.DataError(str(error)) from error
 
@@ -41,8 +39,12 @@ class Array(bytes):
 
 
 def array(type_: str, values: Sequence[Any]) -> Array:
-    """Values of one type as a parameter. Raises psycopg.DataError as `packed`."""
-    return Array(_ARRAY(1, 1, _OIDS[type_], len(values), 1) + packed([type_] * len(values), values))
+    """Values of a column's type as a parameter; None is NULL. Raises psycopg.DataError as `refusing`."""
+    pack = _FORMS[type_]
+    with refusing():
+        packed = [None if value is None else pack(value) for value in values]
+    elements = b"".join([_NULL if each is None else _LENGTH(len(each)) + each for each in packed])
+    return Array(_ARRAY(1, 1, psycopg.adapters.types[type_].oid, len(values), 1) + elements)
 
 
 class _ArrayDumper(Dumper):
@@ -55,39 +57,45 @@ class _ArrayDumper(Dumper):
 psycopg.adapters.register_dumper(Array, _ArrayDumper)
 
 
-def _text(value: str) -> bytes:
-    encoded = value.encode()
-    return _LENGTH(len(encoded)) + encoded
-
-
 def _uuid(value: str) -> bytes:
     raw = bytes.fromhex(value.replace("-", ""))
     if len(raw) != 16:
         raise ValueError(f"{value!r} is no UUID")
-    return _UUID(16, raw)
+    return raw
 
 
 @lru_cache(maxsize=4096)
 def _time(value: str) -> bytes:
     """Microseconds since 2000. Remembered: messages of one second have the same."""
-    return _BIGINT(8, (datetime.fromisoformat(value) - _EPOCH) // timedelta(microseconds=1))
+    return _BIGINT((datetime.fromisoformat(value) - _EPOCH) // timedelta(microseconds=1))
 
 
-def _integer(value: int) -> bytes:
-    return _INTEGER(4, value)
-
-
-def _bigint(value: int) -> bytes:
-    return _BIGINT(8, value)
-
-
-_PACKS: Final[Mapping[str, Callable[[Any], bytes]]] = {
-    "text": _text,
-    "json": _text,
+_FORMS: Final[Mapping[str, Callable[[Any], bytes]]] = {
+    "text": str.encode,
+    "json": str.encode,
     "uuid": _uuid,
     "timestamptz": _time,
-    "integer": _integer,
-    "bigint": _bigint,
+    "integer": _INTEGER,
+    "bigint": _BIGINT,
 }
 """By the column's type."""
-_OIDS: Final = {each: psycopg.adapters.types[each].oid for each in _PACKS}
+
+
+def _dumper(type_: str) -> type[Dumper]:
+    pack = _FORMS[type_]
+    if pack is str.encode:
+        # JSON is sent as its text; psycopg's own dumper is C.
+        return StrBinaryDumper
+
+    class OfType(Dumper):
+        format = Format.BINARY
+        oid = psycopg.adapters.types[type_].oid
+
+        def dump(self, obj: Any) -> Buffer:
+            return pack(obj)
+
+    return OfType
+
+
+DUMPERS: Final[Mapping[str, type[Dumper]]] = {each: _dumper(each) for each in _FORMS}
+"""What COPY is told of each column's type: rows hold ids and times as text."""

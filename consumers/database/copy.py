@@ -1,37 +1,25 @@
-"""Sends rows by COPY in PostgreSQL's binary format, in pieces."""
+"""Sends rows by COPY in PostgreSQL's binary format, each value as its column's type says."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from consumers.database.binary import packed
+from consumers.database.binary import DUMPERS, refusing
 from consumers.database.connection import Connection
 from schemas.kinds.columns import Column
 
-PIECE_BYTES: Final = 100_000
-"""Sent at a time: a batch is never in memory twice, and psycopg cuts what is a little larger."""
-
-_SIGNATURE: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_END: Final = b"\xff\xff"
-
 
 def copy_rows(connection: Connection, statement: str, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:
-    """`statement` is a COPY of these columns from STDIN (FORMAT BINARY). Raises psycopg.Error."""
-    with connection.cursor().copy(statement.encode()) as copy:
-        for piece in pieces(columns, rows):
-            copy.write(piece)
+    """`statement` is a COPY of these columns from STDIN (FORMAT BINARY).
 
-
-def pieces(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> Iterator[bytearray]:
-    """What a COPY of these rows reads, cut anywhere. Raises psycopg.DataError as `packed`."""
-    count, types = len(columns).to_bytes(2, "big"), [each.type for each in columns]
-    piece = bytearray(_SIGNATURE)
-    for row in rows:
-        piece += count
-        piece += packed(types, row)
-        if len(piece) >= PIECE_BYTES:
-            yield piece
-            piece = bytearray()
-    piece += _END
-    yield piece
+    Raises psycopg.Error, of which DataError is a row's fault, as if the server had refused it.
+    """
+    cursor = connection.cursor()
+    for dumper in DUMPERS.values():
+        cursor.adapters.register_dumper(None, dumper)
+    with cursor.copy(statement.encode()) as copy, refusing():
+        copy.set_types([DUMPERS[each.type].oid for each in columns])
+        write = copy.write_row
+        for row in rows:
+            write(row)

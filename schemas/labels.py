@@ -72,3 +72,7 @@ DIFFERENCES: Final[tuple[Difference, ...]] = get_args(Difference)
 
 UNKNOWN_MEMBER: Final = "unknown member"
 """Stands for every member that no schema of ours names: a sender can't make the list of them longer."""
+
+LateRun = Literal["registering", "overtaking"]
+"""Why an action was stored before its run was known: a node's first ones come before the start of its first run; others
+overtook theirs."""

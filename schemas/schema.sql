@@ -571,3 +571,15 @@ CREATE TABLE drift (
     -- The latest.
     last_seen  timestamptz NOT NULL DEFAULT now()
 );
+
+-- Actions that were stored before their run was known, by the hour; counted once it is past, minute by minute.
+CREATE TABLE late_runs (
+    -- By the time at which the actions were stored.
+    hour        timestamptz PRIMARY KEY,
+    -- How far it is counted; at its end the count is final.
+    counted_to  timestamptz NOT NULL,
+    -- Stored actions whose run became known within a minute of them, when it was too late to leave them out.
+    actions     bigint      NOT NULL,
+    -- Those of them by which a node registered: a first run's `client create` and `node create` come before its start.
+    registering bigint      NOT NULL CHECK (registering <= actions)
+);

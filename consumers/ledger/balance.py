@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 import psycopg
@@ -17,7 +18,9 @@ from schemas.kinds import KINDS
 @dataclass(frozen=True, slots=True)
 class Hour:
     """One hour's line. `acknowledged` is what shims had confirmed and what workers took from Chef servers; `letters`
-    has those pruned since; of what is `told` its sender knows, and no letter was kept."""
+    has those pruned since; of what is `told` its sender knows, and no letter was kept. Of what is stored, `late_run`
+    are actions that came before their run was known, and `registering` those by which a node registered; None: not
+    counted yet."""
 
     hour: datetime
     acknowledged: int = 0
@@ -29,6 +32,8 @@ class Hour:
     told: int = 0
     unconfirmed: int = 0
     redelivered: int = 0
+    late_run: int | None = None
+    registering: int | None = None
 
     @property
     def accounted(self) -> int:
@@ -47,6 +52,8 @@ class Hour:
             "told": self.told,
             "difference": self.acknowledged - self.accounted,
             "carried": carried,
+            "late_run": self.late_run,
+            "registering": self.registering,
         }
 
 
@@ -111,6 +118,10 @@ class Books:
         found = self._rows(["stored", "skipped", "letters"], since)
         return [{row[0]: row[1:] for row in rows} for rows in found]
 
+    def late_runs(self, since: datetime) -> Mapping[datetime, tuple[int, int]]:
+        """Hour -> stored actions whose run became known after them, and how many of them registered a node."""
+        return {row[0]: row[1:] for row in self._rows(["late_runs"], since)[0]}
+
     def _rows(self, names: Sequence[str], since: datetime) -> list[list[Any]]:
         with session(self._url, Purpose("chef-ingest audit", statement=120, silence=130)) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -122,12 +133,14 @@ def balance(
     acknowledged: Mapping[datetime, tuple[int, int, int, int]],
     accounted: Sequence[Mapping[datetime, tuple[int, ...]]],
     in_flight: int,
+    late_runs: Mapping[datetime, tuple[int, int]] = MappingProxyType({}),
 ) -> Ledger:
     """The ledger of what `Books` read."""
     stored, skipped, letters = accounted
     hours = []
     for hour in sorted({*acknowledged, *stored, *skipped, *letters}):
         confirmed, taken, unconfirmed, redelivered = acknowledged.get(hour, (0, 0, 0, 0))
+        late_run, registering = late_runs.get(hour, (None, None))
         during_run, duplicates, merged, told, pruned = skipped.get(hour, (0, 0, 0, 0, 0))
         hours.append(
             Hour(
@@ -141,6 +154,8 @@ def balance(
                 told=told,
                 unconfirmed=unconfirmed,
                 redelivered=redelivered,
+                late_run=late_run,
+                registering=registering,
             )
         )
     return Ledger(hours, in_flight)

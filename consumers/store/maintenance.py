@@ -1,5 +1,5 @@
 """What a worker does for the database, hourly, between batches: partitions ahead, letters kept long enough,
-and counts that are summed up.
+counts that are summed up, and actions that came before their run.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ class Maintained(Protocol):
 
     def sum_drift(self) -> bool: ...
 
+    def count_late_runs(self) -> bool: ...
+
 
 class Maintenance:
     """One short transaction a step, so that neither messages nor heartbeats wait for it."""
@@ -42,7 +44,7 @@ class Maintenance:
         if self._clock() < self._due:
             return
         if not self._left:
-            self._left = [self._partitions, self._default_rows, self._letters, self._drift]
+            self._left = [self._partitions, self._default_rows, self._letters, self._drift, self._late_runs]
         if not self._left[0]():
             self._left.pop(0)
         self._due = self._clock() + (PAUSE_SECONDS if self._left else EVERY_SECONDS)
@@ -89,4 +91,11 @@ class Maintenance:
             return self._store.sum_drift()
         except (StoreUnavailable, Misconfigured) as error:
             self._log.warning("drift not summed up", why=str(error), remedy="chef-ingest doctor names missing rights")
+            return False
+
+    def _late_runs(self) -> bool:
+        try:
+            return self._store.count_late_runs()
+        except (StoreUnavailable, Misconfigured) as error:
+            self._log.warning("late runs not counted", why=str(error), remedy="chef-ingest doctor names missing rights")
             return False

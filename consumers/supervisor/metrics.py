@@ -8,7 +8,7 @@ from typing import Any, Final
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from consumers.supervisor.monitor import Monitor
@@ -189,6 +189,11 @@ class Surroundings(Collector):
         yield letters
         help = "New letters in this hour of the organization that has most."
         yield _gauge("chef_ingest_letters_of_hour", help, monitor.fullest)
+        help = "Actions that were stored before their run was known, as workers count them hourly, by why."
+        late = CounterMetricFamily("chef_ingest_late_run_actions", help, labels=["reason"])
+        for reason, count in monitor.late_runs.items():
+            late.add_metric([reason], count)
+        yield late
         limits = GaugeMetricFamily(
             "chef_ingest_letters_limit", "Letters that may be kept, in an hour or at all; 0: no limit.", labels=["of"]
         )

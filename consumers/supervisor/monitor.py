@@ -17,6 +17,7 @@ from consumers.database import statements
 from consumers.database.connection import Connection, Purpose, session
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from consumers.runtime.urls import Urls
+from schemas.labels import LateRun
 from schemas.settings import Settings
 from schemas.topology import DELAY, QUARANTINE, QUEUES
 
@@ -37,6 +38,8 @@ class Monitor:
     letters: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     fullest: int = 0
     """New letters in this hour of the organization that has most."""
+    late_runs: Mapping[LateRun, int] = field(default_factory=lambda: MappingProxyType({}))
+    """Stored actions whose run became known after them, all that were ever counted."""
     broker_fault: str = ""
     database_fault: str = ""
     seen_at: float = 0.0
@@ -57,17 +60,20 @@ def look_at_letters(database_url: str) -> dict[str, int]:
         return _letters(connection)
 
 
-def look_at_database(database_url: str) -> tuple[dict[str, int], int, int]:
-    """Letters as above, this hour's of the organization that has most, and how many more connections the database
-    takes from our user before a limit is reached.
+def look_at_database(database_url: str) -> dict[str, Any]:
+    """Fields of a `Monitor`: letters as above, this hour's of the organization that has most, actions before their run,
+    and how many more connections the database takes from our user before a limit is reached.
 
     Raises StoreUnavailable or Misconfigured.
     """
     with session(database_url, _PURPOSE) as connection:
         letters = _letters(connection)
         [(fullest,)] = connection.execute(_named("fullest")).fetchall()
+        [(late, registering)] = connection.execute(_named("late_runs")).fetchall()
         row = connection.execute(_named("room")).fetchone()
-    return letters, int(fullest), max(0, int(row[0])) if row else 0
+    late_runs: Mapping[LateRun, int] = {"registering": registering, "overtaking": late - registering}
+    room = max(0, int(row[0])) if row else 0
+    return {"letters": letters, "fullest": int(fullest), "late_runs": late_runs, "room": room}
 
 
 def _letters(connection: Connection) -> dict[str, int]:
@@ -129,7 +135,7 @@ class Lookout:
             return before
         self._database_at = now = time.monotonic()
         try:
-            letters, fullest, room = self._urls.dial("database_url", look_at_database)
-            return replace(before, letters=letters, fullest=fullest, room=room, room_seen_at=now, database_fault="")
+            seen = self._urls.dial("database_url", look_at_database)
+            return replace(before, **seen, room_seen_at=now, database_fault="")
         except (StoreUnavailable, Misconfigured) as error:
-            return replace(before, letters={}, database_fault=str(error), room=0)
+            return replace(before, letters={}, late_runs={}, database_fault=str(error), room=0)

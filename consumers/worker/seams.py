@@ -95,6 +95,11 @@ class Store(Protocol):
         """Sum up some of the counts of drift; whether there may be more. Raises as `commit`."""
         ...
 
+    def count_late_runs(self) -> bool:
+        """Count, of some time that is past, the actions stored before their run was known; whether there may be more.
+        Raises as `commit`."""
+        ...
+
     def close(self) -> None:
         """Leave; `connect` comes back."""
         ...

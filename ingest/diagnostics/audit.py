@@ -50,7 +50,7 @@ def audit(
         # In the order in which a message walks: what leaves one place is seen in the next, twice rather than never.
         spooled, in_spool = _in_spool(spool, settings.collector_spool_bytes)
         in_flight = spooled + _in_flight(settings, state)
-        ledger = balance(acknowledged, books.accounted(since), in_flight)
+        ledger = balance(acknowledged, books.accounted(since), in_flight, books.late_runs(since))
         if ledger.gap == 0 or (ledger.gap < 0 and not in_flight):
             break
     verdict, text = judge(ledger)

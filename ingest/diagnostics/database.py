@@ -30,6 +30,7 @@ _RIGHTS: Final = {table.name: table.rights for table in tables().values()} | {
     "tallies": "SELECT, INSERT",
     "acknowledgements": "SELECT, INSERT",
     "drift": "SELECT, INSERT, UPDATE, DELETE",
+    "late_runs": "SELECT, INSERT, UPDATE",
 }
 
 

@@ -162,6 +162,69 @@ def test_a_lone_action_that_is_otherwise_than_documented_is_one_statement(
     assert counted == {("entity_type", "collector", 2), ("unknown member", "collector", 1)}
 
 
+def overtaken(place: Place, hour: str, seconds: float, **changes: Any) -> None:
+    """An action that came so long before its run; ten minutes after the beginning of `hour`."""
+    run = str(uuid.uuid4())
+    mine = {"organization_name": "ponyville", "remote_request_id": run.upper()} | changes
+    assert place.commit(told("action", str(uuid.uuid4()), **mine)) == ["stored"]
+    assert place.commit(told("collector_start", run)) == ["stored"]
+    with psycopg.connect(place.settings.database_url) as connection:
+        at = f"{hour} + interval '10 minutes'"
+        connection.execute(f"UPDATE actions SET stored_at = {at} WHERE remote_request_id = %s".encode(), [run.upper()])
+        later = f"UPDATE runs SET stored_at = {at} + make_interval(secs => %s) WHERE run_id = %s"
+        connection.execute(later.encode(), [seconds, run])
+
+
+LAST_HOUR = "date_trunc('hour', now() - interval '1 hour')"
+
+
+@pytest.fixture
+def counted_so_far(database_url: str) -> None:
+    """The last hour is counted, but for what came after its first minutes."""
+    with psycopg.connect(database_url) as connection:
+        so_far = f"INSERT INTO late_runs SELECT {LAST_HOUR}, {LAST_HOUR} + interval '9 minutes', 0, 0"
+        connection.execute(so_far.encode())
+
+
+def test_actions_that_came_before_their_run_are_counted_once_an_hour(place: Place, counted_so_far: None) -> None:
+    """By two workers at once; again, and by one that goes on where another died, it is the same number. A run that
+    became known more than a minute later, another organization's, and an action of no run are none of them."""
+    registering = {"task": "create", "entity_type": "node"}
+    overtaken(place, LAST_HOUR, 1, task="update", entity_type="node")
+    overtaken(place, LAST_HOUR, 59, **registering)
+    overtaken(place, LAST_HOUR, -2, task="update", entity_type="item")
+    overtaken(place, LAST_HOUR, 61, **registering)
+    overtaken(place, LAST_HOUR, 1, organization_name="umbrella")
+    place.commit(told("action", str(uuid.uuid4()), remote_request_id="no id"), told("action", str(uuid.uuid4())))
+
+    def a_few_steps(database_url: str) -> None:
+        other = Place(database_url)
+        for _ in range(12):
+            other.store.count_late_runs()
+        other.store.close()
+
+    def counted() -> list[Any]:
+        return place.rows(f"SELECT actions, registering FROM late_runs WHERE hour = {LAST_HOUR} AND actions > 0")
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(a_few_steps, [place.settings.database_url] * 2))
+    # A step does nothing while the other one is at it.
+    a_few_steps(place.settings.database_url)
+    assert counted() == [(3, 1)]
+    a_few_steps(place.settings.database_url)
+    assert counted() == [(3, 1)]
+
+
+def test_where_run_ids_decide_nothing_no_action_comes_too_early(database_url: str, counted_so_far: None) -> None:
+    """The hours are counted all the same, so that a change of the setting counts none of what was before."""
+    place = Place(database_url, during_run="off")
+    overtaken(place, LAST_HOUR, 1)
+    for _ in range(12):
+        assert place.store.count_late_runs()
+    place.store.close()
+    assert place.rows("SELECT actions FROM late_runs") == [(0,)]
+
+
 @pytest.mark.parametrize("kind", ["collector_start", "collector_end"])
 def test_the_rule_sees_a_run_by_whichever_door_told_of_it_first(place: Place, kind: str) -> None:
     """In the same batch, and alone after it; and a Reporting end finds the run that the collector began."""

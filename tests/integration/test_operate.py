@@ -112,6 +112,36 @@ def test_the_ledger_of_shim_and_workers_closes(
     assert "missing: 1 acknowledged messages" in gap.stderr
 
 
+def test_actions_that_came_before_their_run_are_counted_in_the_ledger_and_on_the_metrics(
+    env: dict[str, str], database_url: str
+) -> None:
+    """By a worker, of an hour that is past; of this one it is not known yet."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for ago in ("0 hours", "1 hour"):
+            run, at = str(uuid.uuid4()), f"date_trunc('hour', now() - interval '{ago}')"
+            known = "INSERT INTO runs (run_id, organization, node_name, start_time, stored_at) VALUES"
+            connection.execute(f"{known} (%s, 'acme', 'web01', {at}, {at})".encode(), [run])
+            for task in ("create", "update", "update"):
+                early = (
+                    "INSERT INTO actions (id, recorded_at, organization_name, entity_type, entity_name, task,"
+                    " requestor_type, requestor_name, remote_hostname, remote_request_id, request_id, service_hostname,"
+                    f" user_agent, message_type, stored_at) VALUES (gen_random_uuid(), {at}, 'acme', 'node', 'web01',"
+                    f" %s, 'client', 'web01', '', %s, '', '', '', 'action', {at})"
+                )
+                connection.execute(early.encode(), [task, run])
+    with consuming(env, "-n", "1", "--metrics", "127.0.0.1:0") as consumers:
+
+        def late(reason: str) -> float | None:
+            return consumers.scrape().get(f'chef_ingest_late_run_actions_total{{reason="{reason}"}}')
+
+        until(lambda: late("overtaking") == 2, "the last hour's are counted")
+        assert late("registering") == 1
+        then, now = rows_of(command("audit", "--output", "json", env=env).stdout)
+        assert (then["stored"], then["late_run"], then["registering"]) == (4, 3, 1)
+        assert (now["stored"], now["late_run"], now["registering"]) == (4, None, None)
+        assert "registering" in command("audit", env=env).stdout
+
+
 def test_chef_servers_messages_are_in_the_ledger(
     consumers: Consumers, env: dict[str, str], amqp_url: str, database_url: str
 ) -> None:

@@ -39,3 +39,6 @@ SELECT kind, door, member, difference, sum(count)::bigint AS count,
        max(example) AS example
 FROM drift GROUP BY kind, door, member, difference
 ORDER BY sum(count) DESC, kind, door, member, difference;
+
+-- name: late_runs
+SELECT hour, actions, registering FROM late_runs WHERE hour >= %(since)s;

@@ -9,6 +9,10 @@ SELECT coalesce(max(letters), 0)::bigint FROM (
     SELECT sum(letters) AS letters FROM letter_counts WHERE hour = date_trunc('hour', now()) GROUP BY organization
 ) AS counted;
 
+-- name: late_runs
+-- All that were ever counted.
+SELECT coalesce(sum(actions), 0)::bigint, coalesce(sum(registering), 0)::bigint FROM late_runs;
+
 -- name: room
 -- How many more connections the database takes from our user before a limit is reached. All may read
 -- pg_stat_database; pg_stat_activity hides others' sessions from a plain user.

@@ -172,8 +172,9 @@ def audit(hours: int, state: Path | None, output: str) -> None:
     Acknowledged = stored + during a run + duplicates + merged + letters + told + in flight; what is merged told more of
     a run or a node that is stored, of what is told no letter was kept beyond a bound, and its sender knows. What shims
     acknowledged is what they wrote down (every few seconds); what Chef servers published is counted when a worker takes
-    it. Of what is stored, late_run are actions that came before their run was known, by which a node registered or which
-    overtook its start; of an hour that is past, as workers count hourly. Exit 1 if acknowledged messages are missing.
+    it. Of what is stored, late_run are actions that came before their run was known: those by which a node registered,
+    and others that overtook its start; workers count an hour once it is past. Exit 1 if acknowledged messages are
+    missing.
     """
     from consumers.supervisor.control import state_folder
     from ingest.diagnostics.audit import audit as balance

@@ -195,7 +195,9 @@ class AmqpSource:
         self._lost = self._lost or why
 
     def _on_cancel(self, frame: Any) -> None:
-        self._lose(f"the broker cancelled our consumer of {self._queues.get(frame.method.consumer_tag, 'a queue')}")
+        queue = self._queues.get(frame.method.consumer_tag, "a queue")
+        why = "the queue was deleted, or nothing was acknowledged within its consumer timeout"
+        self._lose(f"the broker cancelled our consumer of {queue}, and does not say why: {why}")
 
     def _on_message(self, _channel: Channel, method: Any, properties: Any, body: bytes) -> None:
         self._on_delivery(Arrival.of(method), method.delivery_tag, properties, body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import signal
@@ -128,6 +129,6 @@ class Cluster:
 def _sees(node: RabbitMQ) -> int:
     """How many running nodes a node knows of; 0 when it does not say."""
     try:
-        return int(node.ctl("eval", "length(rabbit_mnesia:cluster_nodes(running))."))
+        return len(json.loads(node.ctl("-q", "cluster_status", "--formatter", "json"))["running_nodes"])
     except (ProcessFailed, ValueError):
         return 0

@@ -228,6 +228,8 @@ def test_a_deleted_queue_is_noticed_and_declared_again(patient, ledger, workload
         connection.channel().queue_delete(ACTIONS)
     until(lambda: _exists(patient.amqp_url), "the queue is declared again")
     patient.consuming(ACTIONS, 2)
+    words = f"cancelled our consumer of {ACTIONS}, and does not say why: the queue was deleted, or"
+    assert any(words in each.get("why", "") for each in patient.log("consumers"))
     with Load(ledger, [Sender("201", patient.url(), workload.actions(30))]) as load:
         load.join()
     assert ledger.answers == {"201": 30}, "each was stored, and its client heard of it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from impatience import given_up, impatient
+from operate_support import command, environment
 
 from ingest.soak import nemesis
 from ingest.soak.senders import Load, Sender
@@ -102,9 +105,7 @@ def test_a_database_that_refuses_pauses_the_workers(system, ledger, workload, ho
 @pytest.mark.timeout(400)
 def test_a_read_only_database_outlasts_every_patience_and_makes_no_letter(make_system, harmed, ledger, workload, holds):
     """S8: longer than heartbeats, the supervisor's silence and the broker's patience with a held batch, shortened."""
-    # A channel keeps the timeout that it was opened with.
-    harmed.rabbit.ctl("eval", "application:set_env(rabbit, consumer_timeout, 15000).")
-    try:
+    with impatient(harmed.rabbit, 15_000):
         system = make_system(heartbeat_seconds=2)
         sabotage = [sys.executable, str(Path(__file__).with_name("sabotage.py")), "impatient", "consume", "-n", "2"]
         supervisor = system.spawn("consumers", [*sabotage, "--state", str(system.folder / "state")])
@@ -118,18 +119,10 @@ def test_a_read_only_database_outlasts_every_patience_and_makes_no_letter(make_s
                 time.sleep(15)
                 assert system.consumer_count(ACTIONS) == 0
             load.stop()
-    finally:
-        harmed.rabbit.ctl("eval", "application:set_env(rabbit, consumer_timeout, 1800000).")
     until(lambda: system.stored() == ledger.promised, "everything is stored")
     assert set(children(supervisor.pid)) == pids
     account = holds(system.settle(ledger, supervisor))
     assert account.letters == 0
-
-
-def given_up(system) -> int:
-    """How often the broker has closed a channel that acknowledged nothing."""
-    return len([each for each in system.log("consumers") if "delivery acknowledgement" in each.get("why", "")
-                and each["event"] == "waiting"])  # fmt: skip
 
 
 @pytest.mark.slow
@@ -215,6 +208,28 @@ def test_terminated_backends_are_replaced_without_a_storm(system, ledger, worklo
     assert set(children(supervisor.pid)) == pids
     account = holds(system.settle(ledger, supervisor))
     assert account.letters == 0
+
+
+def test_the_doctor_names_what_a_power_cut_would_cost(system, harmed, tmp_path):
+    """fsync or full_page_writes switched off for the whole server is a warning each, and gone once it is on again."""
+    env = environment(system.amqp_url, system.database_url, tmp_path / "state")
+
+    def warned():
+        rows = json.loads(command("doctor", "--output", "json", env=env).stdout)
+        return [row["finding"] for row in rows if row["check"] == "database settings" and row["level"] == "warning"]
+
+    names = ("fsync", "full_page_writes")
+    with psycopg.connect(harmed.postgres.url, autocommit=True) as connection:
+        try:
+            for name in names:
+                connection.execute(f"ALTER SYSTEM SET {name} = off".encode())
+            connection.execute(b"SELECT pg_reload_conf()")
+            until(lambda: [each.partition(" ")[0] for each in warned()] == list(names), "the doctor names both")
+        finally:
+            for name in names:
+                connection.execute(f"ALTER SYSTEM RESET {name}".encode())
+            connection.execute(b"SELECT pg_reload_conf()")
+    until(lambda: not warned(), "both are on again")
 
 
 def paused(system):

@@ -6,6 +6,7 @@ import time
 from contextlib import ExitStack
 
 import pytest
+from impatience import given_up, impatient
 
 from ingest.soak.proxy import Proxy
 from ingest.soak.senders import Load, Sender
@@ -119,23 +120,16 @@ def test_a_slow_network_is_no_outage(proxied, ledger, workload, holds):
 @pytest.mark.timeout(400)
 def test_a_consumer_the_broker_gave_up_is_redelivered_and_deduplicated(system, harmed, ledger, workload, holds):
     """S19: a broker that loses patience with a held batch takes it back; it is stored once even so."""
-    # A channel keeps the timeout that it was opened with.
-    harmed.rabbit.ctl("eval", "application:set_env(rabbit, consumer_timeout, 20000).")
-    try:
+    with impatient(harmed.rabbit, 20_000):
         supervisor = system.consumers(2)
         system.consuming(ACTIONS, 2)
         with Load(ledger, [Sender("amqp", system.amqp_url, workload.actions(), rate=50)]) as load:
             until(lambda: system.stored() > 50, "rows appear")
             harmed.postgres.stop("immediate")
-            until(
-                lambda: any("delivery acknowledgement" in each.get("why", "") for each in system.log("consumers")),
-                "the broker closes a channel that acks nothing", 150,
-            )  # fmt: skip
+            until(lambda: given_up(system), "the broker gives up a consumer that acks nothing", 150)
             harmed.postgres.start()
             load.stop()
-    finally:
-        harmed.rabbit.ctl("eval", "application:set_env(rabbit, consumer_timeout, 1800000).")
-    # The broker takes a moment to take the deliveries of a closed channel back, and nobody sees them meanwhile.
+    # The broker takes a moment to take the deliveries back that it gave up, and nobody sees them meanwhile.
     until(lambda: system.stored() == ledger.promised, "everything is stored")
     account = holds(system.settle(ledger, supervisor))
     assert account.letters == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -24,6 +24,12 @@ MOST_STRAYS: Final = 100_000
 MOST_MONTHS: Final = 6
 NEAR: Final = 0.8
 """Part of a bound from which on it is told, as by the alert."""
+SAFETY: Final = {
+    "fsync": "a power cut can lose or damage everything",
+    "synchronous_commit": "a 201 may be lost in a power cut",
+    "full_page_writes": "a power cut can damage pages",
+}
+"""PostgreSQL's settings that have to be on, and what may come of it where one is off."""
 _RIGHTS: Final = {table.name: table.rights for table in tables().values()} | {
     "dead_letters": "SELECT, INSERT, UPDATE, DELETE",
     "letter_counts": "SELECT, INSERT, DELETE",
@@ -99,22 +105,22 @@ def _settings(connection: Connection) -> Iterator[Finding]:
     if read_only:
         remedy = "point DATABASE_URL at the primary (add target_session_attrs=read-write)"
         yield Finding("database settings", "broken", "the database takes no writes", remedy)
-    durable = True
-    for name, bad, why in (
-        ("fsync", "off", "a power cut can lose or damage everything"),
-        ("synchronous_commit", "off", "a 201 may be lost in a power cut"),
-        ("full_page_writes", "off", "a power cut can damage pages"),
-    ):
-        value = _one(connection, "setting", name=name)
-        if value == bad:
-            durable = False
-            yield Finding("database settings", "warning", f"{name} = {value}: {why}", f"set {name} = on")
+    costly = list(unsafe({name: _one(connection, "setting", name=name) for name in SAFETY}))
+    yield from costly
     encoding = _one(connection, "setting", name="server_encoding")
     if encoding != "UTF8":
         remedy = "make the database anew with ENCODING 'UTF8'"
         yield Finding("database settings", "broken", f"the encoding is {encoding}", remedy)
-    elif durable and not read_only:
+    elif not costly and not read_only:
         yield Finding("database settings", "ok", "writable, durable, UTF8")
+
+
+def unsafe(values: Mapping[str, str]) -> Iterator[Finding]:
+    """From the values of SAFETY's settings: a warning for each that is off. The weaker kinds of on are the owner's."""
+    for name, why in SAFETY.items():
+        if values[name] == "off":
+            remedy = f"set {name} = on where it is off, as pg_settings.source says, and reload"
+            yield Finding("database settings", "warning", f"{name} = off: {why}", remedy)
 
 
 def _connections(connection: Connection, consumers: int) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Asks RabbitMQ's management API, where there is one, what AMQP can't tell: policies, bindings, nodes' alarms."""
+"""Asks RabbitMQ's management API, where there is one, what AMQP can't tell: policies, bindings, nodes, copies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from consumers.broker.tls import split_tls
 from ingest.diagnostics.finding import Finding, Level
-from ingest.diagnostics.policies import bindings, nodes, policies
+from ingest.diagnostics.policies import bindings, copies, nodes, policies
 from schemas.settings import ConfigError, Settings
 
 _TIMEOUT_SECONDS: Final = 5
@@ -41,7 +41,9 @@ def check_management(settings: Settings, named: str | None = None) -> Iterator[F
     try:
         yield from policies(api.get(f"policies/{api.vhost}"), api.get(f"operator-policies/{api.vhost}"))
         yield from bindings(api.get(f"bindings/{api.vhost}"))
-        yield from nodes(api.get(_NODES))
+        members = api.get(_NODES)
+        yield from nodes(members)
+        yield from copies(api.get(f"queues/{api.vhost}?columns=name,members"), len(members))
     except urllib.error.HTTPError as error:
         with error:
             yield _refused(api, error, level)

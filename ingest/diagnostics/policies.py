@@ -1,4 +1,4 @@
-"""What the management API's answers mean: policies that cap our queues, bindings that are missing, nodes in trouble."""
+"""What the management API's answers mean: policies that cap our queues, missing bindings, nodes in trouble, copies."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ _OURS: Final = ("all", "queues", "quorum_queues")
 
 _PLENTY: Final = 1_000_000
 """Returns that no outage comes to."""
+
+MAJORITY: Final = 3
+"""Copies from which on the loss of one disk loses nothing."""
 
 ApiEntry = Mapping[str, Any]
 
@@ -104,3 +107,17 @@ def _node(node: ApiEntry) -> Iterator[Finding]:
     if isinstance(free, int) and isinstance(limit, int) and limit <= free < 2 * limit:
         text = f"{name}: {free // 2**20} MiB of disk free, publishing stops at {limit // 2**20} MiB"
         yield Finding("nodes", "warning", text, "free disk there")
+
+
+def copies(queues: list[ApiEntry], nodes: int) -> Iterator[Finding]:
+    """From `/api/queues/VHOST`, of a broker of so many nodes: on how many each queue lies."""
+    wanted = min(MAJORITY, nodes)
+    ours = {queue.name for queue in TOPOLOGY.queues}
+    told = {each["name"]: len(each["members"]) for each in queues if each["name"] in ours and each.get("members")}
+    few = {name: count for name, count in told.items() if count < wanted}
+    for name, count in sorted(few.items()):
+        text = f"{name} lies on {count} of {nodes} nodes: what waits in it may be lost with one disk"
+        remedy = f"on each node that lacks it: rabbitmq-queues add_member -p VHOST {name} NODE"
+        yield Finding("copies", "warning", text, remedy)
+    if not few:
+        yield Finding("copies", "ok", f"each queue lies on {wanted} or more of {nodes} nodes")

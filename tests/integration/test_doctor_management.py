@@ -47,7 +47,7 @@ class Doctor:
         assert done.stderr == ""
         rows = json.loads(done.stdout)
         return done.exit_code, [
-            row for row in rows if row["check"] in ("policies", "bindings", "nodes", "alarms", "management")
+            row for row in rows if row["check"] in ("policies", "bindings", "nodes", "copies", "alarms", "management")
         ]
 
 
@@ -70,11 +70,11 @@ def until_found(probe: Callable[[], tuple[int, Rows]], code: int, check: str) ->
 
 
 def test_a_healthy_broker_is_found_healthy(doctor: Doctor) -> None:
-    """With workers consuming, exit 0, and policies, bindings, nodes and alarms have been looked at and are ok."""
+    """With workers consuming, exit 0, and policies, bindings, nodes, copies and alarms were looked at and are ok."""
     with consuming(doctor.env, "-n", "1"):
         code, rows = doctor()
     assert {row["check"]: row["level"] for row in rows} == dict.fromkeys(
-        ("policies", "bindings", "nodes", "alarms"), "ok"
+        ("policies", "bindings", "nodes", "copies", "alarms"), "ok"
     )
     assert code == 0
 

@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install run test newer lint faults seeds soak bench bench-quick docs site dist clean
+.PHONY: help install run test newer newer-core lint faults seeds soak bench bench-quick docs site dist clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,8 +18,9 @@ run: $(VENV)/.runtime ## start the private local stack, post the demonstration, 
 # Much of the suite is waiting: more workers than cores. A file stays with one worker, for what its tests share.
 WORKERS ?= 4
 SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder
-test: $(VENV)/.dev ## run the whole suite, against servers that it starts itself
-	@$(BIN)/python -m pytest -n $(WORKERS) $(SIDE_BY_SIDE)
+PROVED ?=
+test: $(VENV)/.dev ## run the whole suite, against servers that it starts itself; PROVED=FILE writes down what passed
+	@$(BIN)/python -m pytest -n $(WORKERS) $(SIDE_BY_SIDE) $(PROVED:%=--proved %)
 
 lint: $(VENV)/.dev ## check style, format and types
 	@$(BIN)/ruff check .
@@ -40,6 +41,13 @@ NEWER ?= tests/unit tests/faults $(patsubst %,tests/integration/test_%.py,\
 	broker_permissions http_answers tls collector local_stack up)
 newer: ## much of it inside a newer Debian, made for that: SUITE=trixie; needs root
 	@PROVED=yes tests/newer.sh $(SUITE) -n $(WORKERS) $(SIDE_BY_SIDE) $(NEWER)
+
+# 69: that Debian can't be had on this machine, which says nothing of the project. All else that fails is the project's.
+CORE := tests/unit/schemas tests/unit/consumers/broker tests/faults/test_repeats.py \
+	$(patsubst %,tests/integration/test_%.py,main_path letter_birth replay delivery_limit operate)
+newer-core: ## the least of it, for CI; where that Debian can't be had, it says so and fails nothing
+	@tests/newer.sh $(SUITE) -n $(WORKERS) $(SIDE_BY_SIDE) $(CORE) || { status=$$?; [ $$status = 69 ] || exit $$status; \
+		printf '%s\n' '' '****' '**** NOT TESTED on Debian $(SUITE): it can'\''t be had on this machine, as said above.' '****' '' >&2; }
 
 MINUTES ?= 20
 soak: $(VENV)/.dev ## random faults for MINUTES=20 minutes, those of SEED=.. again, then the ledger

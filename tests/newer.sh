@@ -21,6 +21,7 @@ cannot() {
 }
 
 [ "$(id -u)" = 0 ] || cannot 'needs root, for chroot and mounts: run it as root'
+unshare --mount --pid --fork true || cannot 'root may not make namespaces here: in a container, give it CAP_SYS_ADMIN'
 
 # One run at a time: a second one would change the files under the first.
 mkdir -p "$kept"
@@ -89,9 +90,12 @@ tell_root() {
 copy_project() {
     mkdir -p "$root/project"
     find "$root/project" -mindepth 1 -maxdepth 1 ! -name .venv -exec rm -rf {} +
-    git ls-files -z --cached --others --exclude-standard |
-        tar --create --no-recursion --ignore-failed-read --warning=no-failed-read --null --files-from=- |
-        tar --extract --directory "$root/project"
+    if git rev-parse --git-dir >/dev/null 2>&1; then
+        git ls-files -z --cached --others --exclude-standard |
+            tar --create --no-recursion --ignore-failed-read --warning=no-failed-read --null --files-from=-
+    else
+        tar --create --exclude=./.local --exclude=./.venv --exclude=./build .
+    fi | tar --extract --directory "$root/project"
     find "$root/tmp" -mindepth 1 -delete
 }
 

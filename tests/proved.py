@@ -24,8 +24,8 @@ HEAD: Final = """\
 # Versions
 
 Written by `make docs` out of [what runs wrote down](proved/), in none of which a test failed. Such a run is
-`make newer SUITE=trixie`: it makes that Debian in a folder, installs the project and Debian's servers there and tests
-it. The whole suite is run on Debian 12: Python 3.11, RabbitMQ 3.10, PostgreSQL 15.
+`make test PROVED=docs/proved/bookworm.json` on Debian 12, the whole suite; or `make newer SUITE=trixie`, which makes
+that Debian in a folder, installs the project and Debian's servers there and tests it.
 
 """
 
@@ -48,17 +48,26 @@ def proofs(folder: Path = RECORDS) -> list[Proof]:
 
 
 def page(found: Iterable[Proof]) -> str:
-    """The page: one row a Debian, and below how many tests of each file passed where."""
+    """The page: one row a Debian, and below how many tests passed where."""
     found = list(found)
     lines = ["| Debian | Python | RabbitMQ | PostgreSQL | passed | on |", "|---|---|---|---|---|---|"]
     for each in found:
         count = f"{sum(each.passed.values())} tests of {len(each.passed)} files"
         lines.append(f"| {each.debian} | {each.python} | {each.rabbitmq} | {each.postgresql} | {count} | {each.when} |")
     lines += ["", f"| tests passed | {' | '.join(each.debian for each in found)} |", "|---" * (len(found) + 1) + "|"]
-    for file in sorted({file for each in found for file in each.passed}):
-        counts = " | ".join(str(each.passed.get(file, "")) for each in found)
-        lines.append(f"| `{file}` | {counts} |")
+    sums = [_summed(each.passed) for each in found]
+    for what in sorted({what for each in sums for what in each}):
+        counts = " | ".join(str(each.get(what, "")) for each in sums)
+        lines.append(f"| `{what}` | {counts} |")
     return HEAD + "\n".join(lines) + "\n"
+
+
+def _summed(passed: Mapping[str, int]) -> Counter[str]:
+    """Unit tests by their room, for they are many; all others by file."""
+    sums: Counter[str] = Counter()
+    for file, count in passed.items():
+        sums[re.sub(r"^(tests/unit(?:/[a-z_0-9]+){1,2})/.*", r"\1", file)] += count
+    return sums
 
 
 def write_down(path: Path, passed: Iterable[str], today: date) -> None:

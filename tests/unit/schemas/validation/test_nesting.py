@@ -78,8 +78,9 @@ def test_the_limit_is_the_same_on_every_python(limit, kind, way):
 
 
 def test_deeper_than_the_interpreter_is_a_refusal():
-    """A depth limit set beyond what the interpreter can follow ends in a refusal, not in an exception."""
-    verdict = judge_with(max_depth=100_000)(Message("action", nested(50_000).encode(), "http"))
+    """A depth limit set beyond what the interpreter can follow ends in a refusal, not in an exception. From 3.14 on it
+    follows as far as the stack goes: here nobody's does."""
+    verdict = judge_with(max_depth=2_000_000)(Message("action", nested(1_000_000).encode(), "http"))
     assert isinstance(verdict, Invalid)
     assert verdict.reason == "too_deep"
 

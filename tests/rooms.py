@@ -173,6 +173,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "ingest/access",
             "ingest/console",
             "ingest/diagnostics",
+            "ingest/keysync",
             "ingest/local",
             "ingest/shim",
             "ingest/soak",
@@ -209,6 +210,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
     "ingest/http": frozenset({"schemas/address", "schemas/kinds", "schemas/settings", "schemas/verdict"}),
+    "ingest/keysync": frozenset({"schemas/settings", "ingest/access"}),
     "ingest/local": frozenset(
         {
             "schemas/address",

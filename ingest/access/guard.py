@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from ingest.access import access_tokens, signatures, tokens
 from ingest.access.access_tokens import AccessTokens, BadAccessToken
 from ingest.access.keys import KeyFolder, KeysUnavailable, fingerprint
@@ -31,6 +33,7 @@ class Guard:
         check_settings(settings)
         self._settings = settings
         self._now = now
+        self._log = structlog.get_logger("ingest.access.guard")
         self._keys: KeyFolder | None = None
         if settings.auth in ("signature", "any"):
             self._keys = KeyFolder(Path(settings.client_keys), now=now)
@@ -123,7 +126,8 @@ class Guard:
             try:
                 principal, key = user(keys, organization, claim.user, signed(claim))
             except NoKey:
-                self.keyless += organization is None or not keys.find(organization, claim.user)
+                if organization is None or not keys.find(organization, claim.user):
+                    self._tell_keyless(organization, claim.user)
                 raise
             request.signer = Signer(claim.user, fingerprint(key))
 
@@ -135,6 +139,13 @@ class Guard:
 
         request.receive = _checked(request.receive, check)
         return principal
+
+    def _tell_keyless(self, organization: str | None, name: str) -> None:
+        """A node whose key nobody brought reports nothing, and nobody would miss it: that is counted, and no mere line
+        among those of all requests."""
+        self.keyless += 1
+        remedy = "`chef-ingest keys sync` brings keys from a Chef server"
+        self._log.warning("keyless", organization=organization, name=name[:200], total=self.keyless, remedy=remedy)
 
     def _bearer(self, request: Request, keys: KeyFolder, secret: bytes) -> Principal:
         """Who holds an access token may read what its user could read now, of its organization if it names one."""

@@ -30,11 +30,11 @@ _BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.
 _EXPIRES: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})Z?")
 _NAME: Final = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9_.:-]{0,199}")
 """Of organizations and clients [protocol.md 3.2]; no dot comes first, so none leads out of the folder."""
-_MEMBERS: Final = "users"
+MEMBERS: Final = "users"
 """The folder with an organization's members; a client of that name is a file."""
-_FILES: Final = ("*.pem", "*/*.pem", f"*/{_MEMBERS}/*.pem")
+_FILES: Final = ("*.pem", "*/*.pem", f"*/{MEMBERS}/*.pem")
 """Users, clients, and members, who are users in an organization."""
-_LARGEST_FILE: Final = 16 * 1024
+LARGEST_FILE: Final = 16 * 1024
 
 
 class KeysUnavailable(Exception):
@@ -84,18 +84,18 @@ class KeyFolder:
 
     def member(self, organization: str, name: str) -> tuple[RSAPublicKey, ...]:
         """The keys of a user as a member of this organization. Raises KeysUnavailable."""
-        return self._find([organization, _MEMBERS], name)
+        return self._find([organization, MEMBERS], name)
 
     def organizations(self) -> list[str]:
         """Those that have a folder. Raises KeysUnavailable."""
         try:
             with os.scandir(self._folder) as entries:
-                return sorted(each.name for each in entries if _NAME.fullmatch(each.name) and each.is_dir())
+                return sorted(each.name for each in entries if names_a_file(each.name) and each.is_dir())
         except OSError as error:
             raise KeysUnavailable(f"the keys can't be read: {error.strerror}") from None
 
     def _find(self, folders: Sequence[str], name: str) -> tuple[RSAPublicKey, ...]:
-        if not all(_NAME.fullmatch(part) for part in (*folders, name)):
+        if not all(names_a_file(part) for part in (*folders, name)):
             return ()
         path = self._folder.joinpath(*folders, f"{name}.pem")
         try:
@@ -129,7 +129,7 @@ class KeyFolder:
         if known is not None and known.stamp == stamp:
             return known
         try:
-            if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_FILE:
+            if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_FILE:
                 raise ValueError("it is no file, or too large for a key")
             keys = parse(path.read_bytes())
         except ValueError as error:
@@ -137,6 +137,11 @@ class KeyFolder:
             self._log.error("key_unreadable", path=str(path), why=why, remedy="put the client's public key there")
         found = self._known[path] = _Known(stamp, keys)
         return found
+
+
+def names_a_file(name: str) -> bool:
+    """Whether this organization, client or user can have a key in the folder: any other name could lead out of it."""
+    return _NAME.fullmatch(name) is not None
 
 
 def short_keys(folder: Path) -> Iterator[tuple[Path, int]]:
@@ -147,7 +152,7 @@ def short_keys(folder: Path) -> Iterator[tuple[Path, int]]:
     try:
         next(folder.iterdir(), None)  # What can't be listed, a glob takes for empty.
         for path in sorted(path for kind in _FILES for path in folder.glob(kind)):
-            if path.is_file() and path.stat().st_size <= _LARGEST_FILE:
+            if path.is_file() and path.stat().st_size <= LARGEST_FILE:
                 try:
                     parse(path.read_bytes())
                 except ShortKey as error:

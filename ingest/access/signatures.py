@@ -1,4 +1,4 @@
-"""Chef's signed requests (X-Ops-*, versions 1.0, 1.1 and 1.3): what one claims, and whether a key bears it out."""
+"""Chef's signed requests (X-Ops-*, versions 1.0, 1.1, 1.3): what one claims, if a key bears it out, and our own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from ingest.http.negotiation import Fields
 
@@ -26,8 +26,10 @@ _DIGESTS: Final[dict[bytes, tuple[bytes, Callable[..., Any]]]] = {
     b"1.1": (b"sha1", hashlib.sha1),
     b"1.3": (b"sha256", hashlib.sha256),
 }
+_LINE: Final = 60
+"""Characters of an X-Ops-Authorization-N."""
 _MOST_LINES: Final = 40
-"""Of X-Ops-Authorization-N, 60 characters each: room for a key of 14,000 bits."""
+"""Of them: room for a key of 14,000 bits."""
 
 
 class BadSignature(Exception):
@@ -80,15 +82,7 @@ def claim(method: str, path: bytes, fields: Fields) -> Claim:
     path = re.sub(rb"/+", b"/", path)
     path = path.removesuffix(b"/") or b"/"
     if version == b"1.3":
-        lines = [
-            b"Method:" + method.encode(),
-            b"Path:" + path,
-            b"X-Ops-Content-Hash:" + content_hash,
-            b"X-Ops-Sign:version=1.3",
-            b"X-Ops-Timestamp:" + time,
-            b"X-Ops-UserId:" + user,
-            b"X-Ops-Server-API-Version:" + api_version,
-        ]
+        lines = _lines(method, path, content_hash, time, user, api_version)
     else:
         lines = [
             b"Method:" + method.encode(),
@@ -104,9 +98,40 @@ def claim(method: str, path: bytes, fields: Fields) -> Claim:
     return Claim(name, _seconds(time), content_hash, b"\n".join(lines), _signature(fields), version)
 
 
+def sign(key: RSAPrivateKey, method: str, path: str, *, user: str, at: float) -> dict[str, str]:
+    """The header fields that sign a request without a body, by version 1.3. `path` is as sent, without the query and
+    without slashes in a row or at its end; `at` is in seconds since 1970.
+    """
+    fields = {
+        "X-Ops-Sign": "algorithm=sha256;version=1.3;",
+        "X-Ops-Userid": user,
+        "X-Ops-Timestamp": datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "X-Ops-Content-Hash": _digest(b"1.3", b"").decode(),
+        "X-Ops-Server-API-Version": "1",
+    }
+    _, user_id, time, content_hash, api_version = (value.encode() for value in fields.values())
+    text = b"\n".join(_lines(method, path.encode(), content_hash, time, user_id, api_version))
+    signature = base64.b64encode(key.sign(text, PKCS1v15(), hashes.SHA256())).decode()
+    pieces = [signature[start : start + _LINE] for start in range(0, len(signature), _LINE)]
+    return fields | {f"X-Ops-Authorization-{number}": piece for number, piece in enumerate(pieces, 1)}
+
+
 def is_signed(fields: Fields) -> bool:
     """Whether a request claims to be signed at all."""
     return b"x-ops-sign" in fields
+
+
+def _lines(method: str, path: bytes, content_hash: bytes, time: bytes, user: bytes, api_version: bytes) -> list[bytes]:
+    """What version 1.3 signs."""
+    return [
+        b"Method:" + method.encode(),
+        b"Path:" + path,
+        b"X-Ops-Content-Hash:" + content_hash,
+        b"X-Ops-Sign:version=1.3",
+        b"X-Ops-Timestamp:" + time,
+        b"X-Ops-UserId:" + user,
+        b"X-Ops-Server-API-Version:" + api_version,
+    ]
 
 
 def _version(description: bytes) -> bytes:

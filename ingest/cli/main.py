@@ -11,6 +11,8 @@ from pathlib import Path
 
 import click
 
+from ingest.cli.access.keys import keys
+from ingest.cli.access.token import token
 from ingest.cli.completion import completion
 from ingest.cli.configuration import configure, described
 from ingest.cli.console import console
@@ -29,7 +31,6 @@ from ingest.cli.options import (
 from ingest.cli.output import print_rows
 from ingest.cli.servers import settings_at, staying, talking
 from ingest.cli.soak import soak
-from ingest.cli.token import token
 from schemas.doors import IMPLIED, PROFILES, WORDS
 from schemas.labels import LANES
 
@@ -206,5 +207,5 @@ def validate(files: tuple[Path, ...], door: str, output: str) -> None:
     sys.exit(EXIT_FAILED if any(row["verdict"] == "invalid" for row in rows) else 0)
 
 
-for each in (*COMMANDS, console, dead, import_files, token, completion, soak):
+for each in (*COMMANDS, console, dead, import_files, token, keys, completion, soak):
     main.add_command(each)

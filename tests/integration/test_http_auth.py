@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from http_support import CREATED, Shim, answering, declare_topology, serving
 from operate_support import command, environment
 from signed_requests import FIXTURES, Signed, captured, new_key, sign
+from toy_chef_server import chef_server, pem, write_user
 from worker_support import Place, action
 
 from ingest.access import tokens
@@ -271,6 +272,40 @@ def test_signatures(amqp_url: str, database_url: str, tmp_path: Path) -> None:
         assert post(shim, secret) == 201
         assert shim.http.post("/messages", content=b"{}").status_code == 401
         until(lambda: {"client acme/web1", "user pivotal", "token both"} <= told(shim, "who"), "the log says who")
+
+
+def test_a_new_node_is_told_of_and_reports_once_its_key_is_brought(amqp_url: str, tmp_path: Path) -> None:
+    """Its first run is refused, with a counted warning that names it; after a `keys sync` it is taken."""
+    declare_topology(amqp_url)
+    folder, client = tmp_path / "keys", new_key()
+    folder.mkdir()
+
+    def report() -> int:
+        request = sign(client, "1.3", "POST", RUNS, b"{}", user="web1", time=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+        return send(shim, request).status_code
+
+    settings = {"auth": "signature", "client_keys": folder, "wait_seconds": 10}
+    with serving(amqp_url, **settings) as shim, answering(amqp_url, CREATED), chef_server() as chef:
+        chef.owners = {"clients/web1": {"default": pem(client)}}
+        assert report() == 401
+        (warning,) = until(lambda: shim.events("keyless"), "the log warns")
+        assert warning["level"] == "warning"
+        assert (warning["organization"], warning["name"], warning["total"]) == ("acme", "web1", 1)
+        chef.organization = "acme"
+        asked = [
+            "keys",
+            "sync",
+            chef.url,
+            "--user",
+            "rarity",
+            "--key",
+            str(write_user(tmp_path)),
+            "--folder",
+            str(folder),
+        ]
+        done = subprocess.run([sys.executable, "-m", "ingest", *asked], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert report() == 201
 
 
 def test_no_authentication_is_asked_for_by_name() -> None:

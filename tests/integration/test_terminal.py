@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from operate_support import command, environment
+from toy_chef_server import USER, chef_server, pem, write_user
 
 from tests.patience import LONG
 
@@ -115,6 +116,27 @@ def test_a_letter_is_a_line_of_any_terminal_and_its_cause_is_found_by_what_is_sh
     assert why.strip() in piped
     assert not [line for line in piped.splitlines() if line != line.rstrip()]
     assert command("dead", "list", "--fingerprint", "pony", env=env).returncode == 2
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_keys_sync_shows_how_far_it_is_and_asks_before_it_removes(tmp_path: Path, columns: int) -> None:
+    """A bar; what would be removed, in lines of the terminal, and a question; no is no, and the file is there."""
+    (tmp_path / "ponyville").mkdir()
+    gone = tmp_path / "ponyville" / "gone.pem"
+    gone.write_text("of a client that is no more")
+    with chef_server() as server:
+        server.owners = {"clients/web1": {"default": pem(USER)}}
+        asked = ("keys", "sync", server.url, "--user", "rarity", "--key", str(write_user(tmp_path)), "--prune",
+                 "--folder", str(tmp_path))  # fmt: skip
+        seen = on_terminal(dict(os.environ), *asked, columns=columns, keys={"remove these": "n\n"})
+        assert gone.exists(), seen
+        plain = OURS.sub("", seen).replace("\r", "\n")
+        assert "ponyville: asked for" in plain, seen
+        assert "1/1" in plain, seen
+        assert all(len(line) <= columns for line in plain.splitlines()), seen
+        assert re.search(r"^removed +would be +ponyville +client +gone *$", plain, re.M), seen
+        seen = on_terminal(dict(os.environ), *asked, columns=columns, keys={"remove these": "y\n"})
+    assert not gone.exists(), seen
 
 
 def test_watch_says_the_verdict_first_hears_keys_and_ends_on_q(

@@ -6,14 +6,11 @@ import json
 import os
 import signal
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
-
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from consumers.broker.publisher import publishing
 from consumers.dead_letters.dry_run import DryRun
@@ -25,12 +22,12 @@ from consumers.dead_letters.watch import outcomes, summary
 from consumers.errors import BrokerUnavailable, StoreUnavailable
 from consumers.runtime.failpoints import from_environment
 from ingest.cli.options import version
-from ingest.cli.output import console, print_rows, say
+from ingest.cli.output import print_rows, say
+from ingest.cli.screen.progress import progress
 from schemas.printable import printable
 from schemas.settings import Settings
 
 EXIT_INTERRUPTED = 130
-REPORT_SECONDS = 5.0
 GO_ON = "the same command goes on where it stopped"
 
 T = TypeVar("T")
@@ -104,7 +101,7 @@ class _Session:
                 self._repository, publisher, self._run, accepts=accepts, rate=rate,
                 stopping=lambda: self._stop, failpoint=from_environment(os.environ),
             )  # fmt: skip
-            for sent in _progress(sending, total):
+            for sent in progress(sending, total, "looked at"):
                 if sent.passed_over:
                     self._passed_over += 1
                 elif sent.problem:
@@ -190,21 +187,6 @@ def _chunks(each: Iterable[T], size: int) -> Iterator[list[T]]:
     iterator = iter(each)
     while chunk := list(islice(iterator, size)):
         yield chunk
-
-
-def _progress(sending: Iterable[T], total: int | None) -> Iterator[T]:
-    """A bar with ETA on a terminal, a line now and then in a pipe; each letter counts, sent or passed over."""
-    if sys.stderr.isatty():
-        columns = (TextColumn("looked at"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console(sys.stderr)) as bar:
-            yield from bar.track(sending, total=total)
-        return
-    told = time.monotonic()
-    for count, each in enumerate(sending, 1):
-        yield each
-        if time.monotonic() - told > REPORT_SECONDS:
-            told = time.monotonic()
-            say(f"looked at {count}" + (f" of {total}" if total else ""))
 
 
 @contextmanager

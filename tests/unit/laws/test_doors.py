@@ -24,6 +24,7 @@ OTHERS = {
     "ingest/local/up.py": {"http"},
     "ingest/shim/app.py": {"http"},
     "ingest/shim/server.py": {"http"},
+    "ingest/keysync/server.py": {"http"},
     "schemas/run_merge.py": {"collector"},
 }
 """Where such a word is another's: the scheme of a URL, a port's name, ASGI's type of a scope; who told of a run."""

@@ -34,6 +34,7 @@ LIBRARIES = {
     "uvicorn": {"ingest/console"},
     "jinja2": {"ingest/console"},
     "httptools": {"ingest/http"},
+    "urllib3": {"ingest/keysync"},
 }
 PRIVATE = "consumers/broker/frames.py"
 """All that leans on pika's inside."""

@@ -1,0 +1,1 @@
+"""Who may come in, at the command line: `token` makes tokens, `keys` brings public keys."""

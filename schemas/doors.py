@@ -62,6 +62,8 @@ class Door:
     """Bytes that are no UTF-8 are kept, marked in the text; elsewhere they are a fault of the message."""
     spooled: tuple[str, ...] = ()
     """Kinds that are kept on disk here while the broker does not take them: their senders try no second time."""
+    switches: Mapping[str, str] = field(default_factory=dict)
+    """Kind -> the setting that turns it off, where one does: then it is answered 200, counted, and not kept."""
     numbered: bool = False
     """A refusal is answered with the number of its letter: its sender hears of no fault, and a person looks for it."""
     inlet: Inlet | None = None
@@ -118,6 +120,7 @@ COLLECTOR: Final = Door(
     strays=True,
     # Chef servers tell an action once; clients come again with their runs.
     spooled=(ACTION.name,),
+    switches={NODE_PING.name: "collector_node_pings", COMPLIANCE.name: "collector_compliance"},
     numbered=True,
 )
 EXCHANGE: Final = Door(

@@ -76,3 +76,6 @@ UNKNOWN_MEMBER: Final = "unknown member"
 LateRun = Literal["registering", "overtaking"]
 """Why an action was stored before its run was known: a node's first ones come before the start of its first run; others
 overtook theirs."""
+
+KIND_OFF: Final = "kind_off"
+"""The rule by which a message is answered 200 and not kept: its door takes none of its kind."""

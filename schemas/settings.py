@@ -220,6 +220,12 @@ class Settings:
         " counted",
         choices=("changed", "all"),
     )
+    collector_node_pings: bool = _setting(
+        True, "keep the pings of nodes' liveness agents; false: they are counted, and answered 200 `kind_off`"
+    )
+    collector_compliance: bool = _setting(
+        True, "keep compliance reports; false: they are counted, and answered 200 `kind_off`"
+    )
     run_aborted_seconds: int = _setting(
         86_400,
         "after so long without an end a run is shown as aborted; a late end still completes it",

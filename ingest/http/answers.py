@@ -13,6 +13,7 @@ from urllib.parse import quote
 from ingest.http.negotiation import CODINGS
 from ingest.http.outcome import HOPELESS, Outcome, Queued, Refusal, Refused, Spooled
 from schemas.kinds import KINDS
+from schemas.labels import KIND_OFF
 from schemas.verdict import FOREIGN, Conflict, Created, DuringRun, Invalid, UnknownRun
 
 RETRY_AFTER_SECONDS: Final = 2
@@ -128,6 +129,12 @@ def refused(refusal: Refusal) -> Answer:
         return fault(status, _REFUSALS[refusal], {"reason": refusal.value}, code=refusal.value)
     headers = ((b"retry-after", str(RETRY_AFTER_SECONDS).encode()),)
     return fault(503, _REFUSALS[refusal], {"reason": refusal.value}, code=refusal.value, headers=headers)
+
+
+def kind_off(kind: str, setting: str) -> Answer:
+    """200: the door takes none of this kind, as `setting` says, and nothing is kept of it."""
+    content = {"stored": False, "rule": KIND_OFF, "detail": f"{kind} is turned off here: {setting}=false"}
+    return Answer(200, content, ((b"x-ingest-rule", KIND_OFF.encode()),), KIND_OFF)
 
 
 Answers = Mapping[type[Outcome], Callable[[Any, Asked], Answer]]

@@ -16,7 +16,7 @@ import structlog
 from consumers.database import statements
 from consumers.database.connection import Purpose, connect_async
 from consumers.database.errors import database_fault
-from schemas.labels import Acknowledgement
+from schemas.labels import KIND_OFF, Acknowledgement
 
 FLUSH_SECONDS: Final = 5.0
 _PURPOSE: Final = Purpose("chef-ingest shim ledger", connect=2, statement=2, silence=3)
@@ -32,16 +32,22 @@ class Acknowledged:
 
     def __init__(self, database_url: Callable[[], str]) -> None:
         self._database_url = database_url
-        self._insert = statements.load("ingest.shim", "acknowledged.sql")["insert"].encode()
+        self._sql = statements.load("ingest.shim", "acknowledged.sql")
         self._counted: Counter[tuple[datetime, str, Acknowledgement]] = Counter()
+        self._left_out: Counter[datetime] = Counter()
         self._fault = ""
         self._log = structlog.get_logger("ingest.shim.acknowledged")
 
     def count(self, door: str, result: str) -> None:
         """Count a message by its door's word and what became of it at the broker, or in the spool."""
         if result in _TOLD or result in _MAYBE:
-            minute = datetime.now(UTC).replace(second=0, microsecond=0)
-            self._counted[minute, door, "confirmed" if result in _TOLD else "unconfirmed"] += 1
+            self._counted[_minute(), door, "confirmed" if result in _TOLD else "unconfirmed"] += 1
+
+    def leave_out(self, door: str) -> None:
+        """Count a message that its sender was told is not kept: on both sides, so that the ledger closes over it."""
+        minute = _minute()
+        self._counted[minute, door, "confirmed"] += 1
+        self._left_out[minute] += 1
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
@@ -65,6 +71,7 @@ class Acknowledged:
         if not self._counted:
             return
         counted, self._counted = self._counted, Counter()
+        left_out, self._left_out = self._left_out, Counter()
         rows = [
             {"at": at, "door": door, "outcome": outcome, "count": count}
             for (at, door, outcome), count in counted.items()
@@ -73,9 +80,12 @@ class Acknowledged:
         try:
             connecting = connect_async(url, _PURPOSE)
             async with await connecting as connection, connection.transaction(), connection.cursor() as cursor:
-                await cursor.executemany(self._insert, rows)
+                await cursor.executemany(self._sql["insert"].encode(), rows)
+                tallied = [{"at": at, "rule": KIND_OFF, "count": count} for at, count in left_out.items()]
+                await cursor.executemany(self._sql["insert_told"].encode(), tallied)
         except psycopg.Error as error:
             self._counted.update(counted)
+            self._left_out.update(left_out)
             self._complain(error, url)
         else:
             self._fault = ""
@@ -89,3 +99,7 @@ class Acknowledged:
                 why=database_fault(error, url),
                 remedy="the counts are kept and written later; until then `audit` shows a surplus",
             )
+
+
+def _minute() -> datetime:
+    return datetime.now(UTC).replace(second=0, microsecond=0)

@@ -46,6 +46,7 @@ def build(
     metrics: ShimMetrics | None = None,
     tracing: ShimTracing | None = None,
     spool: Spool | None = None,
+    left_out: Callable[[str, str], None] = lambda *_: None,
 ) -> ASGIApp:
     """The ASGI application. It starts and closes what it is given with its own life; None guards nothing."""
     metrics = metrics or ShimMetrics("unknown")
@@ -54,7 +55,7 @@ def build(
     wrap = Unguarded(settings).wrap if gate.guard is None else gate.guard.wrap
     table: dict[str, dict[str, Handler]] = {}
     shim = Shim(publisher, metrics, gate)
-    for route in routes(shim, Entry(settings, publisher, tracing, spool), reads):
+    for route in routes(shim, Entry(settings, publisher, tracing, spool, left_out), reads):
         table.setdefault(route.path, {})[route.method] = wrap(route)
 
     @asynccontextmanager

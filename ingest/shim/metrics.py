@@ -16,6 +16,7 @@ from ingest.http.requests import Request
 from ingest.http.service import ConnectionState, Service
 from ingest.publisher.publisher import Publisher
 from ingest.spool.contents import Contents
+from schemas.doors import COLLECTOR
 from schemas.labels import PUBLISH_RESULTS, SPOOL_RESULTS
 
 CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
@@ -54,7 +55,15 @@ class ShimMetrics:
             ["result"],
             registry=here,
         )
+        self._left_out = Counter(
+            "chef_ingest_left_out",
+            "Messages answered 200 and not kept, since a setting turns their kind off.",
+            ["kind"],
+            registry=here,
+        )
         # A rate needs a zero to rise from.
+        for kind in COLLECTOR.switches:
+            self._left_out.labels(kind)
         for result in PUBLISH_RESULTS:
             self._published.labels(result)
         for kept in SPOOL_RESULTS:
@@ -122,6 +131,10 @@ class ShimMetrics:
     def spooled(self, result: str) -> None:
         """Count a message that the spool was given."""
         self._spooled.labels(result).inc()
+
+    def left_out(self, kind: str) -> None:
+        """Count a message of a kind that is off."""
+        self._left_out.labels(kind).inc()
 
     def answered(self, route: str, code: int, seconds: float) -> None:
         """Count a request. `route` is a template, never a path: there are few of them."""

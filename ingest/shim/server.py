@@ -94,6 +94,10 @@ async def _serve(
         metrics.published(result, seconds)
         acknowledged.count(door, result)
 
+    def left_out(door: str, kind: str) -> None:
+        metrics.left_out(kind)
+        acknowledged.leave_out(door)
+
     publisher = Publisher(
         brokers,
         confirm_seconds=settings.confirm_timeout_seconds,
@@ -103,7 +107,7 @@ async def _serve(
     )
     spool = _spool(settings, metrics, acknowledged)
     reads = Reads(settings, lambda: urls.now("database_url"))
-    application = app.build(settings, publisher, reads, gate, metrics, tracing, spool)
+    application = app.build(settings, publisher, reads, gate, metrics, tracing, spool, left_out)
     service = Service(application, Limits.of(settings), refusals(metrics))
     metrics.watch_connections(service)
     loop, stop = asyncio.get_running_loop(), asyncio.Event()

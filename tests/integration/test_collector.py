@@ -13,11 +13,12 @@ from typing import Any
 import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from http_support import OWN, Shim
-from kind_examples import examples
+from http_support import OWN, Shim, serving
+from kind_examples import examples, first
 from signed_requests import new_key, sign
 from stack_support import ACTION, System, running
 
+from consumers.ledger.balance import Books, balance
 from ingest.access import tokens
 from ingest.shim.doors.collector import HEALTH_PATHS, SEARCH_PATH
 from ingest.soak.system import until
@@ -275,6 +276,30 @@ def run_converge(start: dict[str, Any], **members: Any) -> dict[str, Any]:
         "total_resource_count": 0, "updated_resource_count": 0, "deprecations": [],
     }  # fmt: skip
     return start | ended | members
+
+
+def test_a_kind_that_is_off_is_counted_and_not_kept(database_url: str) -> None:
+    """200, since its sender has nothing to mend, though there is no broker; the body says that it is not stored,
+    and why. On both sides of the ledger it is one message that only its sender was told of."""
+    off = {"collector_compliance": "false", "collector_spool": ""}
+    bodies = [first(kind).payload for kind in (COMPLIANCE.name, NODE_PING.name)]
+    with serving("amqp://127.0.0.1:1/", database_url, connected=False, **off) as shim:
+        answers = [heard(shim.http.post(DOOR, content=each)) for each in bodies]
+        packed = {"content-encoding": "gzip"}
+        answers.append(heard(shim.http.post(DOOR, content=gzip.compress(bodies[0]), headers=packed)))
+        assert [each.status_code for each in answers] == [200, 503, 200]
+        assert answers[0].json() == answers[2].json()
+        told = answers[0].json()
+        assert (told["stored"], told["rule"], answers[0].headers["x-ingest-rule"]) == (False, "kind_off", "kind_off")
+        assert "INGEST_COLLECTOR_COMPLIANCE=false" in told["detail"]
+        metrics = shim.http.get("/metrics").text
+        assert f'chef_ingest_left_out_total{{kind="{COMPLIANCE.name}"}} 2.0' in metrics
+        assert f'chef_ingest_left_out_total{{kind="{NODE_PING.name}"}} 0.0' in metrics
+        assert shim.stop() == 0
+    books, since = Books(database_url), datetime(2020, 1, 1, tzinfo=UTC)
+    ledger = balance(books.acknowledged(since), books.accounted(since), 0)
+    assert ledger.gap == 0
+    assert sum(hour.told for hour in ledger.hours) == sum(hour.acknowledged for hour in ledger.hours) == 2
 
 
 def kept(answer: httpx.Response) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from ingest.http.answers import ANSWERS, Answer, Answers, Asked, of_outcome
+from ingest.http.answers import ANSWERS, Answer, Answers, Asked, kind_off, of_outcome
 from ingest.http.negotiation import CODINGS, content_coding, preference
 from ingest.http.outcome import HOPELESS, Outcome, Refused
 from ingest.http.requests import Declined, Request, forbidden
@@ -18,7 +18,7 @@ from ingest.spool.spool import Spool
 from ingest.telemetry.tracing import ShimTracing
 from schemas.doors import Door
 from schemas.message import Message
-from schemas.settings import Settings
+from schemas.settings import Settings, variable
 
 Admit = Callable[[Request, Settings], None]
 """Raises Declined for a request that is none of the door's protocol; before its body is read."""
@@ -50,6 +50,8 @@ class _Way:
     base: Base
     kind_of: KindOf | None
     answers: Answers
+    off: Mapping[str, str]
+    """Kinds of which nothing is kept -> the variable that says so."""
 
     def needs(self, kind: str | None) -> str:
         """The scope that a token must have to post this kind."""
@@ -65,8 +67,11 @@ class Entry:
         publisher: Publisher,
         tracing: ShimTracing | None = None,
         spool: Spool | None = None,
+        left_out: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
+        """`left_out` is told of each message that is not kept since its kind is off: its door's word, its kind."""
         self._settings = settings
+        self._left_out = left_out
         self._publisher = publisher
         self._spool = spool
         self._tracing = tracing
@@ -84,7 +89,8 @@ class Entry:
         settings = self._settings
         waits = {kind: getattr(settings, name) for kind, name in door.waits.items()}
         limit, wait = getattr(settings, door.limit), getattr(settings, door.wait)
-        way = _Way(door, limit, waits, wait, admit, base, kind_of, answers)
+        off = {kind: variable(name) for kind, name in door.switches.items() if not getattr(settings, name)}
+        way = _Way(door, limit, waits, wait, admit, base, kind_of, answers, off)
         for path, kind in door.posts.items():
             # A body that tells its kind tells whose it is as well, whatever the path says.
             owner: Literal["body"] | None = "body" if kind is None or "{organization}" not in path else None
@@ -98,7 +104,7 @@ class Entry:
         base, coding = way.base(request, settings), _coding(request)
         # Before the body is read: who can't be served needn't send it all.
         refusal = self._publisher.refusal()
-        if refusal is not None and not (way.door.spooled and self._spool):
+        if refusal is not None and not (way.door.spooled and self._spool) and not way.off:
             return of_outcome(Refused(refusal), Asked(kind or "", base, request.path), way.answers)
         body = await request.body(min(way.limit, self._publisher.message_bytes))
         if kind is None:
@@ -106,6 +112,9 @@ class Entry:
             kind = way.kind_of(body, coding)
             if request.scopes is not None and way.needs(kind) not in request.scopes:
                 raise forbidden(request, f"not for {way.needs(kind)}")
+        if kind in way.off:
+            self._left_out(way.door.word, kind)
+            return kind_off(kind, way.off[kind])
         default, longest = way.waits.get(kind, way.wait), settings.max_wait_seconds
         wanted = preference(request.fields.get(b"prefer"), default=default, longest=longest)
         params = request.params

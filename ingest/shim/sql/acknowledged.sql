@@ -2,3 +2,7 @@
 
 -- name: insert
 INSERT INTO acknowledgements (counted_at, door, outcome, count) VALUES (%(at)s, %(door)s, %(outcome)s, %(count)s);
+
+-- name: insert_told
+-- Of these nothing is left but what their senders heard.
+INSERT INTO tallies (counted_at, outcome, rule, count) VALUES (%(at)s, 'told', %(rule)s, %(count)s);

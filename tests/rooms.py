@@ -209,7 +209,9 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "ingest/spool",
         }
     ),
-    "ingest/http": frozenset({"schemas/address", "schemas/kinds", "schemas/settings", "schemas/verdict"}),
+    "ingest/http": frozenset(
+        {"schemas/address", "schemas/kinds", "schemas/labels", "schemas/settings", "schemas/verdict"}
+    ),
     "ingest/keysync": frozenset({"schemas/settings", "ingest/access"}),
     "ingest/local": frozenset(
         {

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import unicodedata
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 _HARMLESS: Final = frozenset({"Zs", "Co", "Cn"})
 """Not printable to Python, and yet no more than a mark or a gap: other spaces, characters it does not know."""
@@ -30,6 +32,19 @@ def _shown(character: str, lines: bool) -> bool:
 def _escaped(character: str) -> str:
     # As JSON has them, so that JSON stays JSON.
     return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
+
+
+_ENCODE: Final = msgspec.json.Encoder().encode
+
+
+def to_ascii(value: Any) -> bytes:
+    """Plain values as JSON in ASCII, whatever text is in them: a lone surrogate has no UTF-8, and much else steers a
+    terminal. Raises TypeError for what is no JSON."""
+    try:
+        told = _ENCODE(value)
+    except UnicodeEncodeError:
+        told = b""
+    return told if told and told.isascii() else json.dumps(value, separators=(",", ":")).encode()
 
 
 _AGES: Final = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))

@@ -135,6 +135,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "schemas/kinds",
             "schemas/labels",
             "schemas/message",
+            "schemas/printable",
             "schemas/settings",
             "schemas/topology",
             "schemas/validation",
@@ -210,7 +211,14 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
     "ingest/http": frozenset(
-        {"schemas/address", "schemas/kinds", "schemas/labels", "schemas/settings", "schemas/verdict"}
+        {
+            "schemas/address",
+            "schemas/kinds",
+            "schemas/labels",
+            "schemas/printable",
+            "schemas/settings",
+            "schemas/verdict",
+        }
     ),
     "ingest/keysync": frozenset({"schemas/settings", "ingest/access"}),
     "ingest/local": frozenset(

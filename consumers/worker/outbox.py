@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -28,6 +27,7 @@ from schemas.message import (
     HEADER_RETRIES,
     OUR_HEADERS,
 )
+from schemas.printable import to_ascii
 from schemas.topology import DEAD, DELAY_EXCHANGE, PARKED, QUARANTINE, ROUTING_KEYS
 from schemas.verdict import Verdict, to_wire
 
@@ -58,9 +58,7 @@ class AmqpOutbox:
         for delivery, verdict in verdicts:
             if delivery.reply_to and delivery.correlation_id:
                 waiting[delivery.reply_to].append((delivery.correlation_id, to_wire(verdict)))
-        return not waiting or self._replies.send(
-            {reply_to: json.dumps(answers).encode() for reply_to, answers in waiting.items()}
-        )
+        return not waiting or self._replies.send({reply_to: to_ascii(answers) for reply_to, answers in waiting.items()})
 
     def listening(self, reply_to: str) -> bool:
         """Whether the shim that waits there is connected: the broker knows its pseudo-queue. Raises nothing."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -14,6 +13,7 @@ from ingest.http.negotiation import CODINGS
 from ingest.http.outcome import HOPELESS, Outcome, Queued, Refusal, Refused, Spooled
 from schemas.kinds import KINDS
 from schemas.labels import KIND_OFF
+from schemas.printable import to_ascii
 from schemas.verdict import FOREIGN, Conflict, Created, DuringRun, Invalid, UnknownRun
 
 RETRY_AFTER_SECONDS: Final = 2
@@ -190,8 +190,7 @@ def render(answer: Answer, *, problem: bool = False) -> tuple[list[tuple[bytes, 
     content, media = answer.content, answer.media
     if problem and answer.status >= 400 and not isinstance(content, bytes):
         content, media = _problem(answer, content), PROBLEM
-    # ensure_ascii: what a client sent may hold surrogates, which no UTF-8 body can carry.
-    body = content if isinstance(content, bytes) else json.dumps(content).encode() + b"\n"
+    body = content if isinstance(content, bytes) else to_ascii(content) + b"\n"
     length = str(len(body)).encode()
     return [(b"content-type", media), (b"content-length", length), *answer.headers], body
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 import psycopg
@@ -19,6 +21,7 @@ from consumers.database.errors import database_fault
 from schemas.labels import KIND_OFF, Acknowledgement
 
 FLUSH_SECONDS: Final = 5.0
+_MINUTE: Final = 60
 _PURPOSE: Final = Purpose("chef-ingest shim ledger", connect=2, statement=2, silence=3)
 _TOLD: Final = frozenset({"confirmed", "spooled"})
 """What the sender was told that we have. Once: what a spool had is not counted when the broker confirms it."""
@@ -102,4 +105,10 @@ class Acknowledged:
 
 
 def _minute() -> datetime:
-    return datetime.now(UTC).replace(second=0, microsecond=0)
+    return _beginning(int(time.time() // _MINUTE))
+
+
+@lru_cache(maxsize=1)
+def _beginning(minute: int) -> datetime:
+    """Remembered: many messages are counted in one."""
+    return datetime.fromtimestamp(minute * _MINUTE, UTC)

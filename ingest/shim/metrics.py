@@ -61,14 +61,13 @@ class ShimMetrics:
             ["kind"],
             registry=here,
         )
-        # A rate needs a zero to rise from.
+        # A rate needs a zero to rise from, and looking a labelled child up takes longer than counting.
         for kind in COLLECTOR.switches:
             self._left_out.labels(kind)
-        for result in PUBLISH_RESULTS:
-            self._published.labels(result)
+        self._results: dict[str, Counter] = {result: self._published.labels(result) for result in PUBLISH_RESULTS}
         for kept in SPOOL_RESULTS:
             self._spooled.labels(kept)
-        # Looking a labelled child up takes longer than counting; of these there are few.
+        # The same; of these there are few.
         self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     def watch(self, publisher: Publisher, gate: Gate) -> None:
@@ -149,7 +148,7 @@ class ShimMetrics:
 
     def published(self, result: str, seconds: float) -> None:
         """Count a publish; `seconds` is how long the broker took, of a confirmed one."""
-        self._published.labels(result).inc()
+        self._results[result].inc()
         if result == "confirmed":
             self._confirm_seconds.observe(seconds)
 

@@ -290,7 +290,7 @@ def test_problem_document(shim: Shim, broker: str) -> None:
 def test_health_and_readiness(shim: Shim, broker: str) -> None:
     """The process is healthy by itself, and ready only while a consumer answers."""
     well = shim.http.get("/healthz")
-    assert (well.status_code, well.text) == (200, '{"status": "ok"}\n')
+    assert (well.status_code, well.text) == (200, '{"status":"ok"}\n')
     assert shim.http.head("/healthz").content == b""
     alone = shim.http.get("/readyz")
     assert (alone.status_code, alone.json()) == (503, {"ready": False, "why": "no consumer answered"})

@@ -23,7 +23,7 @@ from rooms import ROOT
 from ingest.cli.output import Guarded, OutputFailed, console, print_rows, say
 from ingest.telemetry import logs
 from ingest.telemetry.stream import LogStream
-from schemas.printable import printable
+from schemas.printable import printable, to_ascii
 from schemas.settings import Settings
 from tests.patience import LONG
 
@@ -221,3 +221,18 @@ def test_a_log_of_an_ordinary_kind_is_complete(tmp_path: Path) -> None:
         for number in range(1000):
             stream.write(b"%d\n" % number)
     assert path.read_bytes() == b"".join(b"%d\n" % number for number in range(1000))
+
+
+_PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(_PLAIN | st.just({"é": EVIL}))
+def test_json_for_strangers_is_ascii_and_says_the_same(value: object) -> None:
+    """Lone surrogates, which have no UTF-8, and what steers a terminal are escapes, and read back as they were."""
+    told = to_ascii(value)
+    assert told.isascii()
+    assert json.loads(told) == value

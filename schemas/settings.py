@@ -262,7 +262,11 @@ class Settings:
         unit="letters",
         minimum=0,
     )
-    consumers: int = _setting(2, "consumer processes that `up` and `consume` start", minimum=1)
+    consumers: int = _setting(
+        1,
+        "consumer processes that `up` and `consume` start; another pays when one is at the end of its core",
+        minimum=1,
+    )
     scale_auto: str = _setting(
         "", "MIN..MAX: let `consume` choose the number of processes by backlog and drain rate; empty: do not"
     )

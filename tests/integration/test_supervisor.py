@@ -97,9 +97,10 @@ def test_hangup_rolls_every_worker_and_loses_nothing(env: dict[str, str], amqp_u
 
 
 def test_a_faulty_configuration_is_not_reloaded(env: dict[str, str], tmp_path: Path) -> None:
-    """HUP with a faulty file says what is wrong and leaves the workers alone; with a right one it is heeded."""
+    """HUP with a faulty file says what is wrong and leaves the workers alone; with a right one it is heeded. One that
+    says nothing asks for one worker."""
     file = tmp_path / "ingest.toml"
-    file.write_text("consumers = 1\n")
+    file.write_text("")
     with consuming(env | {"INGEST_CONFIG": str(file)}, workers=1) as consumers:
         before = consumers.pids()
         file.write_text("consumers = 'many'\n")

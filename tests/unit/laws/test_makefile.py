@@ -36,3 +36,20 @@ def test_only_a_debian_that_can_t_be_had_is_no_failure_of_the_core(code: int, re
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
     assert bool(done.returncode) is red
     assert ("NOT TESTED on Debian trixie: it can't be had" in done.stderr) is (code == 69)
+
+
+@pytest.mark.parametrize(("user", "unshare", "said"), [(1000, 0, "needs root"), (0, 1, "may not make namespaces")])
+def test_where_no_debian_can_be_made_the_exit_status_says_so(
+    user: int, unshare: int, said: str, tmp_path: Path
+) -> None:
+    """69 and the reason, before anything is made: who is no root, and root of a container that may not mount."""
+    for name, line in (("id", f"echo {user}"), ("unshare", f"exit {unshare}")):
+        tool = tmp_path / name
+        tool.write_text(f"#!/bin/sh\n{line}\n")
+        tool.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        [ROOT / "tests" / "newer.sh", "nowhere"], capture_output=True, text=True, env=environ, timeout=60
+    )
+    assert (done.returncode, said in done.stderr) == (69, True)
+    assert not (ROOT / ".local" / "newer" / "nowhere.lock").exists()

@@ -24,9 +24,16 @@ TRIGGERS: Final[tuple[Trigger, ...]] = get_args(Trigger)
 LaneName = Literal["main", "quarantine"]
 LANES: Final[tuple[LaneName, ...]] = get_args(LaneName)
 
-WorkerState = Literal["starting", "consuming", "paused", "waiting", "draining", "silent", "leaving", "dead"]
+WorkerState = Literal["starting", "consuming", "resting", "paused", "waiting", "draining", "silent", "leaving", "dead"]
 WORKER_STATES: Final[tuple[WorkerState, ...]] = get_args(WorkerState)
-"""The last three are the supervisor's words: not heard of, told to go, and waiting to be replaced."""
+"""The last three are the supervisor's words: not heard of, told to go, and waiting to be replaced. One that rests has
+nothing to consume, since operators have paused its queues."""
+
+AT_WORK: Final[tuple[WorkerState, ...]] = ("consuming", "resting")
+"""The states of one that does what it is to do."""
+
+HEARD: Final[Mapping[str, bool]] = MappingProxyType({"heard": False, "gone": True})
+"""Of a supervisor, as all machines see it -> whether it has not been heard of for long."""
 
 DeathCause = Literal["killed", "hung", "failed", "not started"]
 DEATH_CAUSES: Final[tuple[DeathCause, ...]] = get_args(DeathCause)

@@ -583,3 +583,37 @@ CREATE TABLE late_runs (
     -- Those of them by which a node registered: a first run's `client create` and `node create` come before its start.
     registering bigint      NOT NULL CHECK (registering <= actions)
 );
+
+-- A row of each supervisor, written every few seconds; gone once it has ended in order.
+CREATE TABLE supervisors (
+    -- The machine's name, as `hostname` says it.
+    host     text        NOT NULL,
+    -- Of its control socket: it tells supervisors of one machine apart.
+    folder   text        NOT NULL,
+    -- When it wrote this last.
+    heard_at timestamptz NOT NULL DEFAULT now(),
+    -- What it says of itself and its workers, as `status --output json` shows it.
+    said     json        NOT NULL,
+    -- What somebody on another machine asks of it, with a number.
+    request  json,
+    -- Since when.
+    asked_at timestamptz,
+    -- What came of it, with the same number.
+    answer   json,
+    PRIMARY KEY (host, folder)
+) WITH (fillfactor = 50);
+
+-- Queues that operators hold back: no worker consumes them.
+CREATE TABLE pauses (
+    -- Its name; empty: every queue with messages to store.
+    queue text        NOT NULL,
+    -- The machine whose workers hold it back; empty: everywhere.
+    host  text        NOT NULL,
+    -- Who said so.
+    who   text        NOT NULL,
+    -- And why.
+    why   text        NOT NULL,
+    -- And when.
+    since timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (queue, host)
+);

@@ -92,6 +92,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/delivery",
         }
     ),
+    "consumers/machines": frozenset({"schemas/labels", "schemas/topology", "consumers/database", "consumers/errors"}),
     "consumers/runtime": frozenset({"schemas/settings"}),
     "consumers/store": frozenset(
         {
@@ -109,6 +110,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/delivery",
             "consumers/errors",
             "consumers/ledger",
+            "consumers/machines",
             "consumers/runtime",
         }
     ),
@@ -122,6 +124,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/broker",
             "consumers/database",
             "consumers/errors",
+            "consumers/machines",
             "consumers/runtime",
             "consumers/telemetry",
         }
@@ -144,6 +147,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/broker",
             "consumers/delivery",
             "consumers/errors",
+            "consumers/machines",
             "consumers/runtime",
             "consumers/store",
             "consumers/telemetry",
@@ -167,6 +171,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/dead_letters",
             "consumers/errors",
             "consumers/ledger",
+            "consumers/machines",
             "consumers/runtime",
             "consumers/supervisor",
             "consumers/telemetry",
@@ -205,6 +210,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/database",
             "consumers/errors",
             "consumers/ledger",
+            "consumers/machines",
             "consumers/supervisor",
             "ingest/access",
             "ingest/spool",

@@ -16,6 +16,7 @@ from consumers.delivery import Delivery, Judged, is_patient
 from consumers.errors import Misconfigured, StoreUnavailable
 from consumers.ledger.counts import acknowledgements, tallies
 from consumers.ledger.drift import drifts, parameters
+from consumers.machines.pauses import Pause, pauses
 from consumers.runtime.failpoints import Failpoint
 from consumers.runtime.urls import Urls
 from consumers.store.bound import Bound
@@ -168,6 +169,14 @@ class PostgresStore:
         except psycopg.Error as error:
             raise self._translated(error) from error
         return due is not None
+
+    def pauses(self) -> list[Pause]:
+        """What operators hold back."""
+        connection = self._open()
+        try:
+            return pauses(connection)
+        except psycopg.Error as error:
+            raise self._translated(error) from error
 
     def close(self) -> None:
         """Leave the database."""

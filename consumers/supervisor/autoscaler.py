@@ -34,12 +34,12 @@ class Autoscaler:
         self._looked_at = now
         if monitor.broker_fault or now - monitor.seen_at > 3 * LOOK_SECONDS:
             return
-        if pool.consuming() < pool.wanted:
+        if pool.at_work() < pool.wanted:
             self._whole_since = NOT_YET
         elif self._whole_since == NOT_YET:
             self._whole_since = now
         held_up = any(row["state"] in HELD_UP.values() for row in pool.described())
-        sight = Sight(now, monitor.backlog, meter.rate(now), pool.consuming(), held_up)
+        sight = Sight(now, monitor.backlog, meter.rate(now), pool.at_work(), held_up)
         wanted, self._memory = decide(self.band, sight, pool.wanted, self._memory)
         wanted = self._allowed(wanted, pool.wanted, monitor)
         if wanted != pool.wanted:

@@ -45,6 +45,10 @@ def state_folder(given: Path | None, environ: Mapping[str, str]) -> Path:
     return Path(environ["XDG_RUNTIME_DIR"]) / "chef-ingest"
 
 
+class NoSupervisor(ControlError):
+    """Nobody listens there."""
+
+
 class ControlSocket:
     """Listens in a folder. Raises ControlError when another supervisor does, or the folder can't be used.
 
@@ -172,7 +176,7 @@ def ask(folder: Path, request: Mapping[str, Any]) -> dict[str, Any]:
         why = f"for {ANSWER_SECONDS:g} s: stopped, frozen, or starved by its machine? `ps -o pid,stat,wchan` tells"
         raise ControlError(_silent(where, pid, why)) from None
     except (OSError, ValueError) as error:
-        raise ControlError(
+        raise NoSupervisor(
             f"no supervisor answers at {where} ({error}): start one with `chef-ingest consume`, or name its folder "
             "by --state or INGEST_STATE"
         ) from error

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from consumers.machines.pauses import PAUSABLE
 from consumers.supervisor.monitor import Monitor
 from consumers.supervisor.pool import Pool
 from consumers.supervisor.slot import Death
@@ -200,6 +201,20 @@ class Surroundings(Collector):
         for of, limit in self._limits.items():
             limits.add_metric([of], limit)
         yield limits
+        paused = GaugeMetricFamily(
+            "chef_ingest_queue_paused", "1 if operators hold the queue back on this machine.", labels=["queue"]
+        )
+        for queue in PAUSABLE:
+            paused.add_metric([queue], queue in monitor.paused)
+        yield paused
+        supervisors = GaugeMetricFamily(
+            "chef_ingest_supervisors",
+            "Supervisors on all machines, by whether they are still heard of.",
+            labels=["state"],
+        )
+        for word, stale in labels.HEARD.items():
+            supervisors.add_metric([word], monitor.supervisors.get(stale, 0))
+        yield supervisors
         yield _gauge("chef_ingest_broker_up", "1 if the supervisor can see the broker.", not monitor.broker_fault)
         yield _gauge("chef_ingest_database_up", "1 if the supervisor can see the database.", not monitor.database_fault)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -16,7 +18,10 @@ from consumers.broker.queues import look_at_queues
 from consumers.database import statements
 from consumers.database.connection import Connection, Purpose, session
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
+from consumers.machines.pauses import held, pauses
+from consumers.machines.supervisors import supervisors
 from consumers.runtime.urls import Urls
+from consumers.supervisor.roster import Roster
 from schemas.labels import LateRun
 from schemas.settings import Settings
 from schemas.topology import DELAY, QUARANTINE, QUEUES
@@ -28,6 +33,8 @@ WORK: Final = QUEUES
 UNDERWAY: Final = (*QUEUES, QUARANTINE, DELAY)
 """The queues in which an accepted message may still be on its way."""
 _PURPOSE: Final = Purpose("chef-ingest supervisor", statement=10, silence=12)
+LEAVE_SECONDS: Final = 2.0
+_LEAVING: Final = Purpose("chef-ingest supervisor", statement=1, silence=LEAVE_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +54,15 @@ class Monitor:
     room: int | None = None
     """Connections that the database can still take, 0 when it can't be asked; None: not looked at yet."""
     room_seen_at: float = 0.0
+    paused: frozenset[str] = frozenset()
+    """Queues that operators hold back on this machine."""
+    supervisors: Mapping[bool, int] = field(default_factory=lambda: MappingProxyType({}))
+    """How many there are on all machines, of those that have not been heard of for long (True) and of the others."""
 
     @property
     def backlog(self) -> int:
-        """Messages that wait for a worker."""
-        return sum(self.queues.get(name, (0, 0))[0] for name in WORK)
+        """Messages that wait for a worker of this machine."""
+        return sum(self.queues.get(name, (0, 0))[0] for name in WORK if name not in self.paused)
 
 
 def look_at_letters(database_url: str) -> dict[str, int]:
@@ -60,20 +71,24 @@ def look_at_letters(database_url: str) -> dict[str, int]:
         return _letters(connection)
 
 
-def look_at_database(database_url: str) -> dict[str, Any]:
-    """Fields of a `Monitor`: letters as above, this hour's of the organization that has most, actions before their run,
-    and how many more connections the database takes from our user before a limit is reached.
+def look_at_database(database_url: str, roster: Roster) -> dict[str, Any]:
+    """What a Monitor has of the database; what is to be written there is written, and what is asked is taken.
 
     Raises StoreUnavailable or Misconfigured.
     """
     with session(database_url, _PURPOSE) as connection:
-        letters = _letters(connection)
+        roster.exchange(connection)
         [(fullest,)] = connection.execute(_named("fullest")).fetchall()
         [(late, registering)] = connection.execute(_named("late_runs")).fetchall()
         row = connection.execute(_named("room")).fetchone()
-    late_runs: Mapping[LateRun, int] = {"registering": registering, "overtaking": late - registering}
-    room = max(0, int(row[0])) if row else 0
-    return {"letters": letters, "fullest": int(fullest), "late_runs": late_runs, "room": room}
+        return {
+            "letters": _letters(connection),
+            "fullest": int(fullest),
+            "late_runs": {"registering": registering, "overtaking": late - registering},
+            "room": max(0, int(row[0])) if row else 0,
+            "paused": frozenset(held(pauses(connection), roster.home.host)),
+            "supervisors": Counter(each.stale for each in supervisors(connection)),
+        }
 
 
 def _letters(connection: Connection) -> dict[str, int]:
@@ -88,7 +103,9 @@ def _named(statement: str) -> bytes:
 class Lookout:
     """Looks around on a thread of its own, so that a slow server never holds up the supervision."""
 
-    def __init__(self, settings: Settings, reread: Callable[[], Settings] | None = None) -> None:
+    def __init__(self, settings: Settings, roster: Roster, reread: Callable[[], Settings] | None = None) -> None:
+        self._roster = roster
+        self._hurry = threading.Event()
         self._settings = settings
         self._urls = Urls(settings, reread)
         self._connection: Any = None
@@ -101,9 +118,16 @@ class Lookout:
     def start(self) -> None:
         self._thread.start()
 
+    def hurry(self) -> None:
+        """Look now: somebody waits for an answer."""
+        self._database_at = float("-inf")
+        self._hurry.set()
+
     def stop(self) -> None:
-        """Ask the thread to end; it is not waited for."""
+        """Ask the thread to end, and give it a moment to take our row away."""
         self._stop.set()
+        self._hurry.set()
+        self._thread.join(LEAVE_SECONDS)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -113,7 +137,10 @@ class Lookout:
                 # No thread for a connection, say: what can't be looked at is not seen, and looked at again.
                 structlog.get_logger().error("not looked around", why=repr(error))
                 self.latest = replace(self.latest, queues={}, broker_fault=repr(error), seen_at=time.monotonic())
-            self._stop.wait(LOOK_SECONDS)
+            self._hurry.wait(LOOK_SECONDS)
+            self._hurry.clear()
+        with contextlib.suppress(StoreUnavailable, Misconfigured):
+            self._urls.dial("database_url", self._leave)
         if self._connection is not None and self._connection.is_open:
             self._connection.close()
 
@@ -135,7 +162,11 @@ class Lookout:
             return before
         self._database_at = now = time.monotonic()
         try:
-            seen = self._urls.dial("database_url", look_at_database)
+            seen = self._urls.dial("database_url", lambda url: look_at_database(url, self._roster))
             return replace(before, **seen, room_seen_at=now, database_fault="")
         except (StoreUnavailable, Misconfigured) as error:
             return replace(before, letters={}, late_runs={}, database_fault=str(error), room=0)
+
+    def _leave(self, database_url: str) -> None:
+        with session(database_url, _LEAVING) as connection:
+            self._roster.leave(connection)

@@ -13,7 +13,7 @@ import structlog
 from consumers.runtime.exit_codes import EXIT_CONFIGURATION
 from consumers.supervisor.slot import Command, Death, Slot, cause_of
 from consumers.telemetry.reports import Report
-from schemas.labels import DeathCause
+from schemas.labels import AT_WORK, DeathCause
 
 ROLL_SECONDS = 60.0
 """How long a fresh worker may take to consume before the roll is given up and the old ones stay."""
@@ -78,7 +78,7 @@ class Pool:
         for slot in self.slots:
             if slot.process is not None and slot.process.pid == report.pid:
                 slot.hear(report, self._clock())
-                self._proven = self._proven or report.state == "consuming"
+                self._proven = self._proven or report.state in AT_WORK
 
     def roll(self) -> None:
         """Replace every worker that runs now, one by one, each only once its successor consumes."""
@@ -113,10 +113,10 @@ class Pool:
         """Processes that we wait for ourselves."""
         return frozenset(slot.process.pid for slot in self.slots if slot.process is not None)
 
-    def consuming(self) -> int:
-        """Main workers that take messages now."""
+    def at_work(self) -> int:
+        """Main workers that take the messages there are to take."""
         now = self._clock()
-        return sum(slot.lane == "main" and slot.state(now) == "consuming" for slot in self.slots)
+        return sum(slot.lane == "main" and slot.state(now) in AT_WORK for slot in self.slots)
 
     def described(self) -> list[dict[str, Any]]:
         """One row a worker, the main lane first, oldest first."""
@@ -201,7 +201,7 @@ class Pool:
         if self._fresh is None:
             self._fresh, self._fresh_since = Slot(self._old[0].lane), now
             self.slots.append(self._fresh)
-        elif self._fresh.state(now) == "consuming":
+        elif self._fresh.state(now) in AT_WORK:
             self._fresh = None
             self._old[0].tell_to_go(now + self.grace_seconds)
         elif now - self._fresh_since > ROLL_SECONDS:

@@ -76,8 +76,8 @@ class Slot:
         return self.kill_at is not None
 
     def state(self, now: float) -> str:
-        """What it last said: starting, consuming, paused, waiting, draining; silent where that was long ago; leaving
-        when it has been told to; dead while it waits to be replaced."""
+        """What it last said: starting, consuming, resting, paused, waiting, draining; silent where that was long ago;
+        leaving when it has been told to; dead while it waits to be replaced."""
         if self.process is None:
             return "dead"
         if self.leaving:

@@ -26,6 +26,7 @@ from consumers.supervisor.meter import Meter
 from consumers.supervisor.metrics import Metrics, Surroundings
 from consumers.supervisor.monitor import Lookout
 from consumers.supervisor.pool import Pool
+from consumers.supervisor.roster import Roster
 from consumers.supervisor.scaling import scale_to
 from consumers.supervisor.slot import Command
 from consumers.supervisor.systemd import Systemd
@@ -34,6 +35,8 @@ from schemas.address import Address, parse
 from schemas.settings import ConfigError, Settings
 
 TURN_SECONDS: Final = 0.2
+DESCRIBE_SECONDS: Final = 1.0
+"""How old what we say of ourselves may be."""
 HURRY_SECONDS: Final = 8.0
 GRACE_SECONDS: Final = 5.0
 """What a worker gets beyond its own drain time before it is killed."""
@@ -74,7 +77,8 @@ class Supervisor:
             settings.drain_seconds + GRACE_SECONDS,
             self._metrics.died,
         )
-        self._lookout = Lookout(settings, reload)
+        self._roster = Roster(state)
+        self._lookout = Lookout(settings, self._roster, reload)
         self._metrics.registry.register(
             Surroundings(
                 self._pool,
@@ -88,6 +92,7 @@ class Supervisor:
         self._meter = Meter()
         self._totals: Counter[str] = Counter()
         self._began = time.monotonic()
+        self._described_at = float("-inf")
         self._systemd = Systemd(notifier, self._began)
         self._mode = "running"
         self._not_reloaded: list[str] = []
@@ -128,6 +133,15 @@ class Supervisor:
         if self._pool.misconfigured and self._mode == "running":
             self._drain()
         self._systemd.tell(self._pool, self._meter.rate(now), now)
+        self._exchange(now)
+
+    def _exchange(self, now: float) -> None:
+        """With other machines, by way of the database."""
+        if now - self._described_at > DESCRIBE_SECONDS:
+            self._described_at, self._roster.said = now, self.described()
+        while (request := self._roster.asked()) is not None:
+            self._roster.answer(request, self._answer(request.wants))
+            self._lookout.hurry()
 
     def _hear(self) -> None:
         for report in self._reports.receive():

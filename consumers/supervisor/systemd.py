@@ -37,7 +37,7 @@ class Systemd:
     def tell(self, pool: Pool, rate: float, now: float) -> None:
         """Called each turn."""
         workers = pool.described()
-        consuming = pool.consuming() > 0
+        consuming = pool.at_work() > 0
         why = "" if consuming else next((f", waiting: {row['why']}" for row in workers if row["why"]), "")
         status = f"{len(workers)} workers, {rate:.0f} messages/s{why}"
         if not self._ready and (consuming or now - self._began > WAITING_SECONDS):

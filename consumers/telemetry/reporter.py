@@ -11,9 +11,10 @@ from typing import Final
 from consumers.delivery import Committed, Judged
 from consumers.ledger.drift import drifts
 from consumers.telemetry.reports import MOST_BATCHES, BatchSeen, DriftSeen, Report
-from schemas.labels import NO_SQLSTATE, AnswerLoss, Doing, WorkerState
+from schemas.labels import AT_WORK, NO_SQLSTATE, AnswerLoss, Doing, WorkerState
 
 REPORT_SECONDS: Final = 1.0
+_RUNNING: Final = (*AT_WORK, "paused")
 
 
 class Reporter:
@@ -49,11 +50,12 @@ class Reporter:
             self._state, self._why = state, why
             self._report()
 
-    def tick(self, inflight: int, paused: str = "", why: str = "") -> None:
-        """Called each time round the loop; `paused` is why commits wait, while they do, `why` another thing to say."""
+    def tick(self, inflight: int, paused: str = "", why: str = "", *, resting: bool = False) -> None:
+        """Called each time round the loop; `paused` is why commits wait, while they do, `why` another thing to say;
+        `resting`: there is nothing to consume."""
         self._inflight = inflight
-        if self._state in ("consuming", "paused"):
-            self.state("paused" if paused else "consuming", paused or why)
+        if self._state in _RUNNING:
+            self.state("paused" if paused else "resting" if resting else "consuming", paused or why)
         if self._monotonic() - self._sent_at >= REPORT_SECONDS:
             self._report()
 

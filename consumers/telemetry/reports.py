@@ -34,7 +34,7 @@ class DriftSeen(msgspec.Struct, frozen=True, array_like=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A worker's state now, and what it has done since the last report that got through.
 
-    `state` is starting, consuming, paused, waiting or draining; `why` says why it is paused or waiting.
+    `state` is starting, consuming, resting, paused, waiting or draining; `why` says why it does not consume.
     `ages` maps whole seconds between publish and commit to messages, `errors` SQLSTATE classes to failures,
     `faults` what was being done to faults of our own code, `dropped` why to answers that did not go
     out, `door_mismatches` runs of which two doors told of different nodes, `drift` what is otherwise than documented,

@@ -16,7 +16,7 @@ from consumers.worker.guard import FaultGuard, guarded_commit
 from consumers.worker.seams import Store
 from schemas.verdict import Verdict
 
-Pause = Callable[[int], float]
+Backoff = Callable[[int], float]
 """The number of tries so far -> seconds until the next one."""
 
 
@@ -40,7 +40,7 @@ class Committer:
         on_error: Callable[[BaseException], None] = lambda _: None,
         *,
         executor: Executor | None = None,
-        pause: Pause = backoff,
+        pause: Backoff = backoff,
         guard: FaultGuard | None = None,
     ) -> None:
         self._guard = guard or FaultGuard()

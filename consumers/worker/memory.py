@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import uuid
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from pika.spec import BasicProperties
 from consumers.broker.deaths import broker_death
 from consumers.delivery import Delivery, Judged
 from consumers.errors import BrokerUnavailable, StoreUnavailable
+from consumers.machines.pauses import Pause
 from schemas.kinds import KINDS
 from schemas.kinds.columns import Row
 from schemas.message import HEADER_GIVEN_UP, HEADER_PARKED, HEADER_RETRIES
@@ -94,6 +95,7 @@ class MemorySource:
         self._tag = 0
         self._unacked: dict[int, tuple[Delivery, int]] = {}
         self._lost = self._deaf = False
+        self._held: frozenset[str] = frozenset()
 
     @property
     def in_hand(self) -> int:
@@ -126,6 +128,11 @@ class MemorySource:
         if held >= self._room[queue] - self._prefetch[queue] / 2:
             self._room[queue] += self._prefetch[queue]
 
+    def hold(self, queues: Collection[str]) -> None:
+        """Nothing of these is taken."""
+        self._require()
+        self._held = frozenset(queues)
+
     def stop_consuming(self) -> None:
         """Nothing is under way here, ever."""
         self._require()
@@ -152,7 +159,7 @@ class MemorySource:
         in_hand = Counter(each.queue for each, _ in self._unacked.values())
         for queue, room in self._room.items():
             waiting = self._broker.queues[queue]
-            while not (self.stopped or self._deaf) and waiting and in_hand[queue] < room:
+            while not (self.stopped or self._deaf or queue in self._held) and waiting and in_hand[queue] < room:
                 delivery, count = waiting.popleft()
                 in_hand[queue] += 1
                 self._tag += 1
@@ -226,6 +233,7 @@ class MemoryStore:
     rows: dict[tuple[str, str], Row] = field(default_factory=dict)
     letters: list[tuple[bytes, Verdict]] = field(default_factory=list)
     commits: int = 0
+    paused: list[Pause] = field(default_factory=list)
 
     def connect(self) -> None:
         """Nothing to do, but in an outage."""
@@ -271,6 +279,11 @@ class MemoryStore:
         """None is counted here."""
         self.connect()
         return False
+
+    def pauses(self) -> list[Pause]:
+        """None but those that are put here."""
+        self.connect()
+        return list(self.paused)
 
     def close(self) -> None:
         """Nothing is open."""

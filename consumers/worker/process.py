@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pika
 import structlog
 
 from consumers.broker.connection import ENDURING, Patience, connect, parameters
 from consumers.broker.declare import declare
 from consumers.delivery import Committed, Judged
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
+from consumers.machines.holding import Holding
 from consumers.runtime.exit_codes import EXIT_CONFIGURATION, EXIT_OK
 from consumers.runtime.failpoints import Failpoint
 from consumers.runtime.long_life import collect_rarely
@@ -77,6 +79,7 @@ class Worker:
         self._guard = FaultGuard(self._reporter.fault)
         self._log = structlog.get_logger().bind(worker=os.getpid(), lane=lane.name)
         self._maintenance = Maintenance(self._store, self._log)
+        self._holding = Holding(self._store, lane.queues, socket.gethostname(), self._log)
 
     def _stopping(self) -> bool:
         # A worker whose supervisor was killed must not work on, unseen.
@@ -137,6 +140,7 @@ class Worker:
     def _session(self) -> None:
         """One stretch with a database and a broker."""
         self._store.connect()
+        self._holding.look()
         source = self._open()
         outbox = AmqpOutbox(lambda: self._connect(ENDURING), self._reporter.dropped)
         committer = Committer(self._store, source.wake, time.monotonic, self._reporter.error, guard=self._guard)
@@ -145,11 +149,15 @@ class Worker:
         try:
             self._reporter.state("consuming")
             pipeline = self._pipeline(source, outbox, committer)
-            pipeline.run(self._stopping, maintain=self._maintenance.step, hurrying=self._hurry.is_set)
+            pipeline.run(self._stopping, maintain=lambda: self._maintain(source), hurrying=self._hurry.is_set)
         finally:
             committer.close()
             outbox.close()
             source.close()
+
+    def _maintain(self, source: AmqpSource) -> None:
+        self._holding.step(source)
+        self._maintenance.step()
 
     def _open(self) -> AmqpSource:
         """The topology declared, and its queues consumed, on the first host that takes us."""
@@ -164,8 +172,11 @@ class Worker:
         hosts = parameters(amqp_url, heartbeat=settings.heartbeat_seconds, name=self._name)
         for host in hosts[:-1]:
             with contextlib.suppress(BrokerUnavailable):
-                return AmqpSource(host, self._lane.queues, self._generation, self._signals)
-        return AmqpSource(hosts[-1], self._lane.queues, self._generation, self._signals)
+                return self._source(host)
+        return self._source(hosts[-1])
+
+    def _source(self, host: pika.URLParameters) -> AmqpSource:
+        return AmqpSource(host, self._lane.queues, self._generation, self._signals, self._holding.held.keys())
 
     def _pipeline(self, source: AmqpSource, outbox: AmqpOutbox, committer: Committer) -> Pipeline:
         settings = self._settings
@@ -194,7 +205,8 @@ class Worker:
     def _tick(self, inflight: int, paused: str, why: str) -> None:
         if self._stop.is_set():
             self._reporter.state("draining")
-        self._reporter.tick(inflight, paused, why)
+        why = "; ".join(each for each in (why, self._holding.why) if each)
+        self._reporter.tick(inflight, paused, why, resting=self._holding.resting)
 
     def _connect(self, patience: Patience | None = None) -> Any:
         heartbeat = self._settings.heartbeat_seconds

@@ -6,10 +6,11 @@ The tests in tests/contract hold both to every sentence here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from consumers.delivery import Delivery, Judged
+from consumers.machines.pauses import Pause
 from schemas.verdict import Verdict
 
 
@@ -44,6 +45,13 @@ class Source(Protocol):
 
     def make_room(self, queue: str, held: int) -> None:
         """`held` deliveries of a queue stay in hand for long: go on with as many others as its prefetch, or half."""
+        ...
+
+    def hold(self, queues: Collection[str]) -> None:
+        """Ask for no more of these, and again for those that were held before; what is under way is still polled.
+
+        It may take a while, or be passed over: say it again and again.
+        """
         ...
 
     def stop_consuming(self) -> None:
@@ -98,6 +106,9 @@ class Store(Protocol):
     def count_late_runs(self) -> bool:
         """Count, of some time that is past, the actions stored before their run was known; whether there may be more.
         Raises as `commit`."""
+
+    def pauses(self) -> Sequence[Pause]:
+        """What operators hold back. Raises as `commit`."""
         ...
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -33,7 +33,8 @@ class AmqpSource:
 
     pika's SelectConnection, whose loop is turned here by hand, with deliveries put together by our own
     `DeliveringConnection`: as readable to the caller as a BlockingConnection. `generation` tells this
-    channel's delivery tags from an older channel's. A signal that arrives in `signals` ends a waiting `poll`.
+    channel's delivery tags from an older channel's. A signal that arrives in `signals` ends a waiting `poll`. Of what
+    is `held` nothing comes.
     Raises BrokerUnavailable when it can't be opened.
     """
 
@@ -43,11 +44,14 @@ class AmqpSource:
         queues: Mapping[str, int],
         generation: int,
         signals: SignalInbox | None = None,
+        held: Collection[str] = (),
     ) -> None:
         self.generation = generation
         self._inbox: list[Delivery] = []
         self._queues: dict[str, str] = {}
         self._answered: set[str] = set()
+        self._let_go: set[str] = set()
+        self._coming: dict[str, str] = {}
         self._lost: str = ""
         self._closed = False
         self._stopping = False
@@ -61,7 +65,7 @@ class AmqpSource:
         self._loop = self._connection.ioloop
         self._loop.activate_poller()
         try:
-            self._open(queues, signals)
+            self._open({name: prefetch for name, prefetch in queues.items() if name not in held}, signals)
         except BaseException:
             self.close()
             raise
@@ -110,10 +114,25 @@ class AmqpSource:
         # While queues are still being consumed, a prefetch set here could be taken for the next one's.
         if self._stopping or not self._consuming or held < prefetch * (self._extra[queue] + 0.5):
             return
-        self._extra[queue] += 1
-        tag = f".{self._extra[queue]}"
+        if queue not in {name for tag, name in self._queues.items() if tag not in self._let_go}:
+            return
         try:
-            self.channel.basic_qos(prefetch_count=prefetch, callback=lambda _: self._consume(queue, tag))
+            self._consume_more(queue)
+        except (pika.exceptions.AMQPError, OSError) as error:
+            raise BrokerUnavailable(f"lost RabbitMQ: {error!r}") from error
+
+    def hold(self, queues: Collection[str]) -> None:
+        """Cancel the consumers of these, and consume what is not consumed of the others."""
+        if self._stopping or not self._consuming:
+            return
+        self._coming = {tag: queue for tag, queue in self._coming.items() if queue not in queues}
+        consumed = {tag: queue for tag, queue in self._queues.items() if tag not in self._let_go}
+        try:
+            for tag in [tag for tag, queue in consumed.items() if queue in queues]:
+                self._let_go.add(tag)
+                self.channel.basic_cancel(tag, callback=lambda _: None)
+            for queue in self._prefetch.keys() - {*consumed.values(), *self._coming.values(), *queues}:
+                self._consume_more(queue)
         except (pika.exceptions.AMQPError, OSError) as error:
             raise BrokerUnavailable(f"lost RabbitMQ: {error!r}") from error
 
@@ -121,9 +140,9 @@ class AmqpSource:
         """Ask for no more deliveries; what is under way is still polled, and can be settled."""
         self._stopping = True
         self._to_consume.clear()
-        self._uncancelled = set(self._queues)
+        self._uncancelled = set(self._queues) - self._let_go
         try:
-            for tag in self._queues:
+            for tag in sorted(self._uncancelled):
                 self.channel.basic_cancel(tag, callback=partial(self._on_cancelled, tag))
         except (pika.exceptions.AMQPError, OSError) as error:
             raise BrokerUnavailable(f"lost RabbitMQ: {error!r}") from error
@@ -157,12 +176,24 @@ class AmqpSource:
         if self._to_consume:
             queue, prefetch = self._to_consume.pop(0)
             # Without a global flag the prefetch holds for the consumers that come after it.
-            self.channel.basic_qos(prefetch_count=prefetch, callback=lambda _: self._consume(queue))
+            tag = f"{queue}.{self.generation}"
+            self.channel.basic_qos(prefetch_count=prefetch, callback=lambda _: self._consume(queue, tag))
 
-    def _consume(self, queue: str, extra: str = "") -> None:
+    def _consume_more(self, queue: str) -> None:
+        self._extra[queue] += 1
+        tag = f"{queue}.{self.generation}.{self._extra[queue]}"
+        self._coming[tag] = queue
+
+        def consume(_answer: Any) -> None:
+            # It may have been thought better of meanwhile.
+            if self._coming.pop(tag, None) is not None:
+                self._consume(queue, tag)
+
+        self.channel.basic_qos(prefetch_count=self._prefetch[queue], callback=consume)
+
+    def _consume(self, queue: str, tag: str) -> None:
         if self._stopping:
             return
-        tag = f"{queue}.{self.generation}{extra}"
         self._queues[tag] = queue
         self.channel.basic_consume(queue, self._on_message, consumer_tag=tag, callback=partial(self._on_consuming, tag))
 

@@ -1,5 +1,5 @@
-"""The command line: `main` and the nouns (`operate`, `console`, `soak`, `spool`, `validate`, `completion`, the rooms
-`access` and `dead`), `options` that commands share, `configuration` they read, `servers` they talk to, `output` they
+"""The command line: `main` and the nouns (the rooms `operate`, `access` and `dead`, `console`, `soak`, `validate`,
+`completion`), `options` that commands share, `configuration` they read, `servers` they talk to, `output` they
 print with, `watch` draws again.
 """
 

@@ -17,7 +17,7 @@ from ingest.cli.completion import completion
 from ingest.cli.configuration import configure, described
 from ingest.cli.console import console
 from ingest.cli.dead.commands import dead, import_files
-from ingest.cli.operate import COMMANDS
+from ingest.cli.operate.system import COMMANDS
 from ingest.cli.options import (
     EXIT_FAILED,
     Program,

@@ -15,6 +15,7 @@ import click
 
 from consumers.dead_letters.errors import RepositoryError
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
+from consumers.machines.supervisors import NotAsked
 from consumers.supervisor.control import ControlError
 from ingest.cli.configuration import configure
 from ingest.cli.output import FORMATS, WIDE, OutputFailed, guarded, say
@@ -74,7 +75,7 @@ def says_what_is_wrong(command: Callable[..., Any]) -> Callable[..., Any]:
             _stop(EXIT_CONFIGURATION, [str(error), *blamed(error)])
         except (BrokerUnavailable, StoreUnavailable, ServersMissing) as error:
             _stop(EXIT_UNAVAILABLE, [str(error), *blamed(error)])
-        except (StateError, ProcessFailed, ControlError, RepositoryError) as error:
+        except (StateError, ProcessFailed, ControlError, NotAsked, RepositoryError) as error:
             _stop(EXIT_FAILED, [str(error)])
         except KeyboardInterrupt:
             sys.exit(128 + signal.SIGINT)

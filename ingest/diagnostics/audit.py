@@ -11,16 +11,21 @@ from typing import Any, Final
 
 from consumers.broker.connection import connect
 from consumers.broker.queues import look_at_queues
+from consumers.database.connection import Purpose, session
 from consumers.ledger.balance import Books, Ledger, balance, window
+from consumers.machines.supervisors import supervisors
+from consumers.machines.view import machines
 from consumers.supervisor.control import ControlError, ask
 from consumers.supervisor.monitor import UNDERWAY
+from consumers.supervisor.roster import Roster
 from ingest.diagnostics.spool import line_of_spool, look_at_spool
 from schemas.settings import Settings
 from schemas.topology import DEAD
 
+_PURPOSE: Final = Purpose("chef-ingest audit", statement=10, silence=12)
 SETTLE_SECONDS: Final = 1.0
 LOOKS: Final = 4
-"""What is in the hands of workers elsewhere can't be seen; after a few seconds it is stored, or really missing."""
+"""What workers elsewhere have in hand is seen late; after a few seconds it is stored, or really missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +76,9 @@ def judge(ledger: Ledger) -> tuple[str, str]:
         return "closed", "every acknowledged message is accounted for; none is in flight"
     if gap > 0:
         return "missing", (
-            f"{gap} acknowledged messages are neither stored, skipped, letters nor in flight: look for workers on "
-            "other machines that hold them (`status`), for spools of shims there (`spool list`), for deleted or purged "
-            "queues, for rows deleted by hand"
+            f"{gap} acknowledged messages are neither stored, skipped, letters nor in flight: look for "
+            "supervisors that can't tell what they hold (`status`), for spools elsewhere (`spool list`), "
+            "for deleted or purged queues, for rows deleted by hand"
         )
     surplus = -gap
     if surplus <= ledger.in_flight:
@@ -97,7 +102,7 @@ def _in_flight(settings: Settings, state: Path) -> int:
     finally:
         connection.close()
     waiting = sum(queues.get(name, (0, 0))[0] for name in (*UNDERWAY, DEAD))
-    return waiting + _in_hand(state)
+    return waiting + _in_hand(settings, state)
 
 
 def _in_spool(folder: Path | None, limit: int) -> tuple[int, str]:
@@ -109,9 +114,12 @@ def _in_spool(folder: Path | None, limit: int) -> tuple[int, str]:
     return count, f"; {count} of those in flight are in the spool {folder}" if count else ""
 
 
-def _in_hand(state: Path) -> int:
+def _in_hand(settings: Settings, state: Path) -> int:
+    """Of workers here as they say now, of those on other machines as their supervisors wrote a few seconds ago."""
+    with session(settings.database_url, _PURPOSE) as connection:
+        told = supervisors(connection)
     try:
-        answer: Mapping[str, Any] = ask(state, {"verb": "status"})
+        here: Mapping[str, Any] = ask(state, {"verb": "status"})
     except ControlError:
-        return 0
-    return sum(int(row["in_hand"]) for row in answer["workers"])
+        here = {}
+    return sum(each["in_hand"] for each in machines(here, told, Roster(state).home))

@@ -12,6 +12,7 @@ from consumers.database import statements
 from consumers.database.connection import Connection, Purpose, session
 from consumers.database.migrations import require_current
 from consumers.errors import Misconfigured, StoreUnavailable
+from consumers.machines.pauses import pauses
 from ingest.diagnostics.collector import check_runs
 from ingest.diagnostics.finding import Finding
 from schemas.kinds import tables
@@ -37,6 +38,8 @@ _RIGHTS: Final = {table.name: table.rights for table in tables().values()} | {
     "acknowledgements": "SELECT, INSERT",
     "drift": "SELECT, INSERT, UPDATE, DELETE",
     "late_runs": "SELECT, INSERT, UPDATE",
+    "supervisors": "SELECT, INSERT, UPDATE, DELETE",
+    "pauses": "SELECT, INSERT, DELETE",
 }
 
 
@@ -57,6 +60,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
                 yield _rights(connection)
                 yield from _partitions(connection)
                 yield from _letters(connection, settings)
+                yield from _pauses(connection)
                 yield from check_runs(connection, settings)
     except (StoreUnavailable, Misconfigured) as error:
         yield Finding("database", "broken", str(error), "start PostgreSQL, or correct DATABASE_URL")
@@ -181,6 +185,13 @@ def _partitions(connection: Connection) -> Iterator[Finding]:
         yield Finding("partitions", "warning", text, "chef-ingest partitions create moves those of the months to come")
     else:
         yield Finding("partitions", "note", text, "old or future times: harmless, but dropped more slowly")
+
+
+def _pauses(connection: Connection) -> Iterator[Finding]:
+    for each in pauses(connection):
+        named = each.described()
+        again = f"chef-ingest resume {named['queue']}" + (f" --host {each.host}" if each.host else "")
+        yield Finding("pauses", "warning", f"{each.text} (since {each.since.astimezone(UTC):%Y-%m-%d %H:%M}Z)", again)
 
 
 def _letters(connection: Connection, settings: Settings) -> Iterator[Finding]:

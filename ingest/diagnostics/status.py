@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,8 +12,12 @@ from consumers.database import statements
 from consumers.database.connection import Purpose, session
 from consumers.database.partitions import Partitions
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
-from consumers.supervisor.control import ControlError, ask
+from consumers.machines.pauses import pauses
+from consumers.machines.supervisors import supervisors
+from consumers.machines.view import machines
+from consumers.supervisor.control import ControlError, NoSupervisor, ask
 from consumers.supervisor.monitor import WORK, look_at_letters
+from consumers.supervisor.roster import Roster
 from consumers.supervisor.slot import SILENT_SECONDS
 from ingest.diagnostics.broker import PARKED_REMEDY, UNCONFIRMED, WAL_REMEDY
 from ingest.diagnostics.shim import look_at_shim, own_url
@@ -29,11 +33,19 @@ def gather(settings: Settings, state: Path, shim_url: str = "", spool: Path | No
     """Everything there is to see; what can't be asked says why under `faults`. A shim may be elsewhere, and its spool
     with it."""
     faults: dict[str, str] = {}
-    found: dict[str, Any] = {"faults": faults, "queues": {}, "supervisor": {}, "letters": {}, "causes": []}
+    found: dict[str, Any] = {
+        "faults": faults,
+        "queues": {},
+        "supervisor": {},
+        "letters": {},
+        "causes": [],
+        "pauses": [],
+    }
+    absent = False
     try:
         found["supervisor"] = ask(state, {"verb": "status"})
     except ControlError as error:
-        faults["supervisor"] = str(error)
+        faults["supervisor"], absent = str(error), isinstance(error, NoSupervisor)
     found["shim"] = look_at_shim(shim_url or own_url(settings))
     found["spool"] = look_at_spool(spool, settings.collector_spool_bytes)
     try:
@@ -44,8 +56,13 @@ def gather(settings: Settings, state: Path, shim_url: str = "", spool: Path | No
         found |= _database(settings)
     except (StoreUnavailable, Misconfigured) as error:
         faults["database"] = str(error)
+    found["machines"] = machines(found["supervisor"], found.pop("told", ()), Roster(state).home)
+    if absent and any(not each["stale"] for each in found["machines"]):
+        # Looked at from where none has to be.
+        del faults["supervisor"]
     found["prefetch"] = sum(getattr(settings, prefetch) for prefetch in PREFETCH.values())
-    found["in_hand"] = sum(worker["in_hand"] for worker in found["supervisor"].get("workers", []))
+    found["in_hand"] = sum(each["in_hand"] for each in found["machines"])
+    found["rate"] = round(sum(each["rate"] for each in found["machines"] if not each["stale"]), 1)
     found["backlog"] = sum(found["queues"].get(name, {}).get("ready", 0) for name in WORK)
     found["seconds_to_drain"] = _to_drain(found)
     found["blocked"] = list(_blocked(found))
@@ -66,10 +83,13 @@ def _database(settings: Settings) -> dict[str, Any]:
     causes = statements.load("ingest.diagnostics", "status.sql")["causes"]
     with session(settings.database_url, _PURPOSE) as connection:
         rows = connection.execute(causes.encode()).fetchall()
+        told, paused = supervisors(connection), pauses(connection)
     names = ("fingerprint", "stage", "reason", "letters", "last_seen")
     partitions = [each["to"] for each in Partitions(settings.database_url).listed() if each["to"]]
     return {
         "letters": letters,
+        "told": told,
+        "pauses": [each.described() for each in paused],
         "causes": [dict(zip(names, row, strict=True)) for row in rows],
         "partitions_until": max(partitions, default=None),
     }
@@ -77,18 +97,15 @@ def _database(settings: Settings) -> dict[str, Any]:
 
 def _to_drain(found: Mapping[str, Any]) -> float | None:
     """Seconds until the backlog is gone at the present rate; None where nothing moves."""
-    rate = found["supervisor"].get("rate", 0.0)
+    rate = found["rate"]
     if not found["backlog"]:
         return 0.0
     return round(found["backlog"] / rate, 1) if rate else None
 
 
 def _blocked(found: Mapping[str, Any]) -> Iterator[str]:
-    for worker in found["supervisor"].get("workers", []):
-        if worker["state"] in HELD_UP.values():
-            yield f"worker {worker['pid']} {worker['state']}: {worker['why']}"
-        if worker["state"] == "silent":
-            yield _silent(worker, found["prefetch"])
+    for machine in found["machines"]:
+        yield from _blocked_on(machine, found["prefetch"])
     for why in found["supervisor"].get("not_reloaded", []):
         yield f"supervisor: not reloaded: {why}"
     for part in found["shim"].get("not_reloaded", []):
@@ -102,8 +119,30 @@ def _blocked(found: Mapping[str, Any]) -> Iterator[str]:
     for name, queue in found["queues"].items():
         if queue["ready"] and name == PARKED:
             yield f"{queue['ready']} messages in {name}: {PARKED_REMEDY}"
-        if queue["ready"] and not queue["consumers"] and name in WORK:
+        if queue["ready"] and not queue["consumers"] and name in WORK and not _paused(name, found["pauses"]):
             yield f"queue {name} has {queue['ready']} messages and no consumer: start `chef-ingest consume`"
+
+
+def _paused(queue: str, paused: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether it is held back everywhere."""
+    return any(each["host"] == "all" and each["queue"] in ("all", queue) for each in paused)
+
+
+def _blocked_on(machine: Mapping[str, Any], prefetch: int) -> Iterator[str]:
+    where = "" if machine["here"] else f"{machine['host']}: "
+    if machine["stale"]:
+        yield (
+            f"{where}the supervisor in {machine['folder']} has not been heard of for "
+            f"{machine['silent_seconds']:.0f} s; its "
+            f"workers held {machine['in_hand']} messages then. Is the machine gone, or cut off from the database? "
+            f"`chef-ingest machines forget {machine['host']}` once it is meant to be gone"
+        )
+        return
+    for worker in machine["workers"]:
+        if worker["state"] in HELD_UP.values():
+            yield f"{where}worker {worker['pid']} {worker['state']}: {worker['why']}"
+        if worker["state"] == "silent":
+            yield where + _silent(worker, prefetch)
 
 
 def _silent(worker: Mapping[str, Any], prefetch: int) -> str:

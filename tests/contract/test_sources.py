@@ -218,6 +218,27 @@ def test_room_is_made_beside_what_stays_in_hand(place: Any, opened: Any) -> None
     assert len(received(source, PREFETCH)) == PREFETCH
 
 
+def test_of_a_queue_that_is_held_nothing_comes_until_it_is_let_go(place: Any, opened: Any) -> None:
+    """What was taken of it before can be acknowledged; held and let go again and again, all comes, and once."""
+    place.put(*(b"%d" % number for number in range(PREFETCH + 2)))
+    source = opened()
+    found = received(source, PREFETCH)
+    for _ in range(2):
+        source.hold({ACTIONS})
+        assert source.poll(0.5) == []
+        source.hold(())
+        source.hold({ACTIONS})
+    source.acknowledge(found, whole_prefix=True)
+    until(lambda: not source.poll(0.1) and place.ready() == 2, "the rest waits")
+    rest: list[Delivery] = []
+    until(lambda: source.hold(()) or rest.extend(source.poll(0.1)) or len(rest) == 2, "the rest comes")
+    assert payloads(found + rest) == [b"%d" % number for number in range(PREFETCH + 2)]
+    source.acknowledge(rest, whole_prefix=True)
+    source.hold({ACTIONS})
+    source.stop_consuming()
+    until(lambda: not source.poll(0.1) and source.stopped, "it stops")
+
+
 def test_after_stop_consuming_nothing_comes_and_all_can_be_acknowledged(place: Any, opened: Any) -> None:
     """A drain: what is in hand is finished, what is not is for others."""
     place.put(b"a")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from consumers.delivery import Delivery, Judged
 from consumers.errors import StoreUnavailable
+from consumers.machines.pauses import Pause
 from consumers.runtime.failpoints import Failpoint
 from consumers.store.store import PostgresStore
 from consumers.worker.memory import MemoryStore
@@ -42,6 +44,9 @@ class OnMemory:
     def reasons(self) -> list[str]:
         return [verdict.reason for _, verdict in self.store.letters]  # type: ignore[union-attr]
 
+    def pause(self, each: Pause) -> None:
+        self.store.paused.append(each)
+
     def read_only(self, *, on: bool) -> None:
         self.store.fault = StoreUnavailable("read-only") if on else None
 
@@ -66,6 +71,10 @@ class OnPostgreSQL:
 
     def reasons(self) -> list[str]:
         return [row[0] for row in self._rows("SELECT reason FROM dead_letters")]
+
+    def pause(self, each: Pause) -> None:
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            connection.execute("INSERT INTO pauses VALUES (%s, %s, %s, %s, %s)", each)
 
     def read_only(self, *, on: bool) -> None:
         name = self._url.rpartition("/")[2]
@@ -184,3 +193,11 @@ def test_a_ping_is_answered_after_a_transaction(place: Any) -> None:
     ping = msgspec.structs.replace(item(), judgement=Pong())
     assert place.store.commit([ping]) == [Pong()]
     assert place.actions() == set()
+
+
+def test_it_tells_what_operators_pause_while_it_is_there(place: Any) -> None:
+    """Each pause as it was written; in an outage that is what is said, and nobody takes it for nothing paused."""
+    assert list(place.store.pauses()) == []
+    each = Pause(ACTIONS, "", "ann", "a new disk", datetime(2026, 11, 26, 21, 30, tzinfo=UTC))
+    place.pause(each)
+    assert list(place.store.pauses()) == [each]

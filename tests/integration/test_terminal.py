@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from operate_support import command, environment
+from operate_support import command, declared, environment
 from toy_chef_server import USER, chef_server, pem, write_user
 
 from tests.patience import LONG
@@ -148,3 +148,16 @@ def test_watch_says_the_verdict_first_hears_keys_and_ends_on_q(
     first = OURS.sub("", seen).replace("\r", "").splitlines()[0]
     assert re.fullmatch(r"[0-9]{2}:[0-9]{2}:[0-9]{2}Z  TROUBLE \(.*", first), seen
     assert "not scaled: no supervisor answers" in seen
+
+
+def test_watch_pauses_and_resumes_once_it_has_asked(amqp_url: str, database_url: str, tmp_path: Path) -> None:
+    """p asks, y does it; y by itself does nothing."""
+    declared(amqp_url)
+    env = environment(amqp_url, database_url, tmp_path)
+    seen = on_terminal(env, "status", "--watch", columns=80, keys={"TROUBLE": "yp", "y does it": "y", "PAUSED by": "q"})
+    assert "pause every queue, everywhere?" in seen
+    seen = on_terminal(
+        env, "status", "--watch", columns=80, keys={"PAUSED by": "p", "every queue? y": "y", "resumed:": "q"}
+    )
+    assert "resumed: workers take messages again" in seen
+    assert command("resume", "all", env=env).returncode == 1

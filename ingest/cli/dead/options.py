@@ -89,11 +89,12 @@ def accountable(command: Callable[..., Any]) -> Callable[..., Any]:
     """Gives a command `who` and `why`, which are kept with every change."""
     command = click.option("--why", metavar="TEXT", help="The reason, kept in the letters' history.")(command)
     return click.option(
-        "--as", "who", metavar="NAME", default=_os_user, show_default="the OS user", help="Who does it."
+        "--as", "who", metavar="NAME", default=os_user, show_default="the OS user", help="Who does it."
     )(command)
 
 
-def _os_user() -> str:
+def os_user() -> str:
+    """Who runs this process."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

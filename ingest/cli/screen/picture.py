@@ -15,7 +15,6 @@ from rich.text import Text
 from ingest.cli.screen.tables import fitted
 from ingest.cli.screen.trail import BARS, PLAIN_BARS, Trail, sparkline
 from ingest.diagnostics.spool import line_of_spool
-from schemas.labels import LANES
 from schemas.printable import printable
 
 _TRAIL_WIDTH = 24
@@ -57,10 +56,14 @@ class Picture:
             yield _text(self.said, "italic")
         yield from (_text(f"blocked: {line}", "bold") for line in found["blocked"])
         yield from (_text(f"not seen: {name}: {why}", "bold") for name, why in found["faults"].items())
+        yield from (_text(_pause(each, self.now), "bold") for each in found["pauses"])
         if self.trail is not None:
             yield from _history(self.trail, bars)
         if found["supervisor"]:
             yield from self._supervisor(found["supervisor"], width)
+        if len(found["machines"]) > 1 or (found["machines"] and not found["supervisor"]):
+            shown = ("host", "mode", "consuming", "in_hand", "rate", "heard", "version", "folder")
+            yield fitted([_row(each) for each in found["machines"]], shown, width, self.now)[0]
         yield from _front(found)
         if found["queues"]:
             yield fitted(_queues(found["queues"]), ("queue", "ready", "consumers"), width, self.now)[0]
@@ -88,15 +91,33 @@ def verdict(found: Mapping[str, Any]) -> str:
     wrong = [
         f"{len(found[name])} {word}" for name, word in (("blocked", "blocked"), ("faults", "not seen")) if found[name]
     ]
-    supervisor = found["supervisor"]
-    main = [worker for worker in supervisor.get("workers", ()) if worker["lane"] == LANES[0]]
-    consuming = sum(worker["state"] == "consuming" for worker in main)
-    facts = [f"{consuming} workers consume, {supervisor['rate']:g} messages/s"] if supervisor else []
+    machines = [each for each in found["machines"] if not each["stale"]]
+    consuming = sum(each["consuming"] for each in machines)
+    where = f" under {len(machines)} supervisors" if len(machines) > 1 else ""
+    facts = [f"{consuming} workers consume{where}, {found['rate']:g} messages/s"] if machines else []
+    if found["pauses"]:
+        facts.insert(0, "PAUSED by an operator")
     if "broker" not in found["faults"]:
         facts.append(backlog(found))
-    mode = supervisor.get("mode", "running")
+    mode = found["supervisor"].get("mode", "running")
     word = f"TROUBLE ({', '.join(wrong)})" if wrong else "well" if mode == "running" else mode
     return f"{word}: {'; '.join(facts)}" if facts else word
+
+
+def _pause(pause: Mapping[str, Any], now: datetime) -> str:
+    again = f"chef-ingest resume {pause['queue']}" + ("" if pause["host"] == "all" else f" --host {pause['host']}")
+    what = "every queue" if pause["queue"] == "all" else f"queue {pause['queue']}"
+    where = "everywhere" if pause["host"] == "all" else f"on {pause['host']}"
+    since = _span((now - pause["since"]).total_seconds())
+    return f"paused: {what} {where}, for {since}, by {pause['who']}: {pause['why']} (`{again}`)"
+
+
+def _row(machine: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **machine,
+        "mode": "gone" if machine["stale"] else machine["mode"],
+        "heard": "now" if machine["here"] else f"{_span(machine['silent_seconds'])} ago",
+    }
 
 
 def backlog(found: Mapping[str, Any]) -> str:

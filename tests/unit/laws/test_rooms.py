@@ -144,9 +144,11 @@ def test_what_leans_on_pikas_inside_is_in_one_file() -> None:
 
 CLOSURES = {
     "ingest.shim.server": {"broker", "database", "errors", "runtime"},
-    "consumers.supervisor.supervisor": {"broker", "database", "errors", "runtime", "supervisor", "telemetry"},
+    "consumers.supervisor.supervisor": {
+        "broker", "database", "errors", "machines", "runtime", "supervisor", "telemetry",
+    },
     "consumers.worker.process": {
-        "broker", "database", "delivery", "errors", "ledger", "runtime", "store", "telemetry", "worker",
+        "broker", "database", "delivery", "errors", "ledger", "machines", "runtime", "store", "telemetry", "worker",
     },
 }  # fmt: skip
 """What a process loads of `consumers`, whatever imports what."""

@@ -23,7 +23,7 @@ class Workers:
     database_fault: str | None = None
     asked: list[float] = field(default_factory=list)
 
-    def consuming(self) -> int:
+    def at_work(self) -> int:
         return self.ready
 
     def described(self) -> list[dict[str, Any]]:

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from consumers.machines.supervisors import Home
+from consumers.machines.view import machines
 from ingest.cli.screen.picture import Picture, folded, verdict
 from ingest.cli.screen.trail import Trail, sparkline
 from ingest.cli.screen.watch import watching
@@ -37,12 +39,15 @@ def seen(**facts: Any) -> dict[str, Any]:
     queues = {
         f"ingest.{name}": {"ready": 0, "consumers": 6} for name in ("actions", "runs", "dead", "pings", "collector")
     }
-    return {
-        "faults": {}, "blocked": [], "supervisor": supervisor, "queues": queues, "letters": {"open": 7, "parked": 0},
+    found = {
+        "faults": {}, "blocked": [], "pauses": [], "supervisor": supervisor, "queues": queues,
+        "letters": {"open": 7, "parked": 0},
         "causes": [cause | {"last_seen": NOW - timedelta(minutes=3)}] * 5, "backlog": 0, "in_hand": 21,
         "seconds_to_drain": 0.0, "shim": {"url": "http://127.0.0.1:8080", "ready": True}, "spool": {},
         "partitions_until": "2027-03-01",
     } | facts  # fmt: skip
+    here = machines(found["supervisor"], [], Home("here", "/run/chef-ingest"))
+    return {"machines": here, "rate": sum(each["rate"] for each in here)} | found
 
 
 def lines(picture: Picture, width: int = 80, height: int = 24) -> list[str]:

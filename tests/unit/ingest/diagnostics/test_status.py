@@ -11,6 +11,8 @@ def test_status_tells_of_what_is_parked() -> None:
     """Nobody consumes that queue: whoever looks must see it, and what to do."""
     found = {
         "supervisor": {},
+        "machines": [],
+        "pauses": [],
         "shim": {},
         "spool": {},
         "queues": {each.name: {"ready": 0, "consumers": 1} for each in TOPOLOGY.queues},

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ingest.cli.dead.options import os_user
+from ingest.cli.operate.machines import ask_elsewhere, database, machines, pause, resume
+from ingest.cli.operate.spool import spool
 from ingest.cli.options import (
     EXIT_FAILED,
     control_option,
@@ -21,7 +25,6 @@ from ingest.cli.options import (
 )
 from ingest.cli.output import print_rows
 from ingest.cli.servers import running, settings_at, spool_at, staying, talking
-from ingest.cli.spool import spool
 
 
 @click.command()
@@ -86,23 +89,25 @@ def consume(
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("to", metavar="N|+N|-N|auto")
+@click.option("--host", metavar="HOST", help="The `consume` of another machine, as `status` names it.")
 @control_option
 @output_option
 @says_what_is_wrong
-def scale(to: str, state: Path | None, output: str) -> None:
+def scale(to: str, host: str | None, state: Path | None, output: str) -> None:
     """Tell a running `consume` how many workers to run, or to choose by itself.
 
-    Returns once it is told; `status` shows the workers come and go.
+    Returns once it is told, which takes a few seconds for another machine's; `status` shows the workers come and go.
     """
     from consumers.supervisor.control import ask, state_folder
 
-    answer = ask(state_folder(state, os.environ), {"verb": "scale", "to": to})
+    wants = {"verb": "scale", "to": to}
+    answer = ask_elsewhere(host, wants) if host else ask(state_folder(state, os.environ), wants)
     print_rows([answer], output, sys.stdout)
 
 
 @click.command()
 @control_option
-@click.option("--watch", is_flag=True, help="Draw it again every second until q; + and - scale, a scales by itself.")
+@click.option("--watch", is_flag=True, help="Draw it again every second until q; +, - and a scale, p pauses.")
 @click.option(
     "--output",
     type=click.Choice(["table", "json"]),
@@ -131,7 +136,7 @@ def status(state: Path | None, watch: bool, output: str) -> None:
         return found | {"faults": faults}
 
     if watch:
-        screen.watch(look, folder)
+        screen.watch(look, folder, screen.Switch(partial(database, settings), os_user))
     elif not screen.show(look, output):
         sys.exit(EXIT_FAILED)
 
@@ -257,4 +262,4 @@ def partitions_drop(before: str, yes: bool, dry_run: bool, output: str) -> None:
         click.echo("nothing was changed; do it by --yes", err=True)
 
 
-COMMANDS = (consume, scale, status, doctor, audit, drift, partitions, spool)
+COMMANDS = (consume, scale, pause, resume, status, machines, doctor, audit, drift, partitions, spool)

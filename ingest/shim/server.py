@@ -34,7 +34,7 @@ from ingest.shim.metrics import ShimMetrics
 from ingest.spool.contents import Contents
 from ingest.spool.drainer import Drainer
 from ingest.spool.place import place
-from ingest.spool.spool import Spool
+from ingest.spool.spool import DISK_SECONDS, Spool
 from ingest.telemetry import logs
 from ingest.telemetry.tracing import ShimTracing, tracer_provider
 from schemas.address import Address
@@ -135,7 +135,9 @@ def _spool(settings: Settings, metrics: ShimMetrics, acknowledged: Acknowledged)
         metrics.spooled(result)
         acknowledged.count(door, result)
 
-    return Spool(folder, settings.collector_spool_bytes, from_environment(os.environ), observe=spooled)
+    patience = min(DISK_SECONDS, settings.drain_seconds)
+    limit, failpoint = settings.collector_spool_bytes, from_environment(os.environ)
+    return Spool(folder, limit, failpoint, observe=spooled, patience=patience)
 
 
 @asynccontextmanager

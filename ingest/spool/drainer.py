@@ -14,9 +14,10 @@ import structlog
 from consumers.runtime.failpoints import Failpoint
 from ingest.http.outcome import HOPELESS, Outcome, Refusal, Refused
 from ingest.spool.contents import Contents, Looker
+from ingest.spool.disk import Disk
 from ingest.spool.record import Damaged, Record, Torn
 from ingest.spool.segments import Sealed, drainer_of, sealed, segments
-from ingest.spool.spool import Spool
+from ingest.spool.spool import SLOW, SLOW_REMEDY, Spool
 from schemas.message import Message
 
 LOOK_SECONDS: Final = 1.0
@@ -49,6 +50,7 @@ class Drainer:
         self._publisher = publisher
         self._failpoint = failpoint
         self._looker = Looker(spool.folder)
+        self._disk = Disk("spool drainer")
         self._stop = threading.Event()
         self._careful = self._lost = 0
         self._fault = ""
@@ -65,8 +67,18 @@ class Drainer:
         finally:
             self._stop.set()
             ended.set()
-            await task
+            await self._last(task)
             await self._spool.close()
+            self._disk.end()
+
+    async def _last(self, task: asyncio.Task[None]) -> None:
+        """Its end, where the disk lets it come to one: what is marked too late is sent twice, and stored once."""
+        done, _ = await asyncio.wait((task,), timeout=self._spool.patience)
+        if done:
+            return task.result()
+        task.cancel()
+        folder = str(self._spool.folder)
+        self._log.error("spool_left", folder=folder, why=SLOW, remedy=SLOW_REMEDY)
 
     async def _run(self, ended: asyncio.Event) -> None:
         while not ended.is_set():
@@ -80,8 +92,8 @@ class Drainer:
         try:
             if self._publisher.refusal() is None:
                 await self._spool.seal()
-                await asyncio.to_thread(self._drain)
-            self.contents = await asyncio.to_thread(self._looker.look)
+                await self._disk.do(self._drain)
+            self.contents = await self._disk.do(self._looker.look)
             self._fault = ""
         except OSError as error:
             why = str(error)

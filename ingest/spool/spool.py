@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -13,10 +12,18 @@ import structlog
 
 from consumers.runtime.failpoints import Failpoint
 from ingest.http.outcome import SPOOLED, Outcome, Refusal, Refused
+from ingest.spool.disk import Disk
 from ingest.spool.segments import SEGMENT_BYTES, Appender, make_folder
 from schemas.message import Message
 
+DISK_SECONDS: Final = 5.0
+"""How long a start and a stop wait for the disk: nothing is lost where they don't, what is on it is found again."""
 _REMEDY: Final = "see that this process may write there and that the disk has room; `chef-ingest doctor` looks"
+SLOW: Final = "the disk does not answer in time"
+SLOW_REMEDY: Final = (
+    "see to that disk, or the server it is mounted from; what is in the folder stays there, and whichever shim has it"
+    " next brings it to the broker"
+)
 
 _Entry = tuple[Message, int, asyncio.Future[Outcome]]
 """A message, the UNIX time at which it came, and what is told to who waits."""
@@ -36,21 +43,26 @@ class Spool:
         *,
         observe: Callable[[str, str], None] = lambda *_: None,
         now: Callable[[], float] = time.time,
+        patience: float = DISK_SECONDS,
     ) -> None:
         self.folder, self.limit = folder, limit
         self._writer = Appender(folder, limit, failpoint)
         self._observe = observe
         self._now = now
-        self._thread = ThreadPoolExecutor(1, "spool")
+        self.patience = patience
+        self._disk = Disk("spool")
         self._waiting: list[_Entry] = []
         self._writing: asyncio.Task[None] | None = None
         self._fault = ""
         self._log = structlog.get_logger("ingest.spool.spool")
 
     async def prepare(self) -> None:
-        """Make the folder; say so at once, and not when it is needed, where that can't be."""
+        """Make the folder; say so at once, and not when it is needed, where that can't be. A disk that hangs is waited
+        for no longer than `patience` seconds."""
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, make_folder, self.folder)
+            await asyncio.wait_for(self._disk.do(make_folder, self.folder), self.patience)
+        except TimeoutError:
+            self._complain(SLOW)
         except OSError as error:
             self._complain(error.strerror or str(error))
 
@@ -73,25 +85,28 @@ class Spool:
         self._waiting = [each for each in self._waiting if each is not entry]
         entry[2].cancel()
         self._observe(entry[0].door, Refusal.SPOOL_SLOW.value)
-        self._complain("the disk does not answer in time")
+        self._complain(SLOW)
         return Refused(Refusal.SPOOL_SLOW)
 
     async def seal(self) -> None:
         """Leave what we have written to the drainer."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.seal)
+        await self._disk.do(self._writer.seal)
 
     async def close(self) -> None:
-        """Once nothing more comes."""
-        await self.seal()
-        self._thread.shutdown()
+        """Once nothing more comes. A disk that hangs is waited for no longer than `patience` seconds: what was told as
+        kept is on it, and our end leaves it to the drainer as well."""
+        try:
+            await asyncio.wait_for(self.seal(), self.patience)
+        except TimeoutError:
+            self._log.error("spool_left", folder=str(self.folder), why=SLOW, remedy=SLOW_REMEDY)
+        self._disk.end()
 
     async def _write(self) -> None:
-        loop = asyncio.get_running_loop()
         while self._waiting:
             batch = self._batch()
             try:
                 pairs = [(message, received) for message, received, _ in batch]
-                kept = await loop.run_in_executor(self._thread, self._writer.append, pairs)
+                kept = await self._disk.do(self._writer.append, pairs)
                 rest = Refusal.SPOOL_FULL
                 self._fault = ""
             except OSError as error:
@@ -116,4 +131,5 @@ class Spool:
     def _complain(self, why: str) -> None:
         if why != self._fault:
             self._fault = why
-            self._log.error("spool_failed", folder=str(self.folder), why=why, remedy=_REMEDY)
+            remedy = SLOW_REMEDY if why == SLOW else _REMEDY
+            self._log.error("spool_failed", folder=str(self.folder), why=why, remedy=remedy)

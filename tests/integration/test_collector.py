@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,6 +23,8 @@ from consumers.ledger.balance import Books, balance
 from ingest.access import tokens
 from ingest.shim.doors.collector import HEALTH_PATHS, SEARCH_PATH
 from ingest.soak.system import until
+from ingest.spool.contents import waiting_in
+from ingest.spool.segments import segments
 from schemas.doors import COLLECTOR
 from schemas.kinds.compliance import KIND as COMPLIANCE
 from schemas.kinds.node_ping import KIND as NODE_PING
@@ -300,6 +303,52 @@ def test_a_kind_that_is_off_is_counted_and_not_kept(database_url: str) -> None:
     ledger = balance(books.acknowledged(since), books.accounted(since), 0)
     assert ledger.gap == 0
     assert sum(hour.told for hour in ledger.hours) == sum(hour.acknowledged for hour in ledger.hours) == 2
+
+
+HANGING = """
+import os, time
+sync, hung = os.fsync, os.environ["HUNG"]
+def fsync(file):
+    while os.path.exists(hung):
+        time.sleep(0.01)
+    sync(file)
+os.fsync = fsync
+"""
+
+
+def test_a_disk_that_hangs_holds_up_no_answer_no_start_and_no_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a broker an action is 503 then, and kept once the disk answers; the log says which disk, and the shim
+    starts and ends beside it. What was kept is found again."""
+    (tmp_path / "sitecustomize.py").write_text(HANGING)
+    hung = tmp_path / "hung"
+    hung.touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("HUNG", str(hung))
+    spool = {"collector_spool": tmp_path / "spool", "collector_action_wait_seconds": 0.05, "drain_seconds": 0.05}
+    with serving("amqp://127.0.0.1:1/", connected=False, **spool) as shim:
+        (said,) = until(lambda: shim.events("spool_failed"), "the shim gives up waiting for the disk")
+        assert said["folder"] == str(tmp_path / "spool")
+        assert "does not answer in time" in said["why"]
+        refused = heard(shim.http.post(DOOR, content=content(action())))
+        assert (refused.status_code, refused.json()["details"]) == (503, {"reason": "spool_slow"})
+        assert refused.headers["retry-after"]
+        assert shim.http.get(DOOR).status_code == 200
+        hung.unlink()
+        told = until(lambda: spooled(shim, action()), "the disk answers")
+        hung.touch()
+        assert heard(shim.http.post(DOOR, content=content(action()))).status_code == 503
+        assert shim.stop() == 0
+        (left,) = shim.events("spool_left")
+        assert left["folder"] == str(tmp_path / "spool")
+    found = [each.message.payload for path in segments(tmp_path / "spool") for each in waiting_in(path)]
+    assert told in [json.loads(each)["id"] for each in found]
+
+
+def spooled(shim: Shim, body: dict[str, Any]) -> str:
+    """Its id, where it is kept."""
+    return str(body["id"]) if shim.http.post(DOOR, content=content(body)).status_code == 202 else ""
 
 
 def kept(answer: httpx.Response) -> bool:

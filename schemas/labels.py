@@ -17,6 +17,17 @@ STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 LetterState = Literal["open", "replaying", "parked", "resolved", "discarded"]
 LETTER_STATES: Final[tuple[LetterState, ...]] = get_args(LetterState)
 
+ReplayState = Literal["running", "paused", "stopped", "done", "pausing", "stopping", "interrupted"]
+REPLAY_STATES: Final[tuple[ReplayState, ...]] = get_args(ReplayState)
+"""The first four its process writes; the others are told by who looks, of a wish not heeded yet and a process gone."""
+
+ReplayWish = Literal["run", "pause", "stop"]
+REPLAY_WISHES: Final[tuple[ReplayWish, ...]] = get_args(ReplayWish)
+
+ReplayAccepts = Literal["fixed", "hopeful", "all"]
+REPLAY_ACCEPTS: Final[tuple[ReplayAccepts, ...]] = get_args(ReplayAccepts)
+"""Which letters a replay sends: those that would now be stored, those not known to be refused again, all."""
+
 Trigger = Literal["size", "bytes", "age", "idle", "drain"]
 TRIGGERS: Final[tuple[Trigger, ...]] = get_args(Trigger)
 """What flushes a batch."""

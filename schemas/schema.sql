@@ -364,28 +364,60 @@ CREATE TABLE dead_letter_events (
     -- What was given with `--why`.
     why       text,
     -- More, depending on what.
-    details   json
+    details   json,
+    -- The replay that sent it, or whose message this came of: its number.
+    replay    integer
 );
 CREATE INDEX dead_letter_events_letter_id ON dead_letter_events (letter_id, at);
+CREATE INDEX dead_letter_events_replay ON dead_letter_events (replay, what) INCLUDE (letter_id) WHERE replay IS NOT NULL;
 
--- One line a `dead replay`: an interrupted one is gone on with by the same request.
+-- One line a replay of letters, `chef-ingest dead replays`: what it is, how far it is, what is wanted of it.
 CREATE TABLE dead_letter_replays (
-    -- A number.
-    id          integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    -- Digest of who asked for what, to go on with it.
-    request     text        NOT NULL,
+    -- The replay's number.
+    id             integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- What was asked for, in words: the same command goes on with an interrupted one.
+    request        text        NOT NULL,
     -- Which letters.
-    selector    json        NOT NULL,
+    selector       json        NOT NULL,
     -- The newest letter when it began: later ones are not part of it.
-    newest      bigint      NOT NULL,
+    newest         bigint      NOT NULL,
     -- Who asked.
-    who         text        NOT NULL,
+    who            text        NOT NULL,
     -- What was given with `--why`.
-    why         text,
+    why            text,
     -- When it began.
-    started_at  timestamptz NOT NULL DEFAULT now(),
-    -- When it was done; null: interrupted or under way.
-    finished_at timestamptz
+    started_at     timestamptz NOT NULL DEFAULT now(),
+    -- When it was done or stopped; null: interrupted or under way.
+    finished_at    timestamptz,
+    -- What was given with `--name`.
+    name           text,
+    -- Which of the letters are sent: those that would now be stored, those not known to be refused again, or all.
+    accepts        text        NOT NULL DEFAULT 'hopeful' CHECK (accepts IN ('fixed', 'hopeful', 'all')),
+    -- Letters a second at most; null: as fast as it goes.
+    rate           real CHECK (rate > 0),
+    -- It stops when so many letters have failed again; null: it does not.
+    until_failures integer     CHECK (until_failures > 0),
+    -- What its process said last. One that no session holds any more is interrupted: that is told, and not written.
+    state          text        NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'paused', 'stopped', 'done')),
+    -- What somebody wants of its process.
+    wanted         text        NOT NULL DEFAULT 'run' CHECK (wanted IN ('run', 'pause', 'stop')),
+    -- Who; null: nobody has wanted anything yet.
+    wanted_by      text,
+    -- Why.
+    wanted_why     text,
+    -- The machine of its process.
+    host           text,
+    -- When its process wrote this line last; null: none has taken it up yet.
+    heard_at       timestamptz,
+    -- How many letters there are to look at; null with a limit.
+    total          bigint,
+    -- How many have been looked at.
+    looked_at      bigint      NOT NULL DEFAULT 0,
+    -- Of them, those not sent because they would be refused again.
+    passed_over    bigint      NOT NULL DEFAULT 0,
+    -- Of them, those that the broker did not take.
+    not_taken      bigint      NOT NULL DEFAULT 0,
+    CHECK ((finished_at IS NULL) = (state NOT IN ('stopped', 'done')))
 );
 CREATE INDEX dead_letter_replays_unfinished ON dead_letter_replays (request) WHERE finished_at IS NULL;
 

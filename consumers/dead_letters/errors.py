@@ -21,3 +21,11 @@ class NotImportable(RepositoryError):
 
 class NeedsSession(RepositoryError):
     """A replay can't be begun behind a pooler, which may give each transaction another session."""
+
+
+class NoSuchReplay(RepositoryError):
+    """There is no replay with this number."""
+
+
+class NotWished(RepositoryError):
+    """That can't be wished of a replay, as it is."""

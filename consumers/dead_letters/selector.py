@@ -25,6 +25,7 @@ _COLUMNS: Final = {
     "organizations": ("organization", "text"),
     "nodes": ("node", "text"),
     "doors": ("door", "text"),
+    "replays": ("replay_run", "integer"),
 }
 WHOLE_FINGERPRINT: Final = 16
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -46,6 +47,7 @@ class Selector:
     organizations: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
     doors: tuple[str, ...] = ()
+    replays: tuple[int, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
     limit: int | None = None
@@ -70,6 +72,18 @@ class Selector:
             conditions.append("last_seen < %(until)s")
             values["until"] = self.until
         return " AND ".join(conditions), values
+
+    def asked(self) -> dict[str, Any]:
+        """Its members that say something."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value not in ((), None)}
+
+    def in_words(self) -> str:
+        """For a person: `reason schema, kind action`; empty of every letter."""
+        told = [
+            f"{name.removesuffix('s')} {' or '.join(map(str, value)) if isinstance(value, tuple) else value}"
+            for name, value in self.asked().items()
+        ]
+        return ", ".join(told)
 
     def to_json(self) -> str:
         """Text that `from_json` reads; equal selectors give equal text."""

@@ -55,7 +55,7 @@ class LetterWriter:
                     facts = {"id": item.delivery.letter_id, "replay": number, "max_replays": self.max_replays}
                     failed.append(self._letter(item.delivery, verdict) | facts)
             elif known is not None and verdict.fate.resolves:
-                resolution = json.dumps(to_wire(verdict) | {"replay": item.delivery.replay})
+                resolution = json.dumps(to_wire(verdict) | {"attempt": item.delivery.replay})
                 resolved.append({"id": item.delivery.letter_id, "resolution": resolution, "who": WHO})
         if new:
             self._insert(connection, items, said, self._kept(connection, items, said, new))

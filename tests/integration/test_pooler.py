@@ -13,7 +13,7 @@ from worker_support import Place
 
 from consumers.database.connection import Purpose, session
 from consumers.dead_letters.errors import RepositoryError
-from consumers.dead_letters.replay import start_run
+from consumers.dead_letters.replays.register import ReplayRequest, begin
 from consumers.dead_letters.repository import repository_at
 from consumers.dead_letters.selector import Selector
 from ingest.diagnostics.database import check_database
@@ -80,5 +80,5 @@ def test_the_doctor_names_a_pooler_and_a_replay_is_refused_behind_it(database_ur
         found = [each.finding for each in check_database(Settings(database_url=url)) if each.check == "pooler"]
         assert found
         with repository_at(url, who="test") as repository, pytest.raises(RepositoryError, match="pooler"):
-            start_run(repository, "request", Selector())
+            begin(repository, ReplayRequest(request="{}", selector=Selector()))
     assert not [each for each in check_database(Settings(database_url=database_url)) if each.check == "pooler"]

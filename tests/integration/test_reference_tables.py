@@ -14,7 +14,7 @@ CATALOG = """
     JOIN pg_class t ON t.relname = c.table_name AND t.relnamespace = 'public'::regnamespace
     WHERE c.table_schema = 'public' AND NOT t.relispartition
 """
-SHORT = {"boolean": "bool", "integer": "int4", "bigint": "int8"}
+SHORT = {"real": "float4", "boolean": "bool", "integer": "int4", "bigint": "int8"}
 
 
 def test_the_tables_read_are_the_tables_there_are(database_url: str) -> None:

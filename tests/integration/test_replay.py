@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from worker_support import FIXTURES, Place, action
+from worker_support import FIXTURES, Place, action, fixable, letters, states, unfixable
 
 from ingest.soak.system import until
 from tests.patience import LONG
@@ -25,27 +25,6 @@ CAPTURED = [json.loads(line) for line in (FIXTURES / "actions.jsonl").read_text(
 @pytest.fixture
 def place(amqp_url: str, database_url: str, tmp_path: Path) -> Iterator[Place]:
     return Place(amqp_url, database_url, tmp_path)
-
-
-def letters(place: Place, bodies: list[bytes], **settings: object) -> None:
-    """Let a worker make letters of bodies that it refuses."""
-    place.publish(bodies)
-    with place.consuming(**settings):
-        until(lambda: place.one("SELECT count(*) FROM dead_letters") == len(bodies), "letters")
-
-
-def fixable(**changes: Any) -> bytes:
-    """An action that only the wire profile takes."""
-    return action(entity_type="key", **changes)
-
-
-def unfixable() -> bytes:
-    """An action that no profile takes."""
-    return action(task="no such task")
-
-
-def states(place: Place) -> dict[str, int]:
-    return dict(place.rows("SELECT state, count(*) FROM dead_letters GROUP BY state"))
 
 
 def quiet(place: Place) -> bool:
@@ -81,8 +60,11 @@ def test_ten_thousand_letters_survive_a_replay_killed_at_each_step(place: Place)
     ]
     assert place.rows("SELECT DISTINCT replays FROM dead_letters WHERE state = 'resolved'") == [(1,)]
     assert "goes on" in done.stderr
+    [told] = place.json("dead", "replays", "list")
+    assert (told["state"], told["looked_at"], told["total"]) == ("done", 10_000, 10_000)
+    assert (told["sent"], told["resolved"], told["failed"], told["waiting"]) == (10_000, 9_000, 1_000, 0)
     outcomes = [line.split() for line in done.stdout.splitlines()[-2:]]
-    assert sorted(map(sorted, outcomes)) == [["1000", "open", "schema"], ["9000", "created", "resolved"]]
+    assert sorted(map(sorted, outcomes)) == [["1000", "failed", "schema"], ["9000", "created", "resolved"]]
 
 
 def test_two_operators_never_send_one_letter_twice(place: Place) -> None:
@@ -97,6 +79,9 @@ def test_two_operators_never_send_one_letter_twice(place: Place) -> None:
     assert [each.returncode for each in pair] == [0, 0]
     sent = [int(text.split(" letters sent")[0].split()[-1]) for text in said]
     assert sum(sent) == 300
+    told = {each["who"]: each for each in place.json("dead", "replays", "list")}
+    assert sorted(each["sent"] for each in told.values()) == sorted(sent)
+    assert {each["state"] for each in told.values()} == {"done"}
     assert place.messages("ingest.actions") == 300
     assert place.rows("SELECT what, count(*) FROM dead_letter_events WHERE what = 'replayed' GROUP BY what") == [
         ("replayed", 300)

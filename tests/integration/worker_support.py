@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from consumers.broker.connection import connect
 from consumers.broker.declare import declare
 from ingest.cli import main
+from ingest.soak.system import until
 from tests.patience import LONG
 
 ROOT = Path(__file__).parents[2]
@@ -141,3 +142,25 @@ def action(**changes: Any) -> bytes:
     """The documented example under an id of its own, with members changed; None leaves a member out."""
     members = EXAMPLE | {"id": str(uuid.uuid4())} | changes
     return json.dumps({name: value for name, value in members.items() if value is not None}).encode()
+
+
+def fixable(**changes: Any) -> bytes:
+    """An action that only the wire profile takes."""
+    return action(entity_type="key", **changes)
+
+
+def unfixable() -> bytes:
+    """An action that no profile takes."""
+    return action(task="no such task")
+
+
+def letters(place: Place, bodies: list[bytes], **settings: object) -> None:
+    """Let a worker make letters of bodies that it refuses."""
+    place.publish(bodies)
+    with place.consuming(**settings):
+        until(lambda: place.one("SELECT count(*) FROM dead_letters") == len(bodies), "letters")
+
+
+def states(place: Place) -> dict[str, int]:
+    """How many letters there are in each state."""
+    return dict(place.rows("SELECT state, count(*) FROM dead_letters GROUP BY state"))

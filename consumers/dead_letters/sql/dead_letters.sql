@@ -30,7 +30,7 @@ FROM (
 ORDER BY cause.letters DESC, cause.fingerprint LIMIT %(limit)s;
 
 -- name: events
-SELECT at, what, who, why, details FROM dead_letter_events WHERE letter_id = %(id)s ORDER BY at, id;
+SELECT at, what, who, why, details, replay FROM dead_letter_events WHERE letter_id = %(id)s ORDER BY at, id;
 
 -- name: stats
 SELECT state, stage, reason, count(*) AS letters, sum(attempts) AS attempts, min(first_seen) AS first_seen,

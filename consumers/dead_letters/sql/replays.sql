@@ -1,13 +1,57 @@
--- The steps of a replay: a run, and in it claim, mark or release; loaded by consumers/database/statements.py.
+-- Replays as things, and the steps of one: in it claim, mark or release; loaded by consumers/database/statements.py.
 
 -- name: replay_start
-INSERT INTO dead_letter_replays (request, selector, newest, who, why)
-SELECT %(request)s, %(selector)s::json, coalesce(max(id), 0), %(who)s, %(why)s FROM dead_letters
-RETURNING id, started_at, newest, selector;
+INSERT INTO dead_letter_replays (request, selector, newest, who, why, name, accepts, rate, until_failures)
+SELECT %(request)s, %(selector)s::json, coalesce(max(id), 0), %(who)s, %(why)s, %(name)s, %(accepts)s,
+       %(rate)s::real, %(until_failures)s::integer
+FROM dead_letters RETURNING id;
 
--- name: replay_unfinished
-SELECT id, started_at, newest, selector, who FROM dead_letter_replays
-WHERE request = %(request)s AND finished_at IS NULL ORDER BY id DESC;
+-- name: replays
+-- Each with what became of its letters so far: of those that are still kept. One that was sent by a process which was
+-- killed before it could say so was sent all the same.
+SELECT replay.id AS number, replay.name, replay.state AS said, replay.wanted, replay.accepts, replay.rate,
+       replay.until_failures, replay.selector, replay.newest, replay.who, replay.why, replay.host,
+       replay.started_at AS started, replay.heard_at AS heard, replay.finished_at AS ended, replay.wanted_by,
+       replay.wanted_why, replay.total, replay.looked_at, replay.passed_over, replay.not_taken,
+       outcome.sent, outcome.resolved, outcome.failed, under_way.waiting,
+       EXISTS (
+           SELECT FROM pg_locks
+           WHERE locktype = 'advisory' AND classid = %(space)s::oid AND objid = replay.id::oid AND objsubid = 2
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND granted
+       ) AS alive
+FROM dead_letter_replays AS replay
+CROSS JOIN LATERAL (
+    SELECT count(DISTINCT letter_id) AS sent, count(*) FILTER (WHERE what = 'resolved') AS resolved,
+           count(*) FILTER (WHERE what = 'failed again') AS failed
+    FROM dead_letter_events WHERE dead_letter_events.replay = replay.id
+) AS outcome
+CROSS JOIN LATERAL (
+    SELECT count(*) AS waiting FROM dead_letters
+    WHERE replay_run = replay.id AND dead_letters.state = 'replaying' AND replayed_at >= claimed_at
+) AS under_way
+WHERE {where} ORDER BY replay.id DESC LIMIT %(limit)s;
+
+-- name: replay_take
+-- Whoever takes it up begins where it stopped; what had been wanted of it before is done with.
+UPDATE dead_letter_replays SET state = 'running', finished_at = NULL, wanted = 'run', wanted_by = NULL,
+    wanted_why = NULL, rate = %(rate)s::real, until_failures = %(until_failures)s::integer
+WHERE id = %(run)s;
+
+-- name: replay_total
+UPDATE dead_letter_replays SET total = %(total)s::bigint WHERE id = %(run)s;
+
+-- name: replay_tell
+-- How far it is, and in the same breath what is wanted of it.
+UPDATE dead_letter_replays SET state = %(state)s, heard_at = clock_timestamp(), host = %(host)s,
+    finished_at = CASE WHEN %(state)s IN ('stopped', 'done') THEN clock_timestamp() END,
+    looked_at = %(looked_at)s, passed_over = %(passed_over)s, not_taken = %(not_taken)s
+WHERE id = %(run)s RETURNING wanted;
+
+-- name: replay_wish
+UPDATE dead_letter_replays SET wanted = %(wanted)s, wanted_by = %(who)s, wanted_why = %(why)s WHERE id = %(run)s;
+
+-- name: replay_give_up
+UPDATE dead_letter_replays SET state = 'stopped', finished_at = now() WHERE id = %(run)s AND finished_at IS NULL;
 
 -- name: replay_hold
 -- A run is alive as long as somebody's session holds this lock: no clock decides whether its claims are abandoned.
@@ -16,15 +60,20 @@ SELECT pg_try_advisory_lock(%(space)s::integer, %(run)s::integer) AS held;
 -- name: replay_let_go
 SELECT pg_advisory_unlock(%(space)s::integer, %(run)s::integer);
 
--- name: replay_quick
--- A mark that a crash of the server loses repeats a message, which idempotence absorbs.
-SELECT set_config('synchronous_commit', 'off', false);
-
--- name: replay_finish
-UPDATE dead_letter_replays SET finished_at = now() WHERE id = %(run)s AND finished_at IS NULL;
+-- name: replay_session
+-- A mark that a crash of the server loses repeats a message, which idempotence absorbs. And of a machine that is gone
+-- the server learns in seconds, so that its replay is told as interrupted and can be taken up.
+SELECT set_config('synchronous_commit', 'off', false), set_config('tcp_keepalives_idle', '10', false),
+       set_config('tcp_keepalives_interval', '5', false), set_config('tcp_keepalives_count', '3', false);
 
 -- name: replay_sent
-SELECT count(*) AS sent FROM dead_letters WHERE replay_run = %(run)s AND replayed_at >= %(started)s;
+SELECT count(DISTINCT letter_id) AS sent FROM dead_letter_events WHERE replay = %(run)s;
+
+-- name: replay_failures
+-- How many of its letters have failed again, and of how many that is not known yet.
+SELECT (SELECT count(*) FROM dead_letter_events WHERE replay = %(run)s AND what = 'failed again') AS failed,
+       (SELECT count(*) FROM dead_letters
+        WHERE replay_run = %(run)s AND state = 'replaying' AND replayed_at >= claimed_at) AS waiting;
 
 -- name: replay_candidates
 -- The next letters a run would claim. Those that it, or anybody since it began, has replayed are done with. One
@@ -61,11 +110,11 @@ RETURNING letter.id, letter.replays;
 -- The broker has it. Its worker may have been faster than we are; then there is nothing left to mark.
 WITH marked AS (
     UPDATE dead_letters SET replayed_at = clock_timestamp()
-    WHERE id = %(id)s AND state = 'replaying' AND replay_run = %(run)s AND replays = %(replay)s
+    WHERE id = %(id)s AND state = 'replaying' AND replay_run = %(run)s AND replays = %(attempt)s
 )
-INSERT INTO dead_letter_events (letter_id, at, what, who, why, details)
-SELECT id, least(claimed_at, now()), 'replayed', %(who)s, %(why)s,
-       json_build_object('replay', %(replay)s::int, 'run', %(run)s::int)
+INSERT INTO dead_letter_events (letter_id, at, what, who, why, details, replay)
+SELECT id, least(claimed_at, now()), 'replayed', %(who)s, %(why)s, json_build_object('attempt', %(attempt)s::int),
+       %(run)s::int
 FROM dead_letters WHERE id = %(id)s;
 
 -- name: replay_release
@@ -80,5 +129,13 @@ SELECT id, state, stage, reason, details, resolution FROM dead_letters
 WHERE id = ANY (%(ids)s::bigint[]) AND state <> 'replaying' ORDER BY id;
 
 -- name: replay_outcomes
-SELECT state, coalesce(resolution ->> 'code', reason) AS became, count(*) AS letters
-FROM dead_letters WHERE replay_run = %(run)s AND replayed_at >= %(started)s GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2;
+-- What became of those that it sent, and are still kept.
+SELECT outcome, became, count(*) AS letters
+FROM (
+    SELECT CASE what WHEN 'resolved' THEN 'resolved' ELSE 'failed' END AS outcome,
+           coalesce(details ->> 'code', details ->> 'reason') AS became
+    FROM dead_letter_events WHERE replay = %(run)s AND what IN ('resolved', 'failed again')
+    UNION ALL
+    SELECT 'waiting', '' FROM dead_letters
+    WHERE replay_run = %(run)s AND state = 'replaying' AND replayed_at >= claimed_at
+) AS each GROUP BY outcome, became ORDER BY letters DESC, outcome, became;

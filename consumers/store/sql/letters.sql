@@ -50,12 +50,13 @@ WITH letter AS (
             WHEN state = 'replaying' AND claimed_from = 'parked' THEN 'parked'
             ELSE 'open' END
     WHERE id = %(id)s
-    RETURNING id, state, failed_replays, claimed_from
+    RETURNING id, state, failed_replays, claimed_from, CASE replays WHEN %(replay)s THEN replay_run END AS by_replay
 )
-INSERT INTO dead_letter_events (letter_id, what, who, details)
-SELECT id, 'failed again', %(who)s, json_build_object('replay', %(replay)s::int, 'reason', %(reason)s::text) FROM letter
+INSERT INTO dead_letter_events (letter_id, what, who, details, replay)
+SELECT id, 'failed again', %(who)s, json_build_object('attempt', %(replay)s::int, 'reason', %(reason)s::text), by_replay
+FROM letter
 UNION ALL
-SELECT id, 'parked', %(who)s, json_build_object('failed_replays', failed_replays) FROM letter
+SELECT id, 'parked', %(who)s, json_build_object('failed_replays', failed_replays), NULL FROM letter
 WHERE state = 'parked' AND claimed_from IS DISTINCT FROM 'parked';
 
 -- name: resolve_letter
@@ -64,10 +65,10 @@ WITH letter AS (
     UPDATE dead_letters SET
         state = 'resolved', resolution = %(resolution)s::json, settled_replay = replays, replayed_at = now()
     WHERE id = %(id)s AND state IN ('open', 'replaying', 'parked')
-    RETURNING id
+    RETURNING id, replay_run
 )
-INSERT INTO dead_letter_events (letter_id, what, who, details)
-SELECT id, 'resolved', %(who)s, %(resolution)s::json FROM letter;
+INSERT INTO dead_letter_events (letter_id, what, who, details, replay)
+SELECT id, 'resolved', %(who)s, %(resolution)s::json, replay_run FROM letter;
 
 -- name: known_letters
 SELECT message_key FROM dead_letters WHERE message_key = ANY (%(keys)s::bytea[]);

@@ -1,3 +1,3 @@
-"""`chef-ingest dead`: `commands` with their `options`, carried out by `letters`, `replay`, `edit` (with its
-`editor`) and `importing`; `text` words one letter.
+"""`chef-ingest dead`: `commands` and `replay_commands` with their `options`, carried out by `letters`, `replay`,
+`replays`, `edit` (with its `editor`) and `importing`; `text` words one letter.
 """

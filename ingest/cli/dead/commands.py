@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from consumers.dead_letters.selector import OPEN, REPLAYING, Selector
-from ingest.cli.dead.options import accountable, rate, selected, yes_option
+from ingest.cli.dead.options import accountable, selected, yes_option
+from ingest.cli.dead.replay_commands import replay, replays
 from ingest.cli.options import output_option, says_what_is_wrong
 from ingest.cli.servers import settings_at
 from schemas.labels import LETTER_STATES
@@ -21,6 +22,10 @@ def dead() -> None:
 
     Looking changes nothing. What changes letters says first what it would do, and does it with --yes.
     """
+
+
+dead.add_command(replay)
+dead.add_command(replays)
 
 
 @dead.command("list")
@@ -65,35 +70,6 @@ def stats(selector: Selector, output: str) -> None:
     from ingest.cli.dead import letters
 
     letters.show_stats(settings_at(), selector, output)
-
-
-@dead.command()
-@selected
-@yes_option
-@click.option("--only-fixed", is_flag=True, help="Just those that would be stored, as things are now.")
-@click.option("--all", "all_", is_flag=True, help="Those too that would be refused again, as things are now.")
-@click.option("--rate", callback=rate, metavar="N/s", help="So many letters a second at most.")
-@click.option("--wait", is_flag=True, help="Report what becomes of each letter.")
-@click.option("--timeout", type=click.FloatRange(0), default=120.0, show_default=True,
-              help="With --wait: give up when no letter was settled for so many seconds.")  # fmt: skip
-@click.option("--fresh", is_flag=True, help="Don't go on with an interrupted replay of the same letters.")
-@accountable
-@output_option
-@says_what_is_wrong
-def replay(selector: Selector, who: str, why: str | None, output: str, **options: Any) -> None:
-    """Send letters to where they came from, once more.
-
-    Shows how many there are by cause, and how many would now pass; --yes sends them, but for those that would be
-    refused again. Open letters only, unless others are named by --id or --state. Ctrl-C stops after the letter in hand;
-    the same command goes on.
-    """
-    from ingest.cli.dead import replay
-
-    if options["only_fixed"] and options["all_"]:
-        raise click.UsageError("--only-fixed and --all contradict each other")
-
-    words = click.get_current_context().meta["selector"]
-    sys.exit(replay.replay(settings_at(changing=True), selector, words, who=who, why=why, output=output, **options))
 
 
 @dead.command()

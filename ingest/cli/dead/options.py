@@ -48,8 +48,17 @@ _MEMBERS = {
     "organizations": ("--organization", str, "Of this organization (run reports have it in their URL)."),
     "nodes": ("--node", str, "Of this node."),
     "doors": ("--door", click.Choice(WORDS), "That came in by this door."),
+    "replays": ("--replay", click.IntRange(1, 2**31 - 1), "That this replay sent last."),
 }
+LONGEST_NAME = 200
 _TIMES = {"since": "Last seen then or later: 2h, 3d, 2026-11-22T05:00Z.", "until": "Last seen before then."}
+
+
+def name(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """A name of at most a line, from the command line."""
+    if value is not None and not (value.strip() and value.isprintable() and len(value) <= LONGEST_NAME):
+        raise click.BadParameter(f"give 1 to {LONGEST_NAME} characters that can be printed")
+    return value
 
 
 def rate(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
@@ -15,15 +15,31 @@ from typing import Any, TypeVar
 from consumers.broker.publisher import publishing
 from consumers.dead_letters.dry_run import DryRun
 from consumers.dead_letters.queries import in_one_line
-from consumers.dead_letters.replay import Replay, ReplayRun, candidates, count_candidates, start_run, unfinished
+from consumers.dead_letters.replays.register import (
+    ACCEPTED,
+    ALL,
+    FIXED,
+    HOPEFUL,
+    Replay,
+    ReplayRequest,
+    interrupted,
+    one,
+    outcomes,
+    start,
+    take,
+    wish,
+)
+from consumers.dead_letters.replays.sending import ReplaySending, candidates
+from consumers.dead_letters.replays.watch import settled
+from consumers.dead_letters.replays.wishes import RUN, STOP, STOPPED, Effect
 from consumers.dead_letters.repository import Letter, Repository, repository_at
 from consumers.dead_letters.selector import Selector
-from consumers.dead_letters.watch import outcomes, summary
 from consumers.errors import BrokerUnavailable, StoreUnavailable
 from consumers.runtime.failpoints import from_environment
 from ingest.cli.options import version
 from ingest.cli.output import print_rows, say
 from ingest.cli.screen.progress import progress
+from schemas.labels import ReplayAccepts, ReplayState
 from schemas.printable import printable
 from schemas.settings import Settings
 
@@ -31,77 +47,95 @@ EXIT_INTERRUPTED = 130
 GO_ON = "the same command goes on where it stopped"
 
 T = TypeVar("T")
+Choose = Callable[[Sequence[Letter]], Sequence[bool]]
 
 
 def replay(
-    settings: Settings, selector: Selector, words: str, *, yes: bool, only_fixed: bool, all_: bool, rate: float | None,
-    wait: bool, timeout: float, fresh: bool, who: str, why: str | None, output: str,
+    settings: Settings, selector: Selector, words: str, *, yes: bool, only_fixed: bool, all_: bool, name: str | None,
+    rate: float | None, until_failures: int | None, wait: bool, timeout: float, fresh: bool, who: str, why: str | None,
+    output: str,
 ) -> int:  # fmt: skip
     """Exit code: 0 all went well, 1 not all, 130 interrupted."""
-    asked = {"selector": json.loads(words), "only_fixed": only_fixed, "all": all_}
-    request = json.dumps(asked, sort_keys=True)
-    accepted = (True,) if only_fixed else (True, None, False) if all_ else (True, None)
-    dry_run = DryRun(settings, version())
-    try:
-        with repository_at(settings.database_url, who=who, why=why) as repository:
-            if not yes:
-                _preview(repository, selector, request, dry_run, accepted=accepted, fresh=fresh, output=output)
-                return 0
-            run = start_run(repository, request, selector, fresh=fresh)
-            accepts = _accepting(dry_run, accepted) if not all_ else lambda letters: [True] * len(letters)
-            session = _Session(settings, repository, run, output, strict=not only_fixed)
-            return session.work(accepts, rate or 0, timeout if wait else None)
-    finally:
-        dry_run.close()
+    typed = {"selector": json.loads(words), "only_fixed": only_fixed, "all": all_, **({"name": name} if name else {})}
+    asked = ReplayRequest(
+        request=json.dumps(typed, sort_keys=True), selector=selector, name=name, rate=rate,
+        accepts=FIXED if only_fixed else ALL if all_ else HOPEFUL, until_failures=until_failures,
+    )  # fmt: skip
+    with _judging(settings) as dry_run, repository_at(settings.database_url, who=who, why=why) as repository:
+        if not yes:
+            _preview(repository, asked, dry_run, fresh=fresh, output=output)
+            return 0
+        begun = start(repository, asked, fresh=fresh)
+        return _Session(settings, repository, begun, output).work(dry_run, timeout if wait else None)
+
+
+def resume(
+    settings: Settings, number: int, *, wait: bool, timeout: float, who: str, why: str | None, output: str
+) -> int:
+    """Let a paused replay go on; one that nobody carries out is carried out here. Exit code as of `replay`."""
+    with _judging(settings) as dry_run, repository_at(settings.database_url, who=who, why=why) as repository:
+        found, comes_to = wish(repository, number, RUN)
+        if comes_to is not Effect.CARRY:
+            say(f"{found.called} {'goes on' if comes_to is Effect.ASK else 'is running'} on {found.host}")
+            return 0
+        taken = take(repository, number)
+        return _Session(settings, repository, taken, output).work(dry_run, timeout if wait else None)
 
 
 class _Session:
     """One stretch of a replay at a terminal or in a pipe."""
 
-    def __init__(
-        self, settings: Settings, repository: Repository, run: ReplayRun, output: str, *, strict: bool
-    ) -> None:
+    def __init__(self, settings: Settings, repository: Repository, replay: Replay, output: str) -> None:
         self._settings = settings
         self._repository = repository
-        self._run = run
+        self._replay = replay
         self._output = output
         self._stop = False
         self._problems = 0
         self._passed_over = 0
-        self._strict = strict
+        self._strict = replay.accepts != FIXED
         """What was passed over had been asked for."""
         self._sent: list[int] = []
 
-    def work(self, accepts: Callable[[Sequence[Letter]], Sequence[bool]], rate: float, wait: float | None) -> int:
-        again = f" goes on (begun {self._run.started:%Y-%m-%dT%H:%M:%SZ})" if self._run.gone_on else ""
-        say(f"replay {self._run.id}{again}")
+    def work(self, dry_run: DryRun, wait: float | None) -> int:
+        again = f" goes on (begun {self._replay.started:%Y-%m-%dT%H:%M:%SZ})" if self._replay.gone_on else ""
+        say(f"{self._replay.called}{again}")
         with _on_interrupt(self._interrupt):
             try:
-                self._send(accepts, rate)
+                ended = self._send(_choosing(dry_run, self._replay.accepts))
             except (BrokerUnavailable, StoreUnavailable):
-                say(f"stopped after {len(self._sent)} letters; {GO_ON}")
+                self._say_interrupted()
                 raise
             failed = self._watch(wait) if wait is not None else 0
-        self._report()
-        if self._stop:
-            say(f"stopped after {len(self._sent)} letters; {GO_ON}")
+        if self._output != "ndjson":
+            print_rows(outcomes(self._repository, self._replay.number), self._output, sys.stdout)
+        if ended is None:
+            self._say_interrupted()
             return EXIT_INTERRUPTED
-        return 1 if self._problems or failed or (self._strict and self._passed_over) else 0
+        if ended == STOPPED:
+            self._say_stopped()
+        return 1 if ended == STOPPED or self._problems or failed or (self._strict and self._passed_over) else 0
 
     def _interrupt(self) -> None:
         self._stop = True
 
-    def _send(self, accepts: Callable[[Sequence[Letter]], Sequence[bool]], rate: float) -> None:
-        # With a limit so many are sent, however many have to be looked at.
-        total = None if self._run.selector.limit else count_candidates(self._repository, self._run)
+    def _say_interrupted(self) -> None:
+        number = self._replay.number
+        say(f"stopped after {len(self._sent)} letters; {GO_ON}, or `chef-ingest dead replays resume {number}`")
+
+    def _say_stopped(self) -> None:
+        now = one(self._repository, self._replay.number)
+        say(f"{now.called} was stopped {stopped_by(now)}; `chef-ingest dead replays resume {now.number}` goes on")
+
+    def _send(self, accepts: Choose) -> ReplayState | None:
         with publishing(
             self._settings.amqp_url, heartbeat=self._settings.heartbeat_seconds, name="chef-ingest dead"
         ) as publisher:
-            sending = Replay(
-                self._repository, publisher, self._run, accepts=accepts, rate=rate,
+            sending = ReplaySending(
+                self._repository, publisher, self._replay, accepts=accepts,
                 stopping=lambda: self._stop, failpoint=from_environment(os.environ),
             )  # fmt: skip
-            for sent in progress(sending, total, "looked at"):
+            for sent in progress(sending, sending.total, "looked at"):
                 if sent.passed_over:
                     self._passed_over += 1
                 elif sent.problem:
@@ -112,12 +146,13 @@ class _Session:
         say(f"{len(self._sent)} letters sent" + (f", {self._problems} not taken" if self._problems else ""))
         if self._passed_over and self._strict:
             say(f"{self._passed_over} would be refused again and were not sent; --all sends them, `dead show` says why")
+        return sending.ended
 
     def _watch(self, seconds: float) -> int:
         """Report each outcome; how many were not resolved."""
         left = set(self._sent)
         failed = 0
-        for row in outcomes(self._repository, self._sent, seconds, lambda: self._stop):
+        for row in settled(self._repository, self._sent, seconds, lambda: self._stop):
             left.discard(row["id"])
             failed += row["state"] != "resolved"
             self._tell(row)
@@ -134,28 +169,21 @@ class _Session:
         elif self._output == "table":
             print(printable(f"letter {row['id']}: {row['state']}: {became}"))
 
-    def _report(self) -> None:
-        rows = summary(self._repository, self._run)
-        if self._output != "ndjson":
-            print_rows(rows, self._output, sys.stdout, ("state", "became", "letters"))
+
+def stopped_by(replay: Replay) -> str:
+    """`by kim: why`, or after how many failures."""
+    if replay.wanted != STOP:
+        return f"after {replay.until_failures} letters failed again"
+    return f"by {replay.wanted_by}" + (f": {replay.wanted_why}" if replay.wanted_why else "")
 
 
-def _preview(
-    repository: Repository,
-    selector: Selector,
-    request: str,
-    dry_run: DryRun,
-    *,
-    accepted: Collection[bool | None],
-    fresh: bool,
-    output: str,
-) -> None:
+def _preview(repository: Repository, asked: ReplayRequest, dry_run: DryRun, *, fresh: bool, output: str) -> None:
     """What would be sent, by cause, and how many would pass as things are."""
     causes: dict[str, dict[str, Any]] = {}
     counts: Counter[bool | None] = Counter()
-    interrupted = None if fresh else unfinished(repository, request)
-    chosen = interrupted.selector if interrupted else selector
-    for letters in _chunks(candidates(repository, chosen, interrupted), 500):
+    left = None if fresh else next(iter(interrupted(repository, asked.request)), None)
+    chosen, accepted = left.selector if left else asked.selector, ACCEPTED[asked.accepts]
+    for letters in _chunks(candidates(repository, chosen, left), 500):
         for letter, forecast in zip(letters, dry_run(letters), strict=True):
             counts[forecast.passes] += 1
             cause = causes.setdefault(letter.fingerprint, _cause(letter))
@@ -168,8 +196,8 @@ def _preview(
     say(f"{total} letters would be sent; {counts[True]} would now pass{unknown}; --yes sends them")
     if counts[False] and False not in accepted:
         say(f"{counts[False]} would be refused again, and are sent only with --all")
-    if interrupted:
-        say(f"they are what replay {interrupted.id}, interrupted, has left; --fresh would begin anew")
+    if left:
+        say(f"they are what {left.called}, interrupted, has left; --fresh would begin anew")
 
 
 def _cause(letter: Letter) -> dict[str, Any]:
@@ -179,8 +207,19 @@ def _cause(letter: Letter) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _accepting(dry_run: DryRun, accepted: Collection[bool | None]) -> Callable[[Sequence[Letter]], Sequence[bool]]:
-    return lambda letters: [forecast.passes in accepted for forecast in dry_run(letters)]
+def _choosing(dry_run: DryRun, accepts: ReplayAccepts) -> Choose:
+    if accepts == ALL:
+        return lambda letters: [True] * len(letters)
+    return lambda letters: [forecast.passes in ACCEPTED[accepts] for forecast in dry_run(letters)]
+
+
+@contextmanager
+def _judging(settings: Settings) -> Iterator[DryRun]:
+    dry_run = DryRun(settings, version())
+    try:
+        yield dry_run
+    finally:
+        dry_run.close()
 
 
 def _chunks(each: Iterable[T], size: int) -> Iterator[list[T]]:

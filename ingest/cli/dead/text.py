@@ -66,4 +66,5 @@ def _facts(letter: Letter) -> list[tuple[str, Any]]:
 def _words(event: Mapping[str, Any]) -> str:
     why = f": {event['why']}" if event["why"] else ""
     details = f"  {json.dumps(event['details'])}" if event["details"] else ""
-    return why + details
+    replay = f"  replay {event['replay']}" if event["replay"] else ""
+    return why + replay + details

@@ -18,7 +18,8 @@ WRAPPED: Final = frozenset({"finding", "remedy", "help", "value", "now", "became
 SHORT_FINGERPRINT: Final = 8
 LEAST_TEXT: Final = 20
 """Columns of text get so much of the line, if others have to go for it."""
-EXPENDABLE: Final = ("attempts", "first_seen", "kind", "sample", "stage", "door", "bytes", "node", "open", "last_seen")
+EXPENDABLE: Final = ("attempts", "first_seen", "kind", "sample", "stage", "door", "bytes", "node", "open", "last_seen",
+                            "heard", "looked_at", "total")  # fmt: skip
 """What goes where a line is too short for all, in this order."""
 _GAP: Final = 2
 

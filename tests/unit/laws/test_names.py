@@ -86,6 +86,9 @@ def test_no_room_spells_the_words_of_a_label_again(label: str) -> None:
         ("dead_letters", "stage", labels.STAGES),
         ("acknowledgements", "outcome", labels.ACKNOWLEDGEMENTS),
         ("drift", "difference", labels.DIFFERENCES),
+        ("dead_letter_replays", "state", labels.REPLAY_STATES[:4]),
+        ("dead_letter_replays", "wanted", labels.REPLAY_WISHES),
+        ("dead_letter_replays", "accepts", labels.REPLAY_ACCEPTS),
     ],
 )
 def test_a_column_takes_the_words_that_are_listed(table: str, column: str, words: tuple[str, ...]) -> None:

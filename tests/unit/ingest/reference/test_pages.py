@@ -75,7 +75,7 @@ def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
     done = subprocess.run(
         ["bash", "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path, env={"PATH": path}
     )
-    assert done.stdout.split() == ["dead", "replay", "--only-fixed"]
+    assert done.stdout.split() == ["dead", "replay", "replays", "--only-fixed"]
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])

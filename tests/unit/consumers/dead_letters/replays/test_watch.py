@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from consumers.dead_letters.replays.watch import settled
 from consumers.dead_letters.repository import Repository
-from consumers.dead_letters.watch import outcomes
 
 
 class Settled:
@@ -19,8 +19,8 @@ class Settled:
         return [{"id": each} for each in self._settled if each in ids]
 
 
-def told(settled: Settled, seconds: float, stopping: bool) -> list[int]:
-    found = outcomes(cast(Repository, settled), [1, 2, 3], seconds, lambda: stopping)
+def told(database: Settled, seconds: float, stopping: bool) -> list[int]:
+    found = settled(cast(Repository, database), [1, 2, 3], seconds, lambda: stopping)
     return [row["id"] for row in found]
 
 

@@ -6,13 +6,12 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from consumers.dead_letters.replay import ReplayRun
 from consumers.dead_letters.repository import Repository
 
 POLL_SECONDS = 0.1
 
 
-def outcomes(
+def settled(
     repository: Repository, ids: Collection[int], seconds: float, stopping: Callable[[], bool]
 ) -> Iterator[dict[str, Any]]:
     """Each letter as it is settled: id, state, stage, reason, details, resolution. Ends when all are, or, after a last
@@ -21,17 +20,12 @@ def outcomes(
     heard = time.monotonic()
     while pending:
         last = stopping() or time.monotonic() - heard >= seconds
-        settled = repository.rows("replay_settled", ids=sorted(pending))
-        for row in settled:
+        found = repository.rows("replay_settled", ids=sorted(pending))
+        for row in found:
             pending.discard(row["id"])
             heard = time.monotonic()
             yield row
         if last:
             return
-        if not settled:
+        if not found:
             time.sleep(POLL_SECONDS)
-
-
-def summary(repository: Repository, run: ReplayRun) -> list[dict[str, Any]]:
-    """What became of all that a run has sent so far: rows of state, became, letters."""
-    return repository.rows("replay_outcomes", run=run.id, started=run.started)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection
 from typing import Final, TypeVar
 
@@ -62,6 +63,9 @@ class Gate:
         else:
             names = [] if self.guard is None else self.guard.token_names
             log.info("reloaded", tls=self.tls is not None, tokens=names)
+        if self.guard is not None:
+            # Every key is read for it, and answers don't wait for that.
+            threading.Thread(target=self.guard.tell_short_keys, name="short keys", daemon=True).start()
 
     def retry(self) -> None:
         """Read again what the last reload could not; it may have passed (too many open files, a mount that is back)."""

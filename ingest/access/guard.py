@@ -12,7 +12,7 @@ import structlog
 
 from ingest.access import access_tokens, signatures, tokens
 from ingest.access.access_tokens import AccessTokens, BadAccessToken
-from ingest.access.keys import KeyFolder, KeysUnavailable, fingerprint
+from ingest.access.keys import SHORT_REMEDY, KeyFolder, KeysUnavailable, fingerprint, short_keys_told
 from ingest.access.principals import READS, NoKey, Principal, client, signed, user
 from ingest.access.tls import Faults
 from ingest.http.answers import Answer, fault
@@ -63,6 +63,17 @@ class Guard:
         if self._keys is not None and (fault := self._keys.fault()):
             faults["keys"] = (fault,)
         return faults
+
+    def tell_short_keys(self) -> None:
+        """Name in the log the keys that are too short to be trusted, as the doctor does."""
+        if self._keys is None:
+            return
+        try:
+            told = short_keys_told(Path(self._settings.client_keys))
+        except KeysUnavailable:
+            return  # The reload itself says so.
+        if told:
+            structlog.get_logger("ingest.access.guard").warning("short_keys", why=told, remedy=SHORT_REMEDY)
 
     @property
     def token_names(self) -> list[str]:

@@ -35,6 +35,8 @@ MEMBERS: Final = "users"
 _FILES: Final = ("*.pem", "*/*.pem", f"*/{MEMBERS}/*.pem")
 """Users, clients, and members, who are users in an organization."""
 LARGEST_FILE: Final = 16 * 1024
+SHORT_REMEDY: Final = "give each client a new key: knife client key create"
+_SHOWN: Final = 10
 
 
 class KeysUnavailable(Exception):
@@ -161,6 +163,16 @@ def short_keys(folder: Path) -> Iterator[tuple[Path, int]]:
                     continue  # It is none at all, and said to be so when its client comes.
     except OSError as error:
         raise KeysUnavailable(f"the keys can't be read: {error.filename}: {error.strerror}") from None
+
+
+def short_keys_told(folder: Path) -> str:
+    """Which keys of a folder are too short, in a sentence; empty where none is. Raises KeysUnavailable."""
+    short = list(short_keys(folder))
+    if not short:
+        return ""
+    named = ", ".join(f"{path.relative_to(folder)} ({bits} bits)" for path, bits in short[:_SHOWN])
+    more = f" and {len(short) - _SHOWN} more" if len(short) > _SHOWN else ""
+    return f"RSA keys of fewer than {LEAST_BITS} bits in {folder}, whose clients are answered 401: {named}{more}"
 
 
 def parse(content: bytes) -> tuple[DatedKey, ...]:

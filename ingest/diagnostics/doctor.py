@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from ingest.access.keys import LEAST_BITS, KeysUnavailable, short_keys
+from ingest.access.keys import LEAST_BITS, SHORT_REMEDY, KeysUnavailable, short_keys_told
 from ingest.diagnostics.broker import check_broker
 from ingest.diagnostics.collector import check_collector
 from ingest.diagnostics.database import check_database
@@ -16,8 +16,6 @@ from ingest.diagnostics.finding import Finding
 from ingest.diagnostics.management import check_management
 from ingest.diagnostics.spool import check_spool
 from schemas.settings import Settings
-
-_SHOWN: Final = 10
 
 EXIT_FINE, EXIT_BROKEN, EXIT_WARNINGS = 0, 1, 2
 
@@ -68,17 +66,14 @@ def check_keys(settings: Settings) -> Iterator[Finding]:
         return
     folder = Path(settings.client_keys)
     try:
-        short = list(short_keys(folder))
+        short = short_keys_told(folder)
     except KeysUnavailable as error:
         yield Finding("keys", "note", str(error), "run doctor as the shim's user")
         return
     if not short:
         yield Finding("keys", "ok", f"no RSA key in {folder} has fewer than {LEAST_BITS} bits")
         return
-    named = ", ".join(f"{path.relative_to(folder)} ({bits} bits)" for path, bits in short[:_SHOWN])
-    more = f" and {len(short) - _SHOWN} more" if len(short) > _SHOWN else ""
-    text = f"RSA keys of fewer than {LEAST_BITS} bits in {folder}, whose clients are answered 401: {named}{more}"
-    yield Finding("keys", "warning", text, "give each client a new key: knife client key create")
+    yield Finding("keys", "warning", short, SHORT_REMEDY)
 
 
 def exit_code(findings: Iterable[Finding]) -> int:

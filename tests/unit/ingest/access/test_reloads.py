@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import ssl
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ingest.access import tokens
 from ingest.access.gate import Gate
 from ingest.access.keys import KeyFolder, KeysUnavailable
 from schemas.settings import ConfigError, Settings
+from tests.patience import LONG
 
 PEM = (Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
@@ -306,6 +308,25 @@ def test_a_short_key_is_no_key(tmp_path: Path, bits: int, capsys: pytest.Capture
     (tmp_path / "short.pem").write_bytes(new_key(bits).public_key().public_bytes(*PEM))
     assert KeyFolder(tmp_path).find(None, "short") == ()
     assert "too short" in capsys.readouterr().out
+
+
+def test_a_reload_names_the_keys_that_are_too_short(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the doctor's words, which file and how many bits; a good key, and what is none, are not named."""
+    keys = tmp_path / "acme"
+    keys.mkdir()
+    for name, bits in (("old", 1024), ("new", 2048)):
+        (keys / f"{name}.pem").write_bytes(new_key(bits).public_key().public_bytes(*PEM))
+    (keys / "none.pem").write_text("none")
+    gate = Gate.from_settings(Settings(auth="signature", client_keys=str(tmp_path)))
+    gate.reload()
+    for thread in threading.enumerate():
+        if thread.name == "short keys":
+            thread.join(LONG)
+    said = capsys.readouterr().out
+    assert "acme/old.pem (1024 bits)" in said
+    assert "knife client key create" in said
+    assert "new.pem" not in said
+    assert "none.pem" not in said
 
 
 def test_a_key_exchanged_with_its_old_time_is_seen(folder: Path) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ingest.keysync.sync import KeyChange, Sync
 
 _EXIT_INTERRUPTED = 130
-_COLUMNS = ("change", "done", "organization", "kind", "name", "why")
+COLUMNS = ("change", "done", "organization", "kind", "name", "why")
 
 
 @click.group()
@@ -80,7 +80,7 @@ def keys_sync(
     except KeyboardInterrupt:
         say("stopped; what was brought stays, and the same command goes on")
         code = _EXIT_INTERRUPTED
-    print_rows([asdict(each) for each in session.changes], output, sys.stdout, _COLUMNS)
+    print_rows([asdict(each) for each in session.changes], output, sys.stdout, COLUMNS)
     sys.exit(code)
 
 
@@ -146,5 +146,5 @@ class _Session:
     def _confirmed(self, surplus: list[KeyChange]) -> bool:
         if self._yes or not sys.stdin.isatty():
             return self._yes
-        print_rows([asdict(each) for each in surplus], "table", sys.stderr, _COLUMNS)
+        print_rows([asdict(each) for each in surplus], "table", sys.stderr, COLUMNS)
         return click.confirm(f"remove these {len(surplus)} files?", err=True)

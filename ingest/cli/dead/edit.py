@@ -23,6 +23,8 @@ from ingest.cli.output import print_rows, say
 from schemas.printable import printable
 from schemas.settings import Settings
 
+EDIT_COLUMNS = ("letter", "saved", "now")
+
 
 def edit(
     settings: Settings, selector: Selector, letter_id: int | None, *, patch: Path | None, envelope: tuple[str, ...],
@@ -47,7 +49,7 @@ def edit(
             rows = [step(letter) for letter in letters]
     finally:
         dry_run.close()
-    print_rows(rows, output, sys.stdout)
+    print_rows(rows, output, sys.stdout, EDIT_COLUMNS)
     if not rows:
         say("no open or parked letter is meant")
     elif not yes and any(row["saved"] == "would be" for row in rows):

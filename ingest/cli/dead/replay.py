@@ -44,6 +44,8 @@ from schemas.printable import printable
 from schemas.settings import Settings
 
 EXIT_INTERRUPTED = 130
+PREVIEW_COLUMNS = ("fingerprint", "kind", "stage", "reason", "letters", "would_pass", "why")
+RESULT_COLUMNS = ("outcome", "became", "letters")
 GO_ON = "the same command goes on where it stopped"
 
 T = TypeVar("T")
@@ -108,7 +110,7 @@ class _Session:
                 raise
             failed = self._watch(wait) if wait is not None else 0
         if self._output != "ndjson":
-            print_rows(outcomes(self._repository, self._replay.number), self._output, sys.stdout)
+            print_rows(outcomes(self._repository, self._replay.number), self._output, sys.stdout, RESULT_COLUMNS)
         if ended is None:
             self._say_interrupted()
             return EXIT_INTERRUPTED
@@ -190,7 +192,7 @@ def _preview(repository: Repository, asked: ReplayRequest, dry_run: DryRun, *, f
             cause["letters"] += 1
             cause["would_pass"] += forecast.passes is True
     rows = sorted(causes.values(), key=lambda row: -row["letters"])
-    print_rows(rows, output, sys.stdout)
+    print_rows(rows, output, sys.stdout, PREVIEW_COLUMNS)
     total = sum(count for passes, count in counts.items() if passes in accepted)
     unknown = f", {counts[None]} can't be told" if counts[None] else ""
     say(f"{total} letters would be sent; {counts[True]} would now pass{unknown}; --yes sends them")

@@ -13,6 +13,9 @@ import pytest
 from rooms import ROOT
 
 from ingest.cli import main
+from ingest.cli.access import keys
+from ingest.cli.dead import edit, letters, replay
+from ingest.cli.screen.tables import whole
 from schemas import labels
 from schemas.doors import WORDS
 from schemas.kinds import KINDS
@@ -87,6 +90,46 @@ def test_the_test_sees_what_can_not_be_typed() -> None:
     """A command or an option that does not exist is found, in a block and in the text."""
     page = "```sh\nchef-ingest dead replya --yes\n```\nand `chef-ingest scale --now`, `chef-ingest dead list`"
     assert [fault(words) for words in ours(page)] == ["dead has no command replya", "scale has no option --now", None]
+
+
+HEADERS = {
+    "dead list": [letters.LIST_COLUMNS], "dead groups": [letters.GROUP_COLUMNS], "dead edit": [edit.EDIT_COLUMNS],
+    "dead replay": [replay.PREVIEW_COLUMNS, replay.RESULT_COLUMNS], "keys sync": [keys.COLUMNS],
+}  # fmt: skip
+"""The columns that a command's tables show: any of several."""
+
+
+def samples(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Each command of ours whose columns are known, with the lines that a page says it prints."""
+    for language, block in FENCE.findall(text):
+        if language == "console":
+            for shown in re.split(r"^\$ ", block, flags=re.M)[1:]:
+                typed, *printed = shown.splitlines()
+                for name in HEADERS:
+                    if f"chef-ingest {name} " in f"{typed} " and printed:
+                        yield name, printed
+
+
+def without_header(text: str) -> list[tuple[str, list[str]]]:
+    """The samples in which no line is the header that their command prints."""
+    return [
+        (name, printed)
+        for name, printed in samples(text)
+        if not any(whole([], columns).split() == line.split() for columns in HEADERS[name] for line in printed)
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_a_sample_of_a_table_has_the_commands_own_header(page: Path) -> None:
+    """Whoever compares their terminal with a page finds the same columns, in the same order."""
+    assert without_header(page.read_text()) == []
+
+
+def test_the_test_sees_a_sample_that_is_stale() -> None:
+    """Columns in another order are another header."""
+    page = "```console\n$ chef-ingest dead replay --yes\nreplay 1\noutcome  became  letters\n```"
+    assert [name for name, _ in without_header(page)] == ["dead replay"]
+    assert without_header(page.replace("became  letters", "letters  became")) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)

@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+MEANWHILE := sh .ci/meanwhile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help install run test newer newer-core lint faults seeds soak bench bench-quick docs site dist clean
@@ -12,8 +13,8 @@ help: ## print this help
 
 install: $(VENV)/.dev ## make the virtual environment in .venv and install the package with its tools
 
-run: $(VENV)/.runtime ## start the private local stack, post the demonstration, serve until Ctrl-C
-	@$(BIN)/python -m ingest.local.foreground $(BIN)/chef-ingest up --demo
+run: $(VENV)/.runtime ## start the private local stack, post the demonstration, serve until Ctrl-C; LOGS=1 shows logs
+	@$(BIN)/python -m ingest.local.foreground $(BIN)/chef-ingest up --demo $(LOGS:%=--logs)
 
 # Much of the suite is waiting: more workers than cores. A file stays with one worker, for what its tests share.
 WORKERS ?= 4
@@ -89,12 +90,14 @@ clean: ## remove .venv, caches and build leftovers; the data in .local stays
 MANUAL = mkdir -p $(VENV)/share/man/man1 && ln -sf $(CURDIR)/docs/man/chef-ingest.1 $(VENV)/share/man/man1/
 
 $(VENV)/.dev: $(BIN)/pip setup.cfg pyproject.toml
-	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@$(MEANWHILE) 'installing chef-ingest and its tools into $(VENV)' \
+		$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@$(MANUAL)
 	@touch $(VENV)/.dev $(VENV)/.runtime
 
 $(VENV)/.runtime: $(BIN)/pip setup.cfg pyproject.toml
-	@$(BIN)/python -m pip install --quiet --editable '.[console]'
+	@$(MEANWHILE) 'installing chef-ingest into $(VENV)' \
+		$(BIN)/python -m pip install --quiet --editable '.[console]'
 	@$(MANUAL)
 	@touch $@
 
@@ -103,4 +106,4 @@ $(VENV)/.site: $(BIN)/pip setup.cfg pyproject.toml
 	@touch $@
 
 $(BIN)/pip:
-	@sh .ci/venv $(PYTHON) $(VENV)
+	@$(MEANWHILE) 'making a virtual environment in $(VENV)' sh .ci/venv $(PYTHON) $(VENV)

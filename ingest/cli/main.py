@@ -14,7 +14,7 @@ import click
 from ingest.cli.access.keys import keys
 from ingest.cli.access.token import token
 from ingest.cli.completion import completion
-from ingest.cli.configuration import configure, described
+from ingest.cli.configuration import described
 from ingest.cli.console import console
 from ingest.cli.dead.commands import dead, import_files
 from ingest.cli.operate.system import COMMANDS
@@ -28,8 +28,9 @@ from ingest.cli.options import (
     state_option,
     version,
 )
+from ingest.cli.output import console as written
 from ingest.cli.output import print_rows
-from ingest.cli.servers import settings_at, staying, talking
+from ingest.cli.servers import begun, settings_at, staying, talking
 from ingest.cli.soak import soak
 from schemas.doors import IMPLIED, PROFILES, WORDS
 from schemas.labels import LANES
@@ -51,17 +52,32 @@ def main() -> None:
 @click.option("--consumers", type=click.IntRange(1), metavar="N", help="Consumer processes.")
 @insecure_option
 @click.option("--demo", is_flag=True, help="Post a demonstration and print what was answered and stored.")
+@click.option("--logs", is_flag=True, help="Show the shim's and the consumers' logs here, not in logs/ of the folder.")
 @says_what_is_wrong
-def up(state: Path, listen: str | None, consumers: int | None, insecure_no_auth: bool, demo: bool) -> None:
+def up(state: Path, listen: str | None, consumers: int | None, insecure_no_auth: bool, demo: bool, logs: bool) -> None:
     """Start a private local stack and serve until Ctrl-C.
 
-    Prints one line `ready http://HOST:PORT` on standard output once everything answers; logs go to standard
-    error. AMQP_URL and DATABASE_URL in the environment replace its RabbitMQ or its PostgreSQL.
+    Prints one line `ready http://HOST:PORT` on standard output once everything answers: port 8080, or the next that is
+    free, unless one is named. What it is doing goes to standard error. AMQP_URL and DATABASE_URL in the environment
+    replace its RabbitMQ or its PostgreSQL. Exit codes: 0 told to stop; 130 and 143 told so before it was ready.
     """
+    from ingest.local.steps import Steps
     from ingest.local.up import run_up
 
     environ = os.environ | ({"INGEST_INSECURE_NO_AUTH": "true"} if insecure_no_auth else {})
-    sys.exit(run_up(configure(environ), state, environ, listen=listen, consumers=consumers, demo=demo))
+    steps = Steps(written(sys.stderr))
+    sys.exit(
+        run_up(
+            begun(state, environ),
+            state,
+            environ,
+            listen=listen,
+            consumers=consumers,
+            demo=demo,
+            logs=logs,
+            steps=steps,
+        )
+    )
 
 
 @main.command()

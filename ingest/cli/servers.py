@@ -31,6 +31,8 @@ class Servers:
     loaded: Loaded
     folder: Path
     stack: Mapping[str, str]
+    starting: bool = False
+    """We are the local stack: it has servers of its own but for those that are named."""
 
     def found(self) -> dict[str, str]:
         """The addresses, by setting, that nobody named: those of the local stack."""
@@ -40,6 +42,8 @@ class Servers:
     def why(self, name: str) -> str:
         """Where the address `name` (a setting) came from; and what to unset, where a stack runs and has another."""
         label, origin = variable(name), self.loaded.origins[name]
+        if self.starting:
+            return f"{label} comes from the environment: `unset {label}`, and the local stack starts one of its own"
         words = {
             "default": f"{label} is the default: nothing sets it",
             label: f"{label} comes from the environment variable {label}",
@@ -52,7 +56,8 @@ class Servers:
 
     def blamed(self, text: str) -> list[str]:
         """`why`, for each address that a text about a failure names."""
-        return [self.why(name) for name in SERVERS if f"{variable(name)} " in text]
+        named = [name for name in SERVERS if f"{variable(name)} " in text]
+        return [self.why(name) for name in named if not self.starting or self.loaded.origins[name] == variable(name)]
 
     def log(self) -> None:
         """The addresses, without passwords, and where each came from, for the log of a process that stays."""
@@ -118,6 +123,13 @@ def staying(folder: Path, **overrides: Any) -> Servers:
     servers = servers_at(folder, os.environ | given)
     os.environ.update({variable(name): url for name, url in servers.found().items()})
     return servers
+
+
+def begun(folder: Path, environ: Mapping[str, str]) -> Loaded:
+    """The settings of the local stack that is about to be started in `folder`. Raises ConfigError."""
+    servers = Servers(configure(environ), folder, {}, starting=True)
+    click.get_current_context().meta[_KEPT] = servers
+    return servers.loaded
 
 
 def blamed(error: Exception) -> list[str]:

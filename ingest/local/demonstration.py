@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import shlex
+import shutil
+import sys
 import time
 from collections.abc import Callable, Mapping
 from importlib import resources
@@ -39,8 +43,13 @@ def credentials(settings: Settings) -> Mapping[str, str]:
     return {"Authorization": f"Bearer {settings.demo_token}"}
 
 
-def demonstrate(say: Say, *, shim: ShimClient, amqp_url: str, database_url: str) -> bool:
-    """Post, publish and read back; one line each through `say`. True when every answer was the right one."""
+def terminal_columns() -> int:
+    """How long a line may be: all of a terminal's columns; elsewhere what shows the answers well."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 170
+
+
+def demonstrate(say: Say, *, shim: ShimClient, amqp_url: str, database_url: str, columns: int) -> bool:
+    """Post, publish and read back; lines of `columns` at most through `say`. True when every answer was right."""
     action = json.loads(_file("action.json"))
     run = json.loads(_file("run.json"))
     start, end = run["requests"]
@@ -74,14 +83,14 @@ def demonstrate(say: Say, *, shim: ShimClient, amqp_url: str, database_url: str)
     for what, method, path, body, headers, expected in steps:
         status, answer = shim.send(path, method, body, headers)
         right &= status == expected
-        say(f"  {status}  {what}\n       {method} {path}\n       {_shortened(answer)}")
-    right &= _publish(say, amqp_url, shim)
+        _tell(say, columns, status, what, f"{method} {path}", answer)
+    right &= _publish(say, columns, amqp_url, shim)
     counts = count_rows(database_url)
     say("stored: " + ", ".join(f"{count} {table}" for table, count in counts.items()))
     return right
 
 
-def _publish(say: Say, amqp_url: str, shim: ShimClient) -> bool:
+def _publish(say: Say, columns: int, amqp_url: str, shim: ShimClient) -> bool:
     captured = json.loads(_file("publish.json"))
     body = base64.b64decode(captured["body_base64"])
     with publishing(amqp_url, heartbeat=30, name="chef-ingest demonstration") as publisher:
@@ -93,7 +102,7 @@ def _publish(say: Say, amqp_url: str, shim: ShimClient) -> bool:
         time.sleep(0.05)
         status, answer = shim.send(path, "GET", None, {})
     where = f"exchange {captured['exchange']!r}, key {captured['routing_key']!r}"
-    say(f"  {status}  a Chef server's own publish ({where})\n       GET {path}\n       {_shortened(answer)}")
+    _tell(say, columns, status, f"a Chef server's own publish ({where})", f"GET {path}", answer)
     return status == 200
 
 
@@ -103,8 +112,37 @@ def _sent(request: Mapping[str, Any]) -> tuple[bytes, dict[str, str]]:
     return base64.b64decode(request["body_base64"]), headers
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= 160 else f"{text[:160]}…"
+def _tell(say: Say, columns: int, status: int, what: str, request: str, answer: str) -> None:
+    for line in (f"  {status}  {what}", f"       {request}", f"       {answer.rstrip()}"):
+        say(line if len(line) <= columns else f"{line[: columns - 1]}…")
+
+
+def tell_where_to_go(say: Say, url: str, state: Path, *, logs: bool) -> None:
+    """What serves now, and what to type next, in lines for any terminal."""
+    ours = _program()
+    say(f"\nlistening at {url}; Ctrl-C stops everything.")
+    if not logs:
+        say(f"logs: {state}/logs")
+    say("in another terminal, in this folder:")
+    if state != Path(".local"):
+        say(f"  export INGEST_STATE={shlex.quote(str(state))}")
+    commands = {
+        f"curl {url}/": "what answers there",
+        f"{ours} status": "how it is",
+        f"{ours} dead list": "what could not be stored, and why",
+        f'eval "$({ours} env)"': "AMQP_URL, DATABASE_URL, INGEST_URL",
+    }
+    width = max(len(command) for command in commands)
+    for command, meaning in commands.items():
+        say(f"  {command:<{width}}  # {meaning}")
+
+
+def _program() -> str:
+    """As it can be typed here."""
+    me = Path(sys.argv[0])
+    if me.name != "chef-ingest" or shutil.which("chef-ingest"):
+        return "chef-ingest"
+    return os.path.relpath(me) if me.is_relative_to(Path.cwd()) else str(me)
 
 
 def _file(name: str) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -84,9 +84,9 @@ class Postgres:
             self._run("postgres", "--single", "-D", str(self.folder), "template1", stdin=altering)
         self.process.spawn()
 
-    def wait_ready(self) -> None:
-        """Returns when connections are taken; raises ProcessFailed."""
-        self.process.wait_ready(self._is_ready, READY_SECONDS)
+    def wait_ready(self, given_up: Callable[[], bool] = lambda: False) -> None:
+        """Returns when connections are taken; raises ProcessFailed, and what `given_up`, asked meanwhile, raises."""
+        self.process.wait_ready(lambda: given_up() or self._is_ready(), READY_SECONDS)
 
     def start(self) -> None:
         """`spawn`, then `wait_ready`."""

@@ -144,7 +144,7 @@ class Process:
 
     `env` is its whole environment. Output goes to the end of `log`; with `log` None it shares our
     standard error. `stop_signal` asks it to end; it is sent as well when we die without a word. `pass_fds` are
-    descriptors that it inherits.
+    descriptors that it inherits, `cwd` the folder from which it reads what its settings name by a relative path.
     """
 
     def __init__(
@@ -159,6 +159,7 @@ class Process:
         stop_signal: int = signal.SIGTERM,
         stop_seconds: float = 30.0,
         pass_fds: Sequence[int] = (),
+        cwd: str = "/",
     ) -> None:
         self.name = name
         self.log = log
@@ -169,6 +170,7 @@ class Process:
         self._stop_signal = stop_signal
         self._stop_seconds = stop_seconds
         self._pass_fds = tuple(pass_fds)
+        self._cwd = cwd
         self._child: subprocess.Popen[bytes] | None = None
         self._log_start = 0
 
@@ -197,7 +199,7 @@ class Process:
                 stderr=2 if output is None else output,
                 start_new_session=True,
                 pass_fds=self._pass_fds,
-                cwd="/",
+                cwd=self._cwd,
                 user=None if account is None else account.uid,
                 group=None if account is None else account.gid,
                 extra_groups=None if account is None else [],

@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -108,9 +108,10 @@ class RabbitMQ:
         self._epmd.spawn()
         self.process.spawn()
 
-    def wait_ready(self) -> None:
-        """Returns when AMQP connections are taken (after user and vhost are there); raises ProcessFailed."""
-        self.process.wait_ready(self._is_ready, READY_SECONDS)
+    def wait_ready(self, given_up: Callable[[], bool] = lambda: False) -> None:
+        """Returns when AMQP connections are taken (after user and vhost are there); raises ProcessFailed, and what
+        `given_up`, asked meanwhile, raises."""
+        self.process.wait_ready(lambda: given_up() or self._is_ready(), READY_SECONDS)
 
     def start(self) -> None:
         """`spawn`, then `wait_ready`."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+from urllib.parse import urlsplit
 
 from ingest.local.install import Install, Places, Programs, apt_install, ensure
 from ingest.local.postgres import Postgres
@@ -33,7 +34,8 @@ class LocalStack:
     """RabbitMQ and PostgreSQL for one state folder; a URL that is given replaces that half.
 
     Start it in the main thread: the servers then end by themselves should this process be killed.
-    `say` gets one line for whatever takes long. `rabbit` and `postgres` are None where a URL was given.
+    `say` gets a line for what is done, `doing` (else `say`) for what takes long; `given_up` is asked meanwhile, and
+    ends the start by what it raises. `rabbit` and `postgres` are None where a URL was given.
     """
 
     def __init__(
@@ -44,6 +46,8 @@ class LocalStack:
         database_url: str | None = None,
         environ: Mapping[str, str],
         say: Callable[[str], None],
+        doing: Callable[[str], None] | None = None,
+        given_up: Callable[[], bool] = lambda: False,
         install: Install = apt_install,
         places: Places | None = None,
     ) -> None:
@@ -55,9 +59,24 @@ class LocalStack:
         self._environ = dict(environ)
         self._path = environ.get("PATH") or FALLBACK_PATH
         self._say = say
+        self._doing = doing or say
+        self._given_up = given_up
+        self._shown = state
         self._install = install
         self._places = places or Places()
         self._undo = ExitStack()
+        self._acquired = False
+
+    def acquire(self) -> None:
+        """Takes the state folder, for `start` and until `stop`. Raises StateError. Harmless twice."""
+        if not self._acquired:
+            self.state.acquire()
+            self._acquired = True
+            self._undo.callback(self._release)
+
+    def _release(self) -> None:
+        self._acquired = False
+        self.state.release()
 
     def start(self) -> StackUrls:
         """Brings both halves up, with the data of last time.
@@ -67,14 +86,14 @@ class LocalStack:
         """
         amqp_url, database_url = self._given
         try:
-            self.state.acquire()
-            self._undo.callback(self.state.release)
+            self.acquire()
             self.ledger.end_leftovers(self._say)
+            self.state.begin_logs()
             programs = ensure(
                 postgres=not database_url,
                 rabbitmq=not amqp_url,
                 environ=self._environ,
-                say=self._say,
+                say=self._doing,
                 install=self._install,
                 places=self._places,
             )
@@ -87,6 +106,7 @@ class LocalStack:
             database_url or (self.postgres.url if self.postgres else ""),
         )
         self.state.publish(amqp_url=urls.amqp_url, database_url=urls.database_url)
+        self.state.enter("running")
         return urls
 
     def stop(self) -> None:
@@ -102,10 +122,12 @@ class LocalStack:
         log: Path | None = None,
         stop_seconds: float = 30.0,
         pass_fds: Sequence[int] = (),
+        cwd: str = "/",
     ) -> Process:
         """A further child of this stack (shim, consumers), known to the next run should this one be killed.
 
-        The caller spawns and stops it; `stop` does not. Output: standard error, or the end of `log`.
+        The caller spawns and stops it; `stop` does not. Output: standard error, or the end of `log`. `cwd`: the folder
+        it runs in.
         """
         return Process(
             name,
@@ -116,6 +138,7 @@ class LocalStack:
             stop_signal=signal.SIGTERM,
             stop_seconds=stop_seconds,
             pass_fds=pass_fds,
+            cwd=cwd,
         )
 
     def __enter__(self) -> Self:
@@ -131,7 +154,9 @@ class LocalStack:
         amqp_url, database_url = self._given
         if amqp_url and database_url:
             return
-        self._say(f"starting the local stack in {self.state.folder}")
+        names = {"RabbitMQ": not amqp_url, "PostgreSQL": not database_url}
+        ours = " and ".join(name for name, is_ours in names.items() if is_ours)
+        self._doing(f"starting {ours}, with all data in {self._shown}")
         accounts = {"postgres": _account("postgres"), "rabbitmq": _account("rabbitmq")}
         data = self.state.data(accounts.values())
         if not database_url:
@@ -144,8 +169,11 @@ class LocalStack:
         servers = [each for each in (self.rabbit, self.postgres) if each is not None]
         for each in servers:
             each.spawn()
-        for each in servers:
-            each.wait_ready()
+            self._given_up()
+        for each in reversed(servers):
+            each.wait_ready(self._given_up)
+            name = "PostgreSQL" if isinstance(each, Postgres) else "RabbitMQ"
+            self._say(f"{name} listens at {urlsplit(each.url).netloc.rpartition('@')[2]}")
 
     def _postgres(self, programs: Programs, folder: Path, account: Account | None) -> Postgres:
         assert programs.postgres is not None

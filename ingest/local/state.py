@@ -56,16 +56,40 @@ class StateFolder:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            owner = lock.read().strip() or "unknown"
+            owner, _, phase = lock.read().strip().partition(" ")
             lock.close()
-            raise StateError(
-                f"a local stack already runs on {self.folder} (process {owner}): "
-                "use it, stop it, or name another state folder"
-            ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+            raise StateError(self._taken(owner or "unknown", phase)) from None
         self._lock = lock
+        self.enter("starting")
+
+    def enter(self, phase: str) -> None:
+        """Tells whoever finds the folder taken how far we are: `starting`, `running` or `stopping`; from then on no
+        other command uses what is being stopped."""
+        assert self._lock is not None
+        self._lock.seek(0)
+        self._lock.truncate()
+        self._lock.write(f"{os.getpid()} {phase}")
+        self._lock.flush()
+        if phase == "stopping":
+            (self.folder / "running.json").unlink(missing_ok=True)
+
+    def _taken(self, owner: str, phase: str) -> str:
+        if phase in ("starting", "stopping"):
+            what = "being started" if phase == "starting" else "being stopped"
+            return (
+                f"a local stack is {what} on {self.folder} (process {owner}): "
+                "wait until it is, or name another state folder"
+            )
+        url = self._read("running.json").get("urls", {}).get("ingest_url", "")
+        return (
+            f"a local stack already runs on {self.folder} (process {owner})" + (f", at {url}" if url else "") + ": "
+            "use it, stop it, or name another state folder"
+        )
+
+    def begin_logs(self) -> None:
+        """Each log begins afresh; that of the run before is kept beside it, with `.1` at its end."""
+        for log in self.logs.glob("*.log"):
+            log.replace(log.with_name(f"{log.name}.1"))
 
     def release(self) -> None:
         """Gives the folder back; what it remembers stays."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import signal
+import errno
 import socket
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -19,94 +18,176 @@ from consumers.database.migrations import migrate
 from ingest.access.exposure import check_metrics_exposure
 from ingest.access.gate import Gate
 from ingest.http.listener import listen as listen_at
-from ingest.local.demonstration import credentials, demonstrate
-from ingest.local.processes import Process
+from ingest.local.demonstration import credentials, demonstrate, tell_where_to_go, terminal_columns
+from ingest.local.interrupt import Interrupt
+from ingest.local.processes import Process, ProcessFailed
 from ingest.local.shim_client import ShimClient
 from ingest.local.stack import LocalStack, StackUrls
-from schemas.address import Address
-from schemas.settings import Loaded, variable
+from ingest.local.steps import Steps
+from schemas.address import Address, parse
+from schemas.settings import ConfigError, Loaded, variable
 from schemas.topology import PINGS
 
 READY_SECONDS: Final = 120.0
 WATCH_SECONDS: Final = 0.5
+PORTS_TRIED: Final = 100
 
 
 def run_up(
-    loaded: Loaded, state: Path, environ: Mapping[str, str], *, listen: str | None, consumers: int | None, demo: bool
+    loaded: Loaded,
+    state: Path,
+    environ: Mapping[str, str],
+    *,
+    listen: str | None,
+    consumers: int | None,
+    demo: bool,
+    logs: bool,
+    steps: Steps,
 ) -> int:
     """Start everything, print `ready URL`, serve until SIGINT or SIGTERM, stop everything; the exit code.
 
-    `loaded` is what was read out of `environ`, which the children get.
+    `loaded` is what was read out of `environ`, which the children get; with `logs` they log to our standard error.
 
     Raises what the local stack raises, ConfigError, BrokerUnavailable, StoreUnavailable, Misconfigured.
     """
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = Interrupt()
     # Before anything is started: serve, consume and the demonstration would refuse the same, a minute later.
     gate = Gate.from_settings(replace(loaded.settings, listen=listen or loaded.settings.listen))
     check_metrics_exposure(loaded.settings)
     headers = credentials(loaded.settings) if demo else {}
-    stack = LocalStack(
-        state,
-        amqp_url=environ.get("AMQP_URL"),
-        database_url=environ.get("DATABASE_URL"),
-        environ=environ,
-        say=_say,
-    )
     with ExitStack() as undo:
-        # Ours before anything is started: whoever else listens there is not taken for our shim.
-        named = listen or (None if loaded.origins["listen"] == "default" else loaded.settings.listen)
-        listener = undo.enter_context(listen_at(named)) if named else None
-        # What does not start has stopped itself already, and says why; "stopped" is for what ran.
-        urls = stack.start()
-        undo.callback(lambda: _say("stopped; the data stays in " + str(stack.state.folder)))
-        undo.callback(stack.stop)
-        migrate(urls.database_url)
-        _declare(urls.amqp_url)
-        if listener is None:
-            listener = undo.enter_context(listen_at(f"127.0.0.1:{stack.state.port('http')}"))
-        address = str(Address(*listener.getsockname()[:2]))
-        children = _children(stack, environ, urls, listener, consumers or loaded.settings.consumers)
-        for child in children:
-            undo.callback(child.stop)
-            child.spawn()
-        # From here on only the shim answers there: should it die, nobody does.
-        listener.close()
-        shim = ShimClient(f"http://{address}" if gate.tls is None else f"https://{address}", headers)
-        is_ready = _working(shim, urls.amqp_url) if loaded.settings.tls_client_ca else shim.is_ready
-        children[-1].wait_ready(lambda: stop.is_set() or is_ready(), READY_SECONDS)
-        if stop.is_set():
-            return 0
-        stack.state.publish(ingest_url=shim.url)
-        print(f"ready {shim.url}", flush=True)
-        if demo:
-            _demonstrate(shim, urls, state)
-        return _watch(children, stop)
+        try:
+            with steps:
+                stack = LocalStack(
+                    state,
+                    amqp_url=environ.get("AMQP_URL"),
+                    database_url=environ.get("DATABASE_URL"),
+                    environ=environ,
+                    say=steps.say,
+                    doing=steps.doing,
+                    given_up=stop.check,
+                )
+                undo.callback(stack.stop)
+                stack.acquire()
+                listener = undo.enter_context(_listener(loaded, listen, steps.say))
+                urls = _start_servers(stack, steps, stop)
+                shim = ShimClient(f"{'http' if gate.tls is None else 'https'}://{_address(listener)}", headers)
+                steps.doing(f"starting the shim and {consumers or loaded.settings.consumers} consumers")
+                children = _children(stack, environ, urls, listener, consumers or loaded.settings.consumers, logs, undo)
+                is_ready = _working(shim, urls.amqp_url) if loaded.settings.tls_client_ca else shim.is_ready
+                _await(children, is_ready, stop)
+        except Exception:
+            # Ctrl-C reaches what we run in the foreground too (initdb, apt-get), which then fails.
+            if not stop:
+                raise
+            undo.close()
+            _say(f"interrupted before it was ready: nothing of it runs; the data stays in {state}")
+            return 128 + stop.number
+        # Last in, first out: said when all is stopped; what is being stopped is nobody's any more.
+        with ExitStack() as said:
+            said.callback(lambda: _say(f"stopped; the data stays in {state}"))
+            said.callback(undo.close)
+            said.callback(lambda: stack.state.enter("stopping"))
+            stack.state.publish(ingest_url=shim.url)
+            stack.state.enter("running")
+            print(f"ready {shim.url}", flush=True)
+            if demo:
+                _demonstrate(shim, urls)
+                tell_where_to_go(_tell, shim.url, state, logs=logs)
+            return _watch(children, stop)
+
+
+def _start_servers(stack: LocalStack, steps: Steps, stop: Interrupt) -> StackUrls:
+    urls = stack.start()
+    stack.state.enter("starting")
+    stop.check()
+    steps.doing("bringing up the database's schema and the broker's queues")
+    migrate(urls.database_url)
+    _declare(urls.amqp_url)
+    stop.check()
+    return urls
+
+
+def _listener(loaded: Loaded, listen: str | None, say: Callable[[str], None]) -> socket.socket:
+    """Where we are told to listen; told nothing, at the default's port or the next one that is free.
+
+    Ours before anything is started: whoever else listens there is not taken for our shim. Raises ConfigError.
+    """
+    default = loaded.settings.listen
+    if listen or loaded.origins["listen"] != "default":
+        return listen_at(listen or default)
+    host, port = parse(default)
+    for each in range(port, port + PORTS_TRIED):
+        try:
+            found = listen_at(str(Address(host, each)))
+        except ConfigError as error:
+            if getattr(error.__cause__, "errno", None) != errno.EADDRINUSE or each == port + PORTS_TRIED - 1:
+                raise
+        else:
+            break
+    if each != port:
+        say(f"port {port} is taken: the shim listens at {each}")
+    return found
+
+
+def _address(listener: socket.socket) -> Address:
+    return Address(*listener.getsockname()[:2])
 
 
 def _children(
-    stack: LocalStack, environ: Mapping[str, str], urls: StackUrls, listener: socket.socket, consumers: int
+    stack: LocalStack,
+    environ: Mapping[str, str],
+    urls: StackUrls,
+    listener: socket.socket,
+    consumers: int,
+    logs: bool,
+    undo: ExitStack,
 ) -> list[Process]:
+    """The consumers and the shim, started; `undo` stops them."""
     env = {
         **environ,
         variable("amqp_url"): urls.amqp_url,
         variable("database_url"): urls.database_url,
-        variable("listen"): str(Address(*listener.getsockname()[:2])),
+        variable("listen"): str(_address(listener)),
         # Where `chef-ingest scale` and `status` find the supervisor.
         "INGEST_STATE": str(stack.state.folder),
     }
-    command = [sys.executable, "-P", "-m", "ingest"]
-    return [
-        stack.process("consumers", [*command, "consume", "-n", str(consumers)], env=env, stop_seconds=60),
+    commands = {
+        "consumers": ["consume", "-n", str(consumers)],
+        "shim": ["serve", "--listen-fd", str(listener.fileno())],
+    }
+    children = [
         stack.process(
-            "shim",
-            [*command, "serve", "--listen-fd", str(listener.fileno())],
+            name,
+            [sys.executable, "-P", "-m", "ingest", *command],
             env=env,
+            log=None if logs else stack.state.logs / f"{name}.log",
             stop_seconds=60,
-            pass_fds=[listener.fileno()],
-        ),
+            pass_fds=[listener.fileno()] if name == "shim" else (),
+            # Relative paths in their settings are those of whoever typed them.
+            cwd=str(Path.cwd()),
+        )
+        for name, command in commands.items()
     ]
+    for child in children:
+        undo.callback(child.stop)
+        child.spawn()
+    # From here on only the shim answers there: should it die, nobody does.
+    listener.close()
+    return children
+
+
+def _await(children: list[Process], is_ready: Callable[[], bool], stop: Interrupt) -> None:
+    *others, last = children
+
+    def probe() -> bool:
+        stop.check()
+        for each in others:
+            if (status := each.poll()) is not None:
+                raise ProcessFailed(f"{each.name} ended with status {status} before it was ready{each.tail()}")
+        return is_ready()
+
+    last.wait_ready(probe, READY_SECONDS)
 
 
 def _declare(amqp_url: str) -> None:
@@ -129,19 +210,20 @@ def _working(shim: ShimClient, amqp_url: str) -> Callable[[], bool]:
     return is_ready
 
 
-def _demonstrate(shim: ShimClient, urls: StackUrls, state: Path) -> None:
+def _demonstrate(shim: ShimClient, urls: StackUrls) -> None:
     _tell("\nthe demonstration:")
-    right = demonstrate(_tell, shim=shim, amqp_url=urls.amqp_url, database_url=urls.database_url)
+    right = demonstrate(
+        _tell, shim=shim, amqp_url=urls.amqp_url, database_url=urls.database_url, columns=terminal_columns()
+    )
     _tell("every answer as it should be" if right else "NOT every answer was the right one: see above")
-    _tell(f"\nlistening at {shim.url}; Ctrl-C stops everything.\nservers' addresses: chef-ingest env --state {state}")
 
 
-def _watch(children: list[Process], stop: threading.Event) -> int:
+def _watch(children: list[Process], stop: Interrupt) -> int:
     while not stop.wait(WATCH_SECONDS):
         for child in children:
             status = child.poll()
             if status is not None:
-                _say(f"{child.name} ended by itself with status {status}: stopping the rest")
+                _say(f"{child.name} ended by itself with status {status}: stopping the rest{child.tail()}")
                 return status if status > 0 else 1
     _say("stopping")
     return 0

@@ -30,10 +30,10 @@ def env(amqp_url: str, database_url: str, tmp_path: Path) -> dict[str, str]:
 
 
 @contextmanager
-def up(env: dict[str, str], *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def up(env: dict[str, str], *options: str, cwd: Path | None = None) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The process once it says that it is ready, and its URL; ended by Ctrl-C, with exit 0."""
     argv = [sys.executable, "-m", "ingest", "up", *options]
-    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True, cwd=cwd) as process:
         assert process.stdout is not None
         try:
             ready = re.fullmatch(r"ready (https?://127\.0\.0\.1:[0-9]+)\n", process.stdout.readline())
@@ -58,11 +58,15 @@ def served(ca: ThrowawayCA) -> dict[str, str]:
 
 
 def test_the_demonstration_shows_its_token(env: dict[str, str], tmp_path: Path) -> None:
-    """With tokens asked for, over TLS, every answer is the right one; the shim asks everybody else."""
+    """With tokens asked for, over TLS, every answer is the right one; the shim asks everybody else. Files that are
+    named by relative paths, in variables and in the settings' file, are those of the folder where it was typed."""
     secret, guarded = token(tmp_path)
     (tmp_path / "secret").write_text(f"{secret}\n")
     guarded |= served(ThrowawayCA(tmp_path, "ca")) | {"INGEST_DEMO_TOKEN_FILE": str(tmp_path / "secret")}
-    with up(env | guarded, "--demo") as (process, url):
+    guarded = {name: value.removeprefix(f"{tmp_path}/") for name, value in guarded.items()}
+    (tmp_path / "settings.toml").write_text(f'tokens_file = "{guarded.pop("INGEST_TOKENS_FILE")}"\n')
+    guarded["INGEST_CONFIG"] = "settings.toml"
+    with up(env | guarded, "--demo", cwd=tmp_path) as (process, url):
         assert process.stdout is not None
         lines = [process.stdout.readline()]
         while lines[-1] and "listening at" not in lines[-1]:
@@ -73,7 +77,8 @@ def test_the_demonstration_shows_its_token(env: dict[str, str], tmp_path: Path) 
         assert secret not in output
         with httpx.Client(verify=False, trust_env=False) as http:
             assert http.get(f"{url}/actions/b576b4a2-7b2a-43b8-b385-d6281e9a139e").status_code == 401
-    shown = command("config", env=env | guarded)
+    absolute = {"INGEST_CONFIG": "", "INGEST_DEMO_TOKEN_FILE": str(tmp_path / "secret")}
+    shown = command("config", env=env | guarded | absolute)
     assert secret not in shown.stdout
     assert "***" in shown.stdout
 

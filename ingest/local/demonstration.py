@@ -21,6 +21,8 @@ from ingest.local.shim_client import ShimClient
 from schemas.settings import ConfigError, Settings
 
 ARRIVAL_SECONDS: Final = 60.0
+SCOPES: Final = ("actions", "runs", "read")
+"""What the demonstration's token has to be allowed."""
 
 Say = Callable[[str], None]
 
@@ -36,9 +38,9 @@ def credentials(settings: Settings) -> Mapping[str, str]:
         raise ConfigError([f"{fault} set INGEST_AUTH to any, INGEST_TOKENS_FILE and INGEST_DEMO_TOKEN"])
     known = tokens.read(Path(settings.tokens_file)).tokens or ()
     token = tokens.find(known, settings.demo_token.encode())
-    if token is None or token.scopes < frozenset(tokens.SCOPES) or token.organizations:
+    if token is None or token.scopes < frozenset(SCOPES) or token.organizations:
         why = "is in no line of INGEST_TOKENS_FILE" if token is None else f"({token.name}) may not do all that is shown"
-        remedy = f"give it a secret made by `chef-ingest token new demo --scope {','.join(tokens.SCOPES)}`"
+        remedy = f"give it a secret made by `chef-ingest token new demo --scope {','.join(SCOPES)}`"
         raise ConfigError([f"--demo: INGEST_DEMO_TOKEN {why if settings.demo_token else 'is not set'}: {remedy}"])
     return {"Authorization": f"Bearer {settings.demo_token}"}
 

@@ -1,7 +1,9 @@
-"""Says what a start is doing: on a terminal behind something that turns, elsewhere in plain lines."""
+"""The course of a start: what it is doing is said, and Ctrl-C ends it between two steps."""
 
 from __future__ import annotations
 
+import signal
+import threading
 from types import TracebackType
 from typing import Self
 
@@ -10,7 +12,8 @@ from rich.status import Status
 
 
 class Steps:
-    """On `console`, while the block runs; `say` is a line that stays, `doing` what takes a while."""
+    """On `console`, while the block runs; `say` is a line that stays, `doing` what takes a while: on a terminal behind
+    something that turns, elsewhere a line too."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -37,3 +40,34 @@ class Steps:
     ) -> None:
         if self._status is not None:
             self._status.stop()
+
+
+class Interrupted(Exception):
+    """Somebody has told us to stop before everything ran."""
+
+
+class Interrupt:
+    """Hears SIGINT and SIGTERM from now on; the first of them is `number`."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._told = threading.Event()
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, self._hear)
+
+    def __bool__(self) -> bool:
+        return self._told.is_set()
+
+    def check(self) -> bool:
+        """False; raises Interrupted once we were told: in a probe that is asked again and again, it ends the wait."""
+        if self:
+            raise Interrupted
+        return False
+
+    def wait(self, seconds: float) -> bool:
+        """Whether we were told, at the latest after so many seconds."""
+        return self._told.wait(seconds)
+
+    def _hear(self, number: int, _frame: object) -> None:
+        self.number = self.number or number
+        self._told.set()

@@ -19,11 +19,10 @@ from ingest.access.exposure import check_metrics_exposure
 from ingest.access.gate import Gate
 from ingest.http.listener import listen as listen_at
 from ingest.local.demonstration import credentials, demonstrate, tell_where_to_go, terminal_columns
-from ingest.local.interrupt import Interrupt
 from ingest.local.processes import Process, ProcessFailed
 from ingest.local.shim_client import ShimClient
 from ingest.local.stack import LocalStack, StackUrls
-from ingest.local.steps import Steps
+from ingest.local.steps import Interrupt, Steps
 from schemas.address import Address, parse
 from schemas.settings import ConfigError, Loaded, variable
 from schemas.topology import PINGS

@@ -124,6 +124,16 @@ def test_it_gets_ready_where_client_certificates_are_asked_for(env: dict[str, st
             assert http.get(f"{url}/readyz").status_code == 200
 
 
+def test_a_server_that_the_shell_still_names_is_told_as_the_cause(env: dict[str, str]) -> None:
+    """Of a stack that is gone, say: exit 69, what to unset, and nothing says that it was stopped."""
+    done = command("up", env=env | {"DATABASE_URL": "postgresql://u:s3cret@127.0.0.1:1/x"})
+    assert (done.returncode, done.stdout) == (69, "")
+    cause = "DATABASE_URL comes from the environment: `unset DATABASE_URL`, and the local stack starts one of its own"
+    assert done.stderr.endswith(f"chef-ingest: {cause}\n")
+    assert "s3cret" not in done.stderr
+    assert "stopped" not in done.stderr
+
+
 @pytest.mark.parametrize("argv", [("consume", "--metrics", "0.0.0.0:0"), ("up",)])
 def test_metrics_beyond_this_machine_are_a_choice(env: dict[str, str], argv: tuple[str, ...]) -> None:
     """`consume` and `up` refuse to show metrics to everybody, with exit 78 and before anything is started."""

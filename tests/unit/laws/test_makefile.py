@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import subprocess
 from pathlib import Path
 
@@ -53,3 +55,34 @@ def test_where_no_debian_can_be_made_the_exit_status_says_so(
     )
     assert (done.returncode, said in done.stderr) == (69, True)
     assert not (ROOT / ".local" / "newer" / "nowhere.lock").exists()
+
+
+MEANWHILE = ["sh", str(ROOT / ".ci" / "meanwhile"), "making it"]
+
+
+def test_what_takes_long_is_said_meanwhile(tmp_path: Path) -> None:
+    """In a pipe as a plain line; the command's exit code is ours."""
+    done = subprocess.run([*MEANWHILE, "sh", "-c", "exit 3"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "making it\n")
+
+
+@pytest.mark.parametrize(("typed", "code"), [(b"", 0), (b"\x03", 130)])
+def test_on_a_terminal_something_turns_meanwhile(typed: bytes, code: int, tmp_path: Path) -> None:
+    """Until the command ends, or Ctrl-C ends both: then nothing turns any more."""
+    ready = tmp_path / "ready"
+    argv = [*MEANWHILE, "sh", "-c", f"while [ ! -e {ready} ]; do sleep 0.1; done"]
+    pid, end = pty.fork()
+    if pid == 0:  # pragma: no cover
+        os.execvpe("sh", argv, os.environ | {"TERM": "xterm"})
+    seen = b""
+    with contextlib.suppress(OSError):
+        while piece := os.read(end, 1024):
+            seen += piece
+            if typed and b"\r| making it" in seen:
+                os.write(end, typed)
+                typed = b""
+            elif b"\r| making it" in seen:
+                ready.touch()
+    os.close(end)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == code
+    assert seen.endswith(b"\r  making it\r\n") is (code == 0)

@@ -63,6 +63,30 @@ def test_a_second_owner_is_refused_until_the_first_releases(state: StateFolder) 
     second.release()
 
 
+def test_a_second_owner_hears_how_far_the_first_is(state: StateFolder) -> None:
+    """Being started, running and where, or being stopped; what is being stopped is used by nobody any more."""
+    second = StateFolder(state.folder)
+    with pytest.raises(StateError, match="is being started on"):
+        second.acquire()
+    state.publish(amqp_url="amqp://a", database_url="postgresql://b", ingest_url="http://c")
+    state.enter("running")
+    with pytest.raises(StateError, match=rf"already runs on .* \(process {os.getpid()}\), at http://c: use it"):
+        second.acquire()
+    state.enter("stopping")
+    with pytest.raises(StateError, match="is being stopped on"):
+        second.acquire()
+    with pytest.raises(StateError, match="no local stack runs"):
+        read_environment(state.folder)
+
+
+def test_logs_begin_afresh_and_the_last_ones_are_kept(state: StateFolder) -> None:
+    """One run's and the one's before it: so many starts never fill a disk."""
+    for text in ("first", "second", "third"):
+        (state.logs / "shim.log").write_text(text)
+        state.begin_logs()
+    assert {each.name: each.read_text() for each in state.logs.iterdir()} == {"shim.log.1": "third"}
+
+
 def test_the_environment_is_that_of_a_running_stack(state: StateFolder) -> None:
     """What is published, in steps, is read back under the variables' names until the owner releases."""
     with pytest.raises(StateError, match="no local stack runs"):

@@ -24,8 +24,9 @@ HEAD: Final = """\
 # Versions
 
 Written by `make docs` out of [what runs wrote down](proved/), in none of which a test failed. Such a run is
-`make test PROVED=docs/proved/bookworm.json` on Debian 12, the whole suite; or `make newer SUITE=trixie`, which makes
-that Debian in a folder, installs the project and Debian's servers there and tests it.
+`make test PROVED=docs/proved/bookworm.json` on Debian 12, or `make newer SUITE=trixie`, which makes that Debian in a
+folder, installs the project and Debian's servers there and tests it; or a part of either. The whole suite is run on
+Debian 12 for each change.
 
 """
 

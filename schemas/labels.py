@@ -43,6 +43,13 @@ nothing to consume, since operators have paused its queues."""
 AT_WORK: Final[tuple[WorkerState, ...]] = ("consuming", "resting")
 """The states of one that does what it is to do."""
 
+RunStatus = Literal["started", "success", "failure", "aborted"]
+RUN_STATUSES: Final[tuple[RunStatus, ...]] = get_args(RunStatus)
+"""How a run stands, as is shown: one that has been without an end for too long is aborted."""
+
+NO_RUN: Final = "none"
+"""The status of a node that has only pinged."""
+
 HEARD: Final[Mapping[str, bool]] = MappingProxyType({"heard": False, "gone": True})
 """Of a supervisor, as all machines see it -> whether it has not been heard of for long."""
 

@@ -232,6 +232,12 @@ class Settings:
         unit="s",
         minimum=60,
     )
+    node_missing_seconds: int = _setting(
+        86_400,
+        "a node not heard of for so long is missing: metrics and an alert say so",
+        unit="s",
+        minimum=60,
+    )
     read_timeout_seconds: float = _setting(
         5.0, "longest a statement of a GET may run in PostgreSQL", unit="s", minimum=0.1, maximum=300
     )

@@ -252,7 +252,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
     "ingest/reads": frozenset(
-        {"schemas/doors", "schemas/kinds", "schemas/settings", "consumers/database", "ingest/http"}
+        {"schemas/doors", "schemas/kinds", "schemas/labels", "schemas/settings", "consumers/database", "ingest/http"}
     ),
     "ingest/reference": frozenset(
         {

@@ -207,6 +207,14 @@ class Surroundings(Collector):
         for queue in PAUSABLE:
             paused.add_metric([queue], queue in monitor.paused)
         yield paused
+        nodes = GaugeMetricFamily(
+            "chef_ingest_nodes", "Nodes, by how their latest run stands; counted once a minute.", labels=["status"]
+        )
+        for status, count in monitor.nodes.items():
+            nodes.add_metric([status], count)
+        yield nodes
+        help = "Nodes that were not heard of for INGEST_NODE_MISSING_SECONDS; counted once a minute."
+        yield _gauge("chef_ingest_nodes_missing", help, monitor.missing)
         supervisors = GaugeMetricFamily(
             "chef_ingest_supervisors",
             "Supervisors on all machines, by whether they are still heard of.",

@@ -22,12 +22,13 @@ from consumers.machines.pauses import held, pauses
 from consumers.machines.supervisors import supervisors
 from consumers.runtime.urls import Urls
 from consumers.supervisor.roster import Roster
-from schemas.labels import LateRun
+from schemas.labels import NO_RUN, RUN_STATUSES, LateRun
 from schemas.settings import Settings
 from schemas.topology import DELAY, QUARANTINE, QUEUES
 
 LOOK_SECONDS: Final = 2.0
 DATABASE_SECONDS: Final = 5.0
+NODES_SECONDS: Final = 60.0
 WORK: Final = QUEUES
 """The queues whose length is the backlog that more workers can do something about."""
 UNDERWAY: Final = (*QUEUES, QUARANTINE, DELAY)
@@ -51,6 +52,10 @@ class Monitor:
     database_fault: str = ""
     seen_at: float = 0.0
     """Of the queues, on the monotonic clock."""
+    nodes: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """How the latest runs of all nodes stand, as of a minute ago at most."""
+    missing: int = 0
+    """Nodes that have not been heard of for long."""
     room: int | None = None
     """Connections that the database can still take, 0 when it can't be asked; None: not looked at yet."""
     room_seen_at: float = 0.0
@@ -100,6 +105,14 @@ def _named(statement: str) -> bytes:
     return statements.load("consumers.supervisor", "monitor.sql")[statement].encode()
 
 
+def look_at_nodes(database_url: str, settings: Settings) -> dict[str, Any]:
+    """What a Monitor has of nodes: all of them are counted. Raises StoreUnavailable or Misconfigured."""
+    values = {"aborted": settings.run_aborted_seconds, "missing": settings.node_missing_seconds}
+    with session(database_url, _PURPOSE) as connection:
+        [(*counts, missing)] = connection.execute(_named("nodes"), values).fetchall()
+    return {"nodes": dict(zip((*RUN_STATUSES, NO_RUN), counts, strict=True)), "missing": missing}
+
+
 class Lookout:
     """Looks around on a thread of its own, so that a slow server never holds up the supervision."""
 
@@ -110,7 +123,7 @@ class Lookout:
         self._urls = Urls(settings, reread)
         self._connection: Any = None
         self._stop = threading.Event()
-        self._database_at = float("-inf")
+        self._database_at = self._nodes_at = float("-inf")
         self._thread = threading.Thread(target=self._run, name="lookout", daemon=True)
         self.latest = Monitor()
         """Replaced as a whole at each look."""
@@ -163,6 +176,9 @@ class Lookout:
         self._database_at = now = time.monotonic()
         try:
             seen = self._urls.dial("database_url", lambda url: look_at_database(url, self._roster))
+            if now - self._nodes_at >= NODES_SECONDS:
+                self._nodes_at = now
+                seen |= self._urls.dial("database_url", lambda url: look_at_nodes(url, self._settings))
             return replace(before, **seen, room_seen_at=now, database_fault="")
         except (StoreUnavailable, Misconfigured) as error:
             return replace(before, letters={}, late_runs={}, database_fault=str(error), room=0)

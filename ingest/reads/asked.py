@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 from ingest.http.query import Query
 from ingest.reads.paging import Place, from_cursor
 from schemas.kinds.formats import chef_time
+from schemas.labels import RUN_STATUSES
 
 DAY: Final = timedelta(days=1)
 LONGEST_WINDOW: Final = 92 * DAY
@@ -22,7 +23,6 @@ FURTHEST_START: Final = 10_000
 MOST_RESOURCES: Final = 100_000
 """One message brought them all, and its size is bounded."""
 MOST_BUCKETS: Final = 3000
-STATUSES: Final = ("started", "success", "failure", "aborted")
 GRANULARITIES: Final[Mapping[str, timedelta]] = MappingProxyType(
     {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": DAY, "week": 7 * DAY}
 )
@@ -100,7 +100,7 @@ def runs(query: Query, now: datetime) -> RunsAsked:
         window=read.window(now),
         rows=read.number("rows", 10, least=1, most=MOST_ROWS),
         start=read.number("start", 0, most=FURTHEST_START),
-        status=read.choice("status", STATUSES),
+        status=read.choice("status", RUN_STATUSES),
         after=read.cursor(),
     )
     read.only_one("start", "cursor")

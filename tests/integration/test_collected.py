@@ -20,6 +20,8 @@ from operate_support import command, environment
 from consumers.delivery import Delivery, Judged
 from consumers.runtime.failpoints import Failpoint
 from consumers.store.store import PostgresStore
+from consumers.supervisor.monitor import look_at_nodes
+from schemas.labels import NO_RUN, RUN_STATUSES
 from schemas.message import Message
 from schemas.settings import Settings
 from schemas.topology import QUEUES_BY_KIND, ROUTING_KEYS
@@ -105,6 +107,26 @@ def test_a_deleted_node_is_gone_and_one_that_came_back_stays(place: Place) -> No
     place.commit(told("collector_end", OTHER))
     place.commit(gone(WEB, "2026-11-27T00:00:00Z"))
     assert place.nodes() == {}
+
+
+def test_nodes_are_counted_by_how_their_latest_run_stands(place: Place, database_url: str) -> None:
+    """A run without an end is aborted after the setting's time, and a node that was not heard of for another is
+    missing, whatever its status; one that only pings has none."""
+    settings = Settings(run_aborted_seconds=3600, node_missing_seconds=7200)
+    assert look_at_nodes(database_url, settings) == {"nodes": dict.fromkeys((*RUN_STATUSES, NO_RUN), 0), "missing": 0}
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for name, status, started, seen in (
+            ("well", "success", 9000, 9000), ("red", "failure", 60, 60), ("at it", "started", 3000, 3000),
+            ("killed", "started", 4000, 4000), ("away", "started", 8000, 8000), ("pings", None, 0, 10),
+        ):  # fmt: skip
+            connection.execute(
+                "INSERT INTO nodes (organization, name, status, start_time, last_seen) VALUES ('o', %s, %s,"
+                " now() - %s * interval '1 second', now() - %s * interval '1 second')",
+                [name, status, started, seen],
+            )
+    found = look_at_nodes(database_url, settings)
+    assert found["nodes"] == {"success": 1, "failure": 1, "started": 1, "aborted": 2, "none": 1}
+    assert found["missing"] == 2
 
 
 def odd(door: str = "chef", **changes: Any) -> Message:

@@ -380,6 +380,32 @@ def test_a_run_is_stored_whoever_tells_of_it_first(place: Place, first: str) -> 
     assert place.letters() == []
 
 
+def test_bytes_that_are_no_utf_8_come_back_of_a_run_that_two_doors_told_of(place: Place) -> None:
+    """Reporting's start and the collector's end: a read has each of the end's bytes, whatever half of a pair or Latin-1
+    letter it is; the row says how many there are."""
+    start = run_start()
+    reports = "/organizations/acme/reports/nodes/web1/runs"
+    begun = {"action": "start", "run_id": start["run_id"], "start_time": "2026-11-25 10:00:00 +0000", "site": "caf<"}
+    assert place.post(content(begun).replace(b"<", b"\xe9"), reports).status_code == 201
+    resource = {
+        "type": "file", "name": "/srv/caf<", "id": "/srv/caf<", "after": {"checksum": ">"}, "before": {},
+        "duration": "1", "delta": "-<", "result": "create", "status": "updated", "ignore_failure": False,
+    }  # fmt: skip
+    end = content(run_converge(start, resources=[resource], total_resource_count=1, updated_resource_count=1))
+    odd = end.replace(b"<", b"\xe9").replace(b">", b"\xed\xa0\x80")
+    assert [place.post(odd).status_code for _ in range(2)] == [201, 201]
+    assert place.letters() == []
+    flags = (
+        "SELECT started_by, ended_by, start_extra->>'[not utf-8]', collector_end_extra->>'[not utf-8]' FROM runs"
+        " WHERE run_id = %s"
+    )
+    assert place.system.rows(flags, start["run_id"]) == [("reports", "collector", "1", "6")]
+    read = place.shim.http.get(f"{reports}/{start['run_id']}", headers=OWN | {"api-token": place.secrets["reads"]})
+    assert read.content.count(b'"/srv/caf\xe9"') == 2
+    assert b'"-\xe9"' in read.content
+    assert b'{"checksum": "\xed\xa0\x80"}' in read.content
+
+
 def test_a_run_is_never_refused_for_its_form(place: Place) -> None:
     """202 and a letter each, by its number, whatever bound holds for who is told: by 4xx a client would tell nothing
     more of it."""

@@ -287,7 +287,7 @@ def metric_names() -> dict[str, set[str]]:
     """Sample name -> label names, of all that shim and supervisor can ever expose."""
     pool = Pool(lambda *_: [], 0, 1, 1.0)
     metrics, shim = Metrics("x"), ShimMetrics("x")
-    monitor = Monitor(queues={"q": (1, 1)}, letters={"open": 1})
+    monitor = Monitor(queues={"q": (1, 1)}, letters={"open": 1}, nodes={"started": 1})
     around = Surroundings(pool, lambda: monitor, lambda: True, {"hour": 1000, "all": 100_000})
     families = [*metrics.registry.collect(), *around.collect()]
     shim.answered("/messages", 201, 0.1)

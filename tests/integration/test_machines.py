@@ -69,6 +69,7 @@ def test_all_machines_are_seen_paused_and_scaled_from_one(
     assert [row["remedy"] for row in doctor if row["check"] == "pauses"] == ["chef-ingest resume all"]
     until(lambda: first.scrape()[f'chef_ingest_queue_paused{{queue="{ACTIONS}"}}'] == 1, "metrics say so")
     assert first.scrape()['chef_ingest_supervisors{state="heard"}'] == 2
+    assert first.scrape()['chef_ingest_nodes{status="aborted"}'] == 0
     assert stored(database_url) == []
 
     # A queue of a machine, while all is paused: what is left is said.

@@ -13,6 +13,16 @@ SELECT coalesce(max(letters), 0)::bigint FROM (
 -- All that were ever counted.
 SELECT coalesce(sum(actions), 0)::bigint, coalesce(sum(registering), 0)::bigint FROM late_runs;
 
+-- name: nodes
+-- How their latest runs stand, and how many have not been heard of for long.
+SELECT count(*) FILTER (WHERE status = 'started' AND start_time >= now() - %(aborted)s * interval '1 second'),
+       count(*) FILTER (WHERE status = 'success'),
+       count(*) FILTER (WHERE status = 'failure'),
+       count(*) FILTER (WHERE status = 'started' AND start_time < now() - %(aborted)s * interval '1 second'),
+       count(*) FILTER (WHERE status IS NULL),
+       count(*) FILTER (WHERE last_seen < now() - %(missing)s * interval '1 second')
+FROM nodes;
+
 -- name: room
 -- How many more connections the database takes from our user before a limit is reached. All may read
 -- pg_stat_database; pg_stat_activity hides others' sessions from a plain user.

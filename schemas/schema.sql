@@ -371,6 +371,18 @@ CREATE TABLE dead_letter_events (
 CREATE INDEX dead_letter_events_letter_id ON dead_letter_events (letter_id, at);
 CREATE INDEX dead_letter_events_replay ON dead_letter_events (replay, what) INCLUDE (letter_id) WHERE replay IS NOT NULL;
 
+-- What somebody has to say of a cause, `chef-ingest dead note`: one note a cause, the latest.
+CREATE TABLE dead_letter_notes (
+    -- The cause, as `chef-ingest dead groups` names it.
+    fingerprint text        PRIMARY KEY,
+    -- The note.
+    text        text        NOT NULL CHECK (length(text) BETWEEN 1 AND 2000),
+    -- Who wrote it.
+    who         text        NOT NULL,
+    -- When.
+    noted_at    timestamptz NOT NULL DEFAULT now()
+);
+
 -- One line a replay of letters, `chef-ingest dead replays`: what it is, how far it is, what is wanted of it.
 CREATE TABLE dead_letter_replays (
     -- The replay's number.

@@ -23,6 +23,10 @@ class NeedsSession(RepositoryError):
     """A replay can't be begun behind a pooler, which may give each transaction another session."""
 
 
+class NoSuchCause(RepositoryError):
+    """No letters have this fingerprint, or a beginning of it is not enough."""
+
+
 class NoSuchReplay(RepositoryError):
     """There is no replay with this number."""
 

@@ -109,6 +109,26 @@ def test_an_interrupted_replay_can_be_given_up(place: Place) -> None:
     assert (missing.returncode, "there is no replay 9" in missing.stderr) == (1, True)
 
 
+def test_a_cause_has_a_note_and_what_matches_nothing_says_what_there_is(place: Place) -> None:
+    """The note is the latest one's, by whoever wrote it; a filter that finds no letter is exit code 1."""
+    letters(place, [unfixable()])
+    [cause] = place.json("dead", "groups")
+    assert (cause["organizations"], cause["nodes"], cause["note"]) == (1, 0, None)
+    name = cause["fingerprint"]
+    for text in ("ask the lab", "knife 99 is to blame"):
+        place.repository("dead", "note", name[:8], text, "--as", "kim")
+    [cause] = place.json("dead", "groups")
+    assert (cause["note"], cause["noted_by"]) == ("knife 99 is to blame", "kim")
+    assert "knife 99 is to blame" in place.repository("dead", "groups").stdout
+    place.repository("dead", "note", name, "")
+    assert place.json("dead", "groups")[0]["note"] is None
+    missing = place.repository("dead", "note", "0123456789abcdef", "x", check=False)
+    assert (missing.returncode, "is no cause" in missing.stderr) == (1, True)
+    for verb in ("list", "groups"):
+        none = place.repository("dead", verb, "--kind", "run_end", check=False)
+        assert (none.returncode, "no letters match kind run_end; there are: 1 open" in none.stderr) == (1, True)
+
+
 def test_a_replay_stops_before_more_letters_fail_than_it_was_allowed(place: Place) -> None:
     """However fast it sends, so many are tried that no more can fail; the rest is as it was."""
     letters(place, [unfixable() for _ in range(12)])

@@ -21,13 +21,26 @@ SELECT count(*) FROM ({query}) AS counted;
 -- name: groups
 -- Letters with the same cause, the largest group first; the newest of each as its sample.
 SELECT cause.fingerprint, cause.letters, cause.open, cause.first_seen, cause.last_seen, sample.kind, sample.stage,
-       sample.reason, sample.id AS sample, sample.details
+       sample.reason, sample.id AS sample, sample.details, cause.nodes, cause.organizations, note.text AS note,
+       note.who AS noted_by, note.noted_at
 FROM (
     SELECT fingerprint, count(*) AS letters, count(*) FILTER (WHERE state = 'open') AS open,
-           min(first_seen) AS first_seen, max(last_seen) AS last_seen, max(id) AS newest
+           min(first_seen) AS first_seen, max(last_seen) AS last_seen, max(id) AS newest,
+           count(DISTINCT node) AS nodes, count(DISTINCT organization) AS organizations
     FROM dead_letters WHERE {where} GROUP BY fingerprint
 ) AS cause JOIN dead_letters AS sample ON sample.id = cause.newest
+LEFT JOIN dead_letter_notes AS note ON note.fingerprint = cause.fingerprint
 ORDER BY cause.letters DESC, cause.fingerprint LIMIT %(limit)s;
+
+-- name: causes_beginning
+SELECT DISTINCT fingerprint FROM dead_letters WHERE fingerprint ^@ %(fingerprint)s LIMIT 2;
+
+-- name: write_note
+INSERT INTO dead_letter_notes (fingerprint, text, who) VALUES (%(fingerprint)s, %(text)s, %(who)s)
+ON CONFLICT (fingerprint) DO UPDATE SET text = excluded.text, who = excluded.who, noted_at = now();
+
+-- name: remove_note
+DELETE FROM dead_letter_notes WHERE fingerprint = %(fingerprint)s;
 
 -- name: events
 SELECT at, what, who, why, details, replay FROM dead_letter_events WHERE letter_id = %(id)s ORDER BY at, id;

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from consumers.dead_letters.selector import OPEN, REPLAYING, Selector
-from ingest.cli.dead.options import accountable, selected, yes_option
+from ingest.cli.dead.options import Fingerprint, accountable, as_somebody, selected, yes_option
 from ingest.cli.dead.replay_commands import replay, replays
 from ingest.cli.options import output_option, says_what_is_wrong
 from ingest.cli.servers import settings_at
@@ -36,7 +36,7 @@ def list_(selector: Selector, output: str) -> None:
     """List letters that are not settled, or those in --state."""
     from ingest.cli.dead import letters
 
-    letters.show_list(settings_at(), selector, output)
+    sys.exit(letters.show_list(settings_at(), selector, output))
 
 
 @dead.command()
@@ -47,7 +47,22 @@ def groups(selector: Selector, output: str) -> None:
     """Letters by cause: how many, since when, why, and one of each as a sample."""
     from ingest.cli.dead import letters
 
-    letters.show_groups(settings_at(), selector, output)
+    sys.exit(letters.show_groups(settings_at(), selector, output))
+
+
+@dead.command()
+@click.argument("fingerprint", type=Fingerprint())
+@click.argument("text")
+@as_somebody
+@says_what_is_wrong
+def note(fingerprint: str, text: str, who: str) -> None:
+    """Leave a note on a cause, which `groups` shows: instead of the one there was; an empty TEXT takes it away."""
+    from consumers.dead_letters.notes import LONGEST_NOTE
+    from ingest.cli.dead import letters
+
+    if len(text) > LONGEST_NOTE or "\x00" in text:
+        raise click.UsageError(f"a note is text of at most {LONGEST_NOTE} characters")
+    letters.note(settings_at(changing=True), fingerprint, text, who=who)
 
 
 @dead.command()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from consumers.dead_letters import export as files
-from consumers.dead_letters import queries, transitions
+from consumers.dead_letters import notes, queries, transitions
 from consumers.dead_letters.dry_run import DryRun, Forecast
-from consumers.dead_letters.repository import repository_at
+from consumers.dead_letters.repository import Repository, repository_at
 from consumers.dead_letters.selector import UNSETTLED, Selector
 from ingest.cli.dead.text import letter_facts, letter_text
 from ingest.cli.options import version
@@ -25,33 +26,48 @@ GROUP_COLUMNS = (
     "kind",
     "stage",
     "reason",
+    "nodes",
+    "organizations",
     "first_seen",
     "last_seen",
     "fingerprint",
     "sample",
     "why",
 )
+NOTED_COLUMNS = (*GROUP_COLUMNS, "note")
 LISTED_AT_ONCE = 100
 
 
-def show_list(settings: Settings, selector: Selector, output: str) -> None:
-    """Letters in one line each; for people, the first hundred."""
+def show_list(settings: Settings, selector: Selector, output: str) -> int:
+    """Letters in one line each; for people, the first hundred. Exit code: 1 where what was asked for matches none."""
     chosen = selector.within(*UNSETTLED)
     with repository_at(settings.database_url, who="") as repository:
         total = queries.count(repository, chosen)
         if output == "table" and selector.limit is None:
             chosen = dataclasses.replace(chosen, limit=LISTED_AT_ONCE)
         rows = queries.listed(repository, chosen)
+        there = "" if rows else _there(repository)
     print_rows(rows, output, sys.stdout, LIST_COLUMNS)
     if len(rows) < total:
         say(f"{len(rows)} of {total}; --limit N shows more, `dead groups` shows causes")
+    return _unmatched(selector, there)
 
 
-def show_groups(settings: Settings, selector: Selector, output: str) -> None:
-    """Causes, the most frequent first."""
+def show_groups(settings: Settings, selector: Selector, output: str) -> int:
+    """Causes, the most frequent first. Exit code: 1 where what was asked for matches none."""
     with repository_at(settings.database_url, who="") as repository:
         rows = queries.groups(repository, selector.within(*UNSETTLED))
-    print_rows(rows, output, sys.stdout, GROUP_COLUMNS)
+        there = "" if rows else _there(repository)
+    noted = any(row["note"] for row in rows)
+    print_rows(rows, output, sys.stdout, NOTED_COLUMNS if noted else GROUP_COLUMNS)
+    return _unmatched(selector, there)
+
+
+def note(settings: Settings, fingerprint: str, text: str, *, who: str) -> None:
+    """Leave a note on a cause; without text, take it away."""
+    with repository_at(settings.database_url, who=who) as repository:
+        whole = notes.write(repository, fingerprint, text)
+    say(f"{whole}: {'noted' if text else 'its note is gone'}")
 
 
 def show_stats(settings: Settings, selector: Selector, output: str) -> None:
@@ -129,6 +145,21 @@ def forecasts(settings: Settings, letters: Sequence[Any]) -> list[Forecast]:
         return dry_run(letters)
     finally:
         dry_run.close()
+
+
+def _there(repository: Repository) -> str:
+    """How many letters there are at all, by state."""
+    counts: Counter[str] = Counter()
+    for row in queries.stats(repository, Selector()):
+        counts[row["state"]] += row["letters"]
+    return ", ".join(f"{letters} {state}" for state, letters in counts.items()) or "none at all"
+
+
+def _unmatched(selector: Selector, there: str) -> int:
+    if not there or not selector.asked():
+        return 0
+    say(f"no letters match {selector.in_words()}; there are: {there}")
+    return 1
 
 
 def _by_state(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:

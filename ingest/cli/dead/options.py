@@ -97,6 +97,11 @@ def selected(command: Callable[..., Any]) -> Callable[..., Any]:
 def accountable(command: Callable[..., Any]) -> Callable[..., Any]:
     """Gives a command `who` and `why`, which are kept with every change."""
     command = click.option("--why", metavar="TEXT", help="The reason, kept in the letters' history.")(command)
+    return as_somebody(command)
+
+
+def as_somebody(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command `who`."""
     return click.option(
         "--as", "who", metavar="NAME", default=os_user, show_default="the OS user", help="Who does it."
     )(command)

@@ -13,13 +13,15 @@ from schemas.printable import ago, exact, printable
 
 CROPPED: Final = frozenset({"why"})
 """Columns of text that another command shows in full: they stand last, and end where the line does."""
-WRAPPED: Final = frozenset({"finding", "remedy", "help", "value", "now", "became", "details", "faults", "text"})
+WRAPPED: Final = frozenset({"finding", "remedy", "help", "value", "now", "became", "details", "faults", "text", "note"})
 """Columns of text that is shown nowhere else."""
 SHORT_FINGERPRINT: Final = 8
 LEAST_TEXT: Final = 20
 """Columns of text get so much of the line, if others have to go for it."""
-EXPENDABLE: Final = ("attempts", "first_seen", "kind", "sample", "stage", "door", "bytes", "node", "open", "last_seen",
-                            "heard", "looked_at", "total")  # fmt: skip
+EXPENDABLE: Final = (
+    "attempts", "first_seen", "kind", "sample", "organizations", "nodes", "stage", "door", "bytes", "node", "open",
+    "last_seen", "heard", "looked_at", "total",
+)  # fmt: skip
 """What goes where a line is too short for all, in this order."""
 _GAP: Final = 2
 

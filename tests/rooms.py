@@ -181,6 +181,8 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "ingest/diagnostics",
             "ingest/keysync",
             "ingest/local",
+            "ingest/lookup",
+            "ingest/reads",
             "ingest/shim",
             "ingest/soak",
             "ingest/spool",
@@ -190,12 +192,20 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
     "ingest/console": frozenset(
         {
             "schemas/address",
+            "schemas/doors",
+            "schemas/kinds",
+            "schemas/labels",
             "schemas/printable",
             "schemas/settings",
+            "schemas/validation",
+            "consumers/database",
+            "consumers/dead_letters",
             "consumers/errors",
             "ingest/access",
             "ingest/diagnostics",
             "ingest/http",
+            "ingest/lookup",
+            "ingest/reads",
             "ingest/telemetry",
         }
     ),
@@ -239,6 +249,9 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "ingest/diagnostics",
             "ingest/http",
         }
+    ),
+    "ingest/lookup": frozenset(
+        {"schemas/kinds", "schemas/settings", "consumers/database", "consumers/dead_letters", "ingest/reads"}
     ),
     "ingest/publisher": frozenset(
         {

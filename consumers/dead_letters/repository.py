@@ -129,8 +129,10 @@ class Repository:
 
 
 @contextmanager
-def repository_at(database_url: str, *, who: str, why: str | None = None) -> Iterator[Repository]:
+def repository_at(
+    database_url: str, *, who: str, why: str | None = None, purpose: Purpose = _PURPOSE
+) -> Iterator[Repository]:
     """A repository on the database. Raises StoreUnavailable, or Misconfigured when waiting would not help."""
-    with session(database_url, _PURPOSE) as connection:
+    with session(database_url, purpose) as connection:
         require_current(connection)
         yield Repository(connection, who, why)

@@ -17,6 +17,9 @@ from ingest.cli.completion import completion
 from ingest.cli.configuration import described
 from ingest.cli.console import console
 from ingest.cli.dead.commands import dead, import_files
+from ingest.cli.lookup.actions import actions
+from ingest.cli.lookup.nodes import nodes
+from ingest.cli.lookup.runs import runs
 from ingest.cli.operate.system import COMMANDS
 from ingest.cli.options import (
     EXIT_FAILED,
@@ -223,5 +226,5 @@ def validate(files: tuple[Path, ...], door: str, output: str) -> None:
     sys.exit(EXIT_FAILED if any(row["verdict"] == "invalid" for row in rows) else 0)
 
 
-for each in (*COMMANDS, console, dead, import_files, token, keys, completion, soak):
+for each in (*COMMANDS, console, runs, actions, nodes, dead, import_files, token, keys, completion, soak):
     main.add_command(each)

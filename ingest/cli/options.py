@@ -121,7 +121,7 @@ def as_text(given: Any) -> Any:
     """
     if isinstance(given, dict):
         return {name: as_text(value) for name, value in given.items()}
-    if isinstance(given, tuple):
+    if type(given) is tuple:
         return tuple(as_text(value) for value in given)
     if not isinstance(given, str) or not any("\udc80" <= character <= "\udcff" for character in given):
         return given

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from consumers.dead_letters.errors import NoSuchLetter
 from consumers.errors import Misconfigured, StoreUnavailable
 from ingest.console import pages
 from ingest.console.entrance import SESSION_SECONDS, Entrance, NotLetIn
@@ -25,6 +26,7 @@ from ingest.console.live import stream
 from ingest.console.pages import Shown
 from ingest.console.views import VIEWS
 from ingest.console.views.machine import Machine
+from ingest.lookup.database import NotStored
 from schemas.settings import Settings
 
 _AT_ONCE: Final = 8
@@ -66,15 +68,16 @@ class Console:
         async def handler(request: Request) -> Response:
             started = time.perf_counter()
             try:
-                shown = await self._threaded(view, self._machine, request)
-            except StoreUnavailable as error:
-                shown = _unavailable(error)
-            except Misconfigured as error:
-                shown = _error(503, f"The database is not as the console needs it: {error}")
-            answer = self._render(request, shown)
+                shown = await self._threaded(_seen, view, self._machine, request)
+                answer = self._render(request, shown)
+            except TurnedAway:
+                raise
+            except Exception as error:
+                answer = await self.failed(request, error)
             seconds = round(time.perf_counter() - started, 6)
-            who, query = request.state.operator.name, request.url.query
-            self._log.info("looked", who=who, path=request.url.path, query=query, status=shown.status, seconds=seconds)
+            who, url = request.state.operator.name, request.url
+            told = {"path": url.path, "query": url.query, "status": answer.status_code, "seconds": seconds}
+            self._log.info("looked", who=who, **told)
             return answer
 
         return handler
@@ -141,6 +144,18 @@ class Console:
             # A limiter is of the loop in which it is made.
             self._threads = CapacityLimiter(_AT_ONCE)
         return await to_thread.run_sync(work, *arguments, limiter=self._threads)
+
+
+def _seen(view: Callable[[Machine, Request], Shown], machine: Machine, request: Request) -> Shown:
+    """What a view shows, or why it can't."""
+    try:
+        return view(machine, request)
+    except StoreUnavailable as error:
+        return _unavailable(error)
+    except (NotStored, NoSuchLetter) as missing:
+        return _error(404, str(missing))
+    except Misconfigured as error:
+        return _error(503, f"The database is not as the console needs it: {error}")
 
 
 def _unavailable(error: StoreUnavailable) -> Shown:

@@ -14,7 +14,14 @@ from markupsafe import Markup
 from schemas.printable import ago, exact, printable
 
 HERE: Final = Path(__file__).parent
-SECTIONS: Final = (("/", "Overview"),)
+SECTIONS: Final = (
+    ("/", "Overview"),
+    ("/letters", "Letters"),
+    ("/runs", "Runs"),
+    ("/nodes", "Nodes"),
+    ("/actions", "Actions"),
+    ("/health", "Health"),
+)
 """Path and title of each page that the navigation leads to."""
 
 

@@ -1,22 +1,291 @@
-"""The console over a real database, and as the process that an operator starts."""
+"""The console over a real database, by a role that may only read, and as the process that an operator starts."""
 
 from __future__ import annotations
 
+import html
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import uuid
+from collections.abc import Iterator
+from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import httpx
+import psycopg
 import pytest
-from console_support import NOBODY
+from console_support import NOBODY, console, machine
 from logging_process import LoggingProcess
-from operate_support import command
+from operate_support import ROOT, command
+from psycopg.types.json import Json
 
+from ingest.console.views import VIEWS
 from ingest.soak.system import until
 from tests.patience import LONG
+
+HERE = Path(__file__).parent
+RUN = "00000000-2222-4000-8000-000000000002"
+ACTION = "aaaa0000-0000-4000-8000-000000000002"
+EXAMPLE = json.loads((ROOT / "tests" / "fixtures" / "example_action.json").read_text())
+HOSTILE = {"entity_name": "<script>alert(1)</script>", "requestor_name": "evil\u202e\u0000", "recorded_at": "never"}
+SECRET = "correct horse battery staple"
+REFUSED = EXAMPLE | HOSTILE | {"data": {"password": SECRET, "deep": {"token": SECRET}}}
+"""What a sender made to be looked at."""
+
+LETTERS = (
+    ("meaning", "not_a_timestamp", {"recorded_at": "is no time: 'never' </dd><script>"}, json.dumps(REFUSED).encode()),
+    ("meaning", "conflict", {"task": "stored 'update', sent 'create'"}, json.dumps(EXAMPLE | {"id": ACTION}).encode()),
+    ("decode", "not_json", {"message": "is no JSON"}, b"\x00\xff<img src=x onerror=alert(1)>"),
+    ("decode", "too_large", {"message": "is too large"}, b'{"a": "' + b"<b>" * 700_000 + b'"}'),
+    ("meaning", "not_a_timestamp", {"recorded_at": "is no time: 'never'"}, json.dumps(EXAMPLE).encode()),
+)
+
+
+class Seeded(NamedTuple):
+    """A console by the lesser role, and the database by its owner."""
+
+    http: httpx.Client
+    owner_url: str
+    letters: list[int]
+
+    def page(self, path: str, status: int = 200) -> str:
+        answer = self.http.get(path)
+        assert answer.status_code == status, html.unescape(answer.text)[-3000:]
+        return answer.text
+
+
+def seed(url: str) -> list[int]:
+    """Rows of everything, and the numbers of the letters."""
+    with psycopg.connect(url) as connection:
+        for name in ("reads_seed.sql", "console_seed.sql"):
+            connection.execute((HERE / name).read_bytes())
+        numbers = []
+        for stage, reason, details, payload in LETTERS:
+            key = uuid.uuid4().bytes
+            statement = """INSERT INTO dead_letters (message_key, replay_key, stage, reason, details, fingerprint, kind,
+                door, organization, exchange, routing_key, properties, payload, worker_version) VALUES
+                (%s, %s, %s, %s, %s, %s, 'action', 'http', 'acme', 'ingest', 'action', '{}', %s, '1') RETURNING id"""
+            values = (key, key, stage, reason, Json(details), f"{stage}{reason}"[:16], payload)
+            [(number,)] = connection.execute(statement, values).fetchall()
+            event = "INSERT INTO dead_letter_events (letter_id, what, who, why) VALUES (%s, 'opened', 'worker', '<i>')"
+            connection.execute(event, (number,))
+            numbers.append(number)
+    return numbers
+
+
+def lesser(url: str) -> str:
+    """The URL of a role made as docs/how-to/least-rights.md says."""
+    role = f"console_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'lesser' NOSUPERUSER".encode())
+    recipe = str(ROOT / "deploy" / "postgresql" / "console.sql")
+    for _ in range(2):
+        argv = ["psql", "-X", "-q", url, "-v", f"role={role}", "-f", recipe]
+        subprocess.run(argv, check=True, capture_output=True, text=True)
+    parts = urlsplit(url)
+    return f"postgresql://{role}:lesser@{parts.hostname}:{parts.port}{parts.path}"
+
+
+@pytest.fixture(scope="module")
+def seeded(databases: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeded]:
+    url = databases.create(migrated=True)
+    letters = seed(url)
+    with console(machine(tmp_path_factory.mktemp("state"), database_url=lesser(url))) as client:
+        yield Seeded(client, url, letters)
+    databases.drop(url)
+
+
+class Tags(HTMLParser):
+    """What a browser would make of a page: its tags, and text by itself."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def paths(seeded: Seeded) -> list[str]:
+    """Every page there is, and each letter, with and without filters."""
+    named = {"{run}": RUN, "{id}": ACTION, "{letter:int}": str(seeded.letters[0])}
+    found = []
+    for path in VIEWS:
+        for name, value in named.items():
+            path = path.replace(name, value)
+        found.append(path)
+    found += [f"/letters/{number}" for number in seeded.letters]
+    found += ["/runs/bad00000-2222-4000-8000-000000000001", "/actions/aaaa0000-0000-4000-8000-000000000004"]
+    return [
+        *found,
+        "/runs?since=2025-11-01&status=",
+        "/letters?reason=conflict",
+        "/nodes?missing=24h",
+        "/actions?since=400d",
+    ]
+
+
+def test_every_page_is_shown_and_nothing_in_it_is_anybody_elses(seeded: Seeded) -> None:
+    """Strangers' text is text: no tag, no handler, no sign that hides or turns; labels and headings are there."""
+    for path in paths(seeded):
+        page = seeded.page(path)
+        tags = Tags(page)
+        assert [attrs.get("src") for tag, attrs in tags.tags if tag == "script"] == ["/static/console.js"], path
+        assert not [tag for tag, _ in tags.tags if tag in ("b", "i", "img", "iframe", "style", "object", "base")], path
+        assert not [attrs for _, attrs in tags.tags if any(name.startswith("on") or name == "style" for name in attrs)]
+        assert not set(page) & set("\u202e\x00\x1b"), path
+        assert [tag for tag, _ in tags.tags].count("h1") == [tag for tag, _ in tags.tags].count("main") == 1
+        ids = [attrs["id"] for _, attrs in tags.tags if "id" in attrs]
+        assert len(ids) == len(set(ids)), path
+        labelled = {attrs.get("for") for tag, attrs in tags.tags if tag == "label"}
+        inputs = [attrs for tag, attrs in tags.tags if tag in ("input", "select") and attrs.get("type") != "hidden"]
+        assert all(attrs["id"] in labelled for attrs in inputs), path
+        named = " ".join(attrs.get("aria-labelledby") or "" for _, attrs in tags.tags).split()
+        assert set(named) <= set(ids), path
+
+
+def test_every_link_of_every_page_leads_somewhere(seeded: Seeded) -> None:
+    """To a page of ours that is there; none leads elsewhere."""
+    seen: set[str] = set()
+    for path in paths(seeded):
+        for tag, attrs in Tags(seeded.page(path)).tags:
+            to = attrs.get("href") or ""
+            if tag != "a" or to.startswith("#"):
+                continue
+            assert to.startswith(("/", "?")), to
+            seen.add(str(seeded.http.build_request("GET", path).url.join(to)).partition("#")[0])
+    assert len(seen) > 40
+    for each in seen:
+        assert seeded.http.get(each).status_code == 200, each
+
+
+def test_a_letter_says_why_and_marks_what_was_refused(seeded: Seeded) -> None:
+    """The member by which it failed, what it would be now, its history; a secret is not shown."""
+    page = seeded.page(f"/letters/{seeded.letters[0]}")
+    assert re.findall(r"<mark>(.*?)</mark>", page) == ["  &#34;recorded_at&#34;: &#34;never&#34;,"]
+    text = Tags(page).text
+    assert "still refused: " in text
+    assert "is no time" in text
+    assert "evil\\u202e\\u0000" in text
+    assert SECRET not in text
+    assert text.count("[redacted]") == 2
+    assert "opened by worker: <i>" in " ".join(text.split())
+
+
+def test_a_letter_is_foreseen_by_the_judge_where_the_role_may_not_try(seeded: Seeded, tmp_path: Path) -> None:
+    """By a role that may, a conflict names what differs from the stored row."""
+    path = f"/letters/{seeded.letters[1]}"
+    assert "this role may not try" in Tags(seeded.page(path)).text
+    with console(machine(tmp_path, database_url=seeded.owner_url)) as client:
+        text = Tags(client.get(path).text).text
+    assert "What differs from the stored row" in text
+    assert "entity_type" in text
+
+
+def test_a_large_body_is_cut_and_a_body_that_is_none_is_shown(seeded: Seeded) -> None:
+    """The page stays small."""
+    page = seeded.page(f"/letters/{seeded.letters[3]}")
+    assert "2100009 bytes as sent" in page
+    assert len(page) < 4_000_000
+    assert "onerror=alert(1)" in Tags(seeded.page(f"/letters/{seeded.letters[2]}")).text
+
+
+def test_letters_of_a_cause_lead_to_one_another(seeded: Seeded) -> None:
+    """Older and newer; a page of none is a page."""
+    first, last = seeded.letters[0], seeded.letters[4]
+    assert f'href="/letters/{last}" rel="next"' in seeded.page(f"/letters/{first}")
+    assert f'href="/letters/{first}" rel="prev"' in seeded.page(f"/letters/{last}")
+    assert "2 letters" in seeded.page("/letters")
+    assert "No letter is like this" in seeded.page("/letters?organization=nobody")
+
+
+def test_a_failed_run_shows_who_changed_what_before_it(seeded: Seeded) -> None:
+    """What is in its run list or is its node is marked; its own actions are told from it."""
+    page = seeded.page(f"/runs/{RUN}")
+    before = page[page.index('id="before"') : page.index('id="resources"')]
+    rows = [row for row in before.split("<tr") if "<td>" in row]
+    assert [("bears" in row, re.findall(r"<td>(\w+)</td>", row)[0]) for row in rows] == [
+        (True, "db2"), (True, "rarity"), (False, "spike"),
+    ]  # fmt: skip
+    assert "left out 17" in " ".join(Tags(page).text.split())
+    assert re.findall(r'<span class="(\w+)">', page[page.index("diff") :])[:5] == [
+        "place", "place", "place", "gone", "added",
+    ]  # fmt: skip
+
+
+NOT_THERE = (
+    "/letters/999999",
+    "/letters/99999999999999999999",
+    "/runs/x",
+    "/runs/" + ACTION,
+    "/actions/%00",
+    "/none",
+    "/letters/x",
+)
+SENSELESS = (
+    "/runs?status=well", "/runs?since=yesterday", "/runs?after=x", "/letters?after=-1", "/letters?state=x",
+    "/runs?since=1h&since=2h", "/actions?entity=%00", "/actions?entity=%ff", "/nodes?missing=x",
+    "/runs?since=1h&until=2h", f"/runs/{RUN}?hours=x",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("paths", "status"), [(NOT_THERE, 404), (SENSELESS, 400)], ids=["not there", "senseless"])
+def test_what_is_not_there_or_makes_no_sense_is_a_page_that_says_so(
+    seeded: Seeded, paths: tuple[str, ...], status: int
+) -> None:
+    """With words, and the way to the other pages."""
+    for path in paths:
+        page = seeded.page(path, status)
+        assert 'role="alert"' in page, path
+        assert 'href="/runs"' in page
+
+
+def test_looking_changes_nothing_and_the_role_could_not(seeded: Seeded) -> None:
+    """Every page, then a look at the tables; and what the role may not do."""
+    counts = (
+        "SELECT (SELECT count(*) FROM dead_letters WHERE state = 'open'), (SELECT count(*) FROM dead_letter_events)"
+    )
+    with psycopg.connect(seeded.owner_url, autocommit=True) as connection:
+        before = connection.execute(counts).fetchall()
+        for path in paths(seeded):
+            seeded.page(path)
+        assert connection.execute(counts).fetchall() == before
+    with psycopg.connect(lesser(seeded.owner_url), autocommit=True) as connection:
+        for forbidden in ("DELETE FROM runs", "UPDATE dead_letters SET state = 'parked'", "CREATE TABLE x (y int)",
+                          "INSERT INTO tallies (outcome, count) VALUES ('x', 1)"):  # fmt: skip
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(forbidden.encode())
+
+
+def test_a_page_over_a_database_that_is_gone_is_an_honest_page(seeded: Seeded, tmp_path: Path) -> None:
+    """Nobody is there, a table is locked away from it for longer than it waits, or the database is another one."""
+    with console(machine(tmp_path)) as client:
+        for path in ("/letters", "/runs", f"/runs/{RUN}", "/nodes", "/actions"):
+            answer = client.get(path)
+            assert (answer.status_code, "The database does not answer" in answer.text) == (503, True)
+        assert client.get("/health").status_code == 200
+    slow = machine(tmp_path, database_url=seeded.owner_url, read_timeout_seconds=0.1)
+    with psycopg.connect(seeded.owner_url) as connection, console(slow) as client:
+        connection.execute("LOCK TABLE runs, actions IN ACCESS EXCLUSIVE MODE")
+        for path in ("/runs", "/actions"):
+            answer = client.get(path)
+            assert (answer.status_code, "took too long" in answer.text) == (503, True), answer.text
+    elsewhere = urlsplit(seeded.owner_url)._replace(path="/postgres").geturl()
+    with console(machine(tmp_path, database_url=elsewhere)) as client:
+        answer = client.get("/runs")
+    assert (answer.status_code, "Traceback" in answer.text) == (503, False)
+    assert "not as the console needs it" in answer.text
 
 
 def test_the_process_serves_a_page_and_ends_when_it_is_told(tmp_path: Path) -> None:

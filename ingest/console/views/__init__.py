@@ -1,5 +1,6 @@
-"""What each page shows: a view asks the library and names a template. `machine` is what all of them ask about, and
-`overview` the first page.
+"""What each page shows: a view asks the library and names a template. `asked` understands an address, `machine` is what
+all of them ask about, and each page is one of `overview`, `letters`, `runs`, `nodes`, `actions`, `health`; `chart` and
+`flow` put numbers into pictures.
 """
 
 from __future__ import annotations
@@ -10,10 +11,18 @@ from typing import Final
 from starlette.requests import Request
 
 from ingest.console.pages import Shown
-from ingest.console.views import overview
+from ingest.console.views import actions, health, letters, nodes, overview, runs
 from ingest.console.views.machine import Machine
 
 VIEWS: Final[Mapping[str, Callable[[Machine, Request], Shown]]] = {
     "/": overview.show,
+    "/letters": letters.show,
+    "/letters/{letter:int}": letters.show_one,
+    "/runs": runs.show,
+    "/runs/{run}": runs.show_one,
+    "/nodes": nodes.show,
+    "/actions": actions.show,
+    "/actions/{id}": actions.show_one,
+    "/health": health.show,
 }
 """Path -> its view."""

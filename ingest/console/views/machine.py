@@ -7,12 +7,24 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
+from ingest.diagnostics.audit import audit
 from ingest.diagnostics.status import gather
 from schemas.settings import Settings
 
 _FRESH_SECONDS: Final = 1.5
+_LEDGER_SECONDS: Final = 30.0
+_HOURS: Final = 24
+
+
+class Balance(NamedTuple):
+    """Whether the ledger adds up, in a sentence, and a line an hour; `colour`: good, warn or bad."""
+
+    colour: str
+    text: str
+    rows: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(slots=True)
@@ -25,7 +37,9 @@ class Machine:
     spool: Path | None = None
     described: Sequence[Mapping[str, str]] = ()
     _seen: tuple[float, dict[str, Any]] | None = None
+    _balanced: tuple[float, Balance] | None = None
     _looking: threading.Lock = field(default_factory=threading.Lock)
+    _auditing: threading.Lock = field(default_factory=threading.Lock)
 
     def look(self) -> dict[str, Any]:
         """What `status` gathers, no older than a moment: however many pages are open, it is asked once."""
@@ -34,3 +48,18 @@ class Machine:
                 found = gather(self.settings, self.state, self.shim_url, self.spool)
                 self._seen = time.monotonic(), found
             return self._seen[1]
+
+    def ledger(self) -> Balance:
+        """What `audit` says of the last day, no older than half a minute."""
+        with self._auditing:
+            if self._balanced is None or time.monotonic() - self._balanced[0] > _LEDGER_SECONDS:
+                self._balanced = time.monotonic(), self._audit()
+            return self._balanced[1]
+
+    def _audit(self) -> Balance:
+        try:
+            found = audit(self.settings, self.state, _HOURS, spool=self.spool)
+        except (BrokerUnavailable, StoreUnavailable, Misconfigured) as error:
+            return Balance("warn", f"It can't be looked at: {error}")
+        colour = {"missing": "bad", "surplus": "warn"}.get(found.verdict, "good")
+        return Balance(colour, f"{found.verdict}: {found.text}", found.ledger.rows())

@@ -26,6 +26,7 @@ LIBRARIES = {
         "consumers/ledger",
         "consumers/store",
         "ingest/shim/acknowledged.py",
+        "ingest/lookup/database.py",
         "ingest/reads/database.py",
         "ingest/soak",
     },

@@ -88,7 +88,7 @@ class RefuseAll:
         return False
 
 
-PAGES = ("/", "/no-such-page", "/static/console.css", "/static/none.css", "/login")
+PAGES = ("/", "/health", "/no-such-page", "/static/console.css", "/static/none.css", "/login")
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -1,0 +1,34 @@
+"""Nodes: when each was last heard of, and how its newest runs went."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from ingest.console.pages import Shown
+from ingest.console.views.asked import asked
+from ingest.console.views.machine import Machine
+from ingest.lookup import nodes
+from ingest.lookup.database import reading
+from ingest.lookup.nodes import NodesWanted
+from ingest.lookup.runs import aborted_before
+from schemas.labels import RUN_STATUSES
+
+
+def show(machine: Machine, request: Request) -> Shown:
+    """A list, the one last heard of first."""
+    wanted = asked(request)
+    aborted = aborted_before(machine.settings, wanted.now)
+    asked_for = NodesWanted(
+        organization=wanted.text("organization"),
+        node=wanted.text("node"),
+        status=wanted.choice("status", RUN_STATUSES),
+        missing=wanted.time("missing"),
+        after=wanted.place(),
+    )
+    with reading(machine.settings) as reader:
+        page = nodes.listed(reader, asked_for, aborted)
+        strips = nodes.strips(reader, page.rows, aborted)
+    rows = [{**each, "strip": strips.get((each["organization"], each["name"]), ())} for each in page.rows]
+    return Shown(
+        "nodes.html", {"asked": wanted, "rows": rows, "next": wanted.next(page.last), "statuses": RUN_STATUSES}
+    )

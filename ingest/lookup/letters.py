@@ -1,0 +1,45 @@
+"""Letters: page by page, by cause, and what is beside one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from consumers.dead_letters.queries import in_one_line
+from consumers.dead_letters.selector import Selector
+from ingest.lookup.database import Reader, Row
+
+MOST_CAUSES: Final = 50
+
+
+def listed(reader: Reader, selector: Selector, before: int | None, most: int = 50) -> tuple[Sequence[Row], int | None]:
+    """Letters in one line each, the newest first, and the number before which there are more."""
+    rows = _selected(reader, "listed", selector, before=before, rows=most + 1)
+    shown = [{**row, "why": in_one_line(row["details"])} for row in rows[:most]]
+    return shown, shown[-1]["id"] if len(rows) > most else None
+
+
+def causes(reader: Reader, selector: Selector, most: int = MOST_CAUSES) -> list[Row]:
+    """Causes, the most frequent first: how many letters, organizations, nodes, since when, an example."""
+    rows = _selected(reader, "causes", selector, rows=most)
+    return [{**row, "why": in_one_line(row["details"])} for row in rows]
+
+
+def neighbours(reader: Reader, letter_id: int, fingerprint: str) -> Row:
+    """`older` and `newer` of the same cause; None at the ends."""
+    [row] = reader.rows("letters.sql", "neighbours", id=letter_id, fingerprint=fingerprint)
+    return row
+
+
+def choices(reader: Reader) -> Mapping[str, Sequence[str]]:
+    """Member of a selector -> values that letters have, the most frequent first."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in reader.rows("letters.sql", "choices"):
+        found[row["member"]].append(row["value"])
+    return found
+
+
+def _selected(reader: Reader, name: str, selector: Selector, **keys: Any) -> list[Row]:
+    where, values = selector.where()
+    return reader.rows("letters.sql", name, where=where, **keys, **values)

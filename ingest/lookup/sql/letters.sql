@@ -1,0 +1,36 @@
+-- What operators look up of letters; `{where}` is a selector's condition; loaded by consumers/database/statements.py.
+
+-- name: listed
+-- A page of letters without their payloads, the newest first.
+SELECT id, state, stage, reason, kind, door, organization, node, fingerprint, attempts, failed_replays, first_seen, last_seen,
+       octet_length(payload) AS bytes, edited_payload IS NOT NULL OR edited_envelope IS NOT NULL AS edited, details
+FROM dead_letters WHERE {where} AND (%(before)s::bigint IS NULL OR id < %(before)s::bigint)
+ORDER BY id DESC LIMIT %(rows)s::bigint;
+
+-- name: causes
+-- Letters of one cause together, the largest group first; the newest of each as its example.
+SELECT cause.*, example.kind, example.stage, example.reason, example.details
+FROM (
+    SELECT fingerprint, count(*) AS letters, count(*) FILTER (WHERE state = 'open') AS open,
+           count(*) FILTER (WHERE first_seen > now() - interval '1 day') AS new,
+           count(DISTINCT organization) AS organizations, count(DISTINCT node) AS nodes,
+           array_agg(DISTINCT door ORDER BY door) AS doors,
+           min(first_seen) AS first_seen, max(last_seen) AS last_seen, max(id) AS example_id
+    FROM dead_letters WHERE {where} GROUP BY fingerprint
+) AS cause JOIN dead_letters AS example ON example.id = cause.example_id
+ORDER BY cause.letters DESC, cause.fingerprint LIMIT %(rows)s::bigint;
+
+-- name: neighbours
+-- The letters of the same cause before and after one.
+SELECT (SELECT max(id) FROM dead_letters WHERE fingerprint = %(fingerprint)s::text AND id < %(id)s::bigint) AS older,
+       (SELECT min(id) FROM dead_letters WHERE fingerprint = %(fingerprint)s::text AND id > %(id)s::bigint) AS newer;
+
+-- name: choices
+-- What letters can be told apart by, the most frequent first.
+SELECT 'organizations' AS member, organization AS value, count(*) AS letters FROM dead_letters
+WHERE organization IS NOT NULL GROUP BY organization
+UNION ALL
+SELECT 'reasons', reason, count(*) FROM dead_letters GROUP BY reason
+UNION ALL
+SELECT 'kinds', kind, count(*) FROM dead_letters GROUP BY kind
+ORDER BY 3 DESC, 1, 2 LIMIT 200;

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
 import subprocess
 import sys
 import termios
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psycopg
 import pytest
-from operate_support import command, declared, environment
+from operate_support import ROOT, command, declared, environment
 from toy_chef_server import USER, chef_server, pem, write_user
 
 from tests.patience import LONG
@@ -45,13 +46,19 @@ def letter(database_url: str) -> int:
     return int(row[0])
 
 
-def on_terminal(env: dict[str, str], *arguments: str, columns: int = 300, keys: Mapping[str, str] = {}) -> str:
+def on_terminal(
+    env: dict[str, str],
+    *arguments: str,
+    columns: int = 300,
+    keys: Mapping[str, str] = {},
+    codes: Sequence[int] = (0, 1),
+) -> str:
     """What a command sends to its terminal of 24 lines, standard error included; each of `keys` is pressed once its
-    word is seen."""
+    word is seen. It ends by one of `codes`."""
     parent, child = pty.openpty()
     termios.tcsetwinsize(child, (24, columns))
     running = subprocess.Popen(
-        [sys.executable, "-m", "ingest", *arguments], stdin=child, stdout=child, stderr=child,
+        ["setsid", "--ctty", sys.executable, "-m", "ingest", *arguments], stdin=child, stdout=child, stderr=child,
         env=env | {"TERM": "xterm"},
     )  # fmt: skip
     os.close(child)
@@ -64,7 +71,7 @@ def on_terminal(env: dict[str, str], *arguments: str, columns: int = 300, keys: 
     except OSError:
         pass
     os.close(parent)
-    assert running.wait(LONG) in (0, 1)
+    assert running.wait(LONG) in codes, seen
     return seen.decode("utf-8", "replace")
 
 
@@ -137,6 +144,56 @@ def test_keys_sync_shows_how_far_it_is_and_asks_before_it_removes(tmp_path: Path
         assert re.search(r"^removed +would be +ponyville +client +gone *$", plain, re.M), seen
         seen = on_terminal(dict(os.environ), *asked, columns=columns, keys={"remove these": "y\n"})
     assert not gone.exists(), seen
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_a_replay_shows_a_bar_and_ctrl_c_ends_it_after_the_letter_in_hand(
+    amqp_url: str, database_url: str, tmp_path: Path, columns: int
+) -> None:
+    """A line of the terminal that says how many of how many; Ctrl-C is 130, nothing is half sent, and the words say how
+    to go on."""
+    env = environment(amqp_url, database_url, tmp_path)
+    assert command("topology", "declare", env=env).returncode == 0
+    facts = {"evil": "a", "json": psycopg.types.json.Json({}), "stage": "meaning"}
+    with psycopg.connect(database_url) as connection:
+        for number in range(40):
+            connection.execute(INSERT.encode(), facts | {"body": str(number).encode()})
+        connection.execute("UPDATE dead_letters SET kind = 'action', properties = '{}', fingerprint = 'f'")
+    asked = ("dead", "replay", "--all", "--yes", "--rate", "5/s")
+    seen = on_terminal(env, *asked, columns=columns, keys={"3/40": "\x03"}, codes=(130,))
+    plain = OURS.sub("", seen)
+    assert re.search(r"looked at .* [0-9]+/40", plain), seen
+    bars = [line for line in re.split(r"[\r\n]+", plain) if "looked at" in line]
+    assert max(map(len, bars)) <= columns, seen
+    assert "the same command goes on where it stopped" in plain, seen
+    with psycopg.connect(database_url) as connection:
+        states = dict(connection.execute("SELECT state, count(*) FROM dead_letters GROUP BY state").fetchall())
+    assert 3 <= states["replaying"] < 40
+    assert states["open"] == 40 - states["replaying"]
+
+
+@pytest.mark.parametrize(("answer", "columns", "saved"), [("n", 80, "would be"), ("y", 100, "yes")])
+def test_what_was_typed_in_an_editor_is_saved_when_that_is_agreed_to(
+    amqp_url: str, database_url: str, tmp_path: Path, answer: str, columns: int, saved: str
+) -> None:
+    """The question says what would become of it; no saves nothing, and what was typed is kept."""
+    action = json.loads((ROOT / "ingest" / "demo" / "action.json").read_text()) | {"task": "removed"}
+    facts = {"evil": "a", "json": psycopg.types.json.Json({}), "stage": "schema", "body": json.dumps(action).encode()}
+    with psycopg.connect(database_url) as connection:
+        connection.execute(INSERT.encode(), facts)
+        connection.execute("UPDATE dead_letters SET kind = 'action', organization = NULL, node = NULL, run_id = NULL")
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nsed -i s/removed/delete/ "$1"\n')
+    editor.chmod(0o755)
+    env = environment(amqp_url, database_url, tmp_path) | {"EDITOR": str(editor), "XDG_STATE_HOME": str(tmp_path)}
+    env.pop("VISUAL", None)
+    seen = on_terminal(env, "dead", "edit", "1", columns=columns, keys={"save it?": f"{answer}\n"})
+    plain = OURS.sub("", seen)
+    assert "would now be stored: /actions/" in plain, seen
+    assert re.search(rf"^1 +{saved} +would now be stored", plain, re.M), seen
+    with psycopg.connect(database_url) as connection:
+        (edited,) = connection.execute("SELECT edited_payload FROM dead_letters").fetchone() or ()
+    assert (edited is not None) == (answer == "y")
 
 
 def test_watch_says_the_verdict_first_hears_keys_and_ends_on_q(

@@ -57,16 +57,19 @@ def served(ca: ThrowawayCA) -> dict[str, str]:
     return {"INGEST_TLS_CERTIFICATE": str(pair.certificate), "INGEST_TLS_KEY": str(pair.key)}
 
 
-def test_the_demonstration_shows_its_token(env: dict[str, str], tmp_path: Path) -> None:
+def test_the_demonstration_shows_its_token(
+    env: dict[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """With tokens asked for, over TLS, every answer is the right one; the shim asks everybody else. Files that are
-    named by relative paths, in variables and in the settings' file, are those of the folder where it was typed."""
+    named by relative paths, in variables and in the settings' file, are those of the folder where it was typed.
+    With --logs it is here that the children log."""
     secret, guarded = token(tmp_path)
     (tmp_path / "secret").write_text(f"{secret}\n")
     guarded |= served(ThrowawayCA(tmp_path, "ca")) | {"INGEST_DEMO_TOKEN_FILE": str(tmp_path / "secret")}
     guarded = {name: value.removeprefix(f"{tmp_path}/") for name, value in guarded.items()}
     (tmp_path / "settings.toml").write_text(f'tokens_file = "{guarded.pop("INGEST_TOKENS_FILE")}"\n')
     guarded["INGEST_CONFIG"] = "settings.toml"
-    with up(env | guarded, "--demo", cwd=tmp_path) as (process, url):
+    with up(env | guarded, "--demo", "--logs", cwd=tmp_path) as (process, url):
         assert process.stdout is not None
         lines = [process.stdout.readline()]
         while lines[-1] and "listening at" not in lines[-1]:
@@ -77,6 +80,8 @@ def test_the_demonstration_shows_its_token(env: dict[str, str], tmp_path: Path) 
         assert secret not in output
         with httpx.Client(verify=False, trust_env=False) as http:
             assert http.get(f"{url}/actions/b576b4a2-7b2a-43b8-b385-d6281e9a139e").status_code == 401
+    assert "batch committed" in capfd.readouterr().err
+    assert not list((tmp_path / "state" / "logs").glob("consumers*"))
     absolute = {"INGEST_CONFIG": "", "INGEST_DEMO_TOKEN_FILE": str(tmp_path / "secret")}
     shown = command("config", env=env | guarded | absolute)
     assert secret not in shown.stdout

@@ -19,7 +19,7 @@ class Line(NamedTuple):
 
 def marked(text: str, fields: Collection[str]) -> list[Line]:
     """The lines of indented JSON; fields are dotted paths, as details name them. What is no such text has no hits."""
-    wanted = frozenset(fields)
+    wanted = frozenset(fields) - {""}
     return [Line(line, path in wanted) for line, path in _paths(text.split("\n"))]
 
 

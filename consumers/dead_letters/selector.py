@@ -35,7 +35,8 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w":
 class Selector:
     """Letters that have one of the values of every member that is not empty, last seen within the times.
 
-    `limit` takes the first so many, by id. An empty selector is every letter. Of a fingerprint its beginning will do.
+    `after` leaves out that letter and those before it: where a page of them ended. `limit` takes the first so many, by
+    id. An empty selector is every letter. Of a fingerprint its beginning will do.
     """
 
     ids: tuple[int, ...] = ()
@@ -50,6 +51,7 @@ class Selector:
     replays: tuple[int, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
+    after: int | None = None
     limit: int | None = None
 
     def within(self, *states: str) -> Selector:
@@ -71,6 +73,9 @@ class Selector:
         if self.until is not None:
             conditions.append("last_seen < %(until)s")
             values["until"] = self.until
+        if self.after is not None:
+            conditions.append("id > %(after_id)s::bigint")
+            values["after_id"] = self.after
         return " AND ".join(conditions), values
 
     def asked(self) -> dict[str, Any]:

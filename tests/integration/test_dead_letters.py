@@ -176,6 +176,7 @@ def test_selectors_are_one_language(place: Place) -> None:
     assert chosen("--organization", "canterlot") == [3]
     assert chosen("--id", "1", "--id", "3", "--limit", "1") == [1]
     assert chosen("--since", "1h", "--kind", "action") == [1, 2, 3]
+    assert chosen("--after", "1") == [2, 3]
     assert chosen("--until", "1h") == []
     assert chosen("--state", "resolved") == []
     assert place.repository("dead", "list", "--since", "yesterday", check=False).returncode == 2

@@ -49,7 +49,7 @@ def show_list(settings: Settings, selector: Selector, output: str) -> int:
         there = "" if rows else _there(repository)
     print_rows(rows, output, sys.stdout, LIST_COLUMNS)
     if len(rows) < total:
-        say(f"{len(rows)} of {total}; --limit N shows more, `dead groups` shows causes")
+        say(f"{len(rows)} of {total}; --after {rows[-1]['id']} shows those that follow, `dead groups` shows causes")
     return _unmatched(selector, there)
 
 

@@ -76,7 +76,7 @@ def selected(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def wrapped(**given: Any) -> Any:
-        words = as_text({name: given.pop(name) for name in (*_MEMBERS, *_TIMES, "limit")})
+        words = as_text({name: given.pop(name) for name in (*_MEMBERS, *_TIMES, "after", "limit")})
         now = datetime.now(UTC)
         try:
             times = {name: moment(words[name], now) for name in _TIMES if words[name] is not None}
@@ -86,6 +86,7 @@ def selected(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(selector=Selector(**{**words, "since": None, "until": None, **times}), **given)
 
     chosen: Callable[..., Any] = wrapped
+    chosen = click.option("--after", type=click.IntRange(1), metavar="ID", help="Those with a higher id.")(chosen)
     chosen = click.option("--limit", type=click.IntRange(1), metavar="N", help="The first N of them, by id.")(chosen)
     for name, help_ in reversed(_TIMES.items()):
         chosen = click.option(f"--{name}", metavar="TIME", help=help_)(chosen)

@@ -31,6 +31,7 @@ from schemas.settings import Settings
 
 _AT_ONCE: Final = 8
 """Views that run at a time, each with a connection to the database at most; the others wait."""
+_VIEWS: Final = "views"
 _SESSION: Final[Mapping[str, Any]] = {"httponly": True, "secure": True, "samesite": "strict", "path": "/"}
 
 _Handler = Callable[[Request], Awaitable[Response]]
@@ -60,7 +61,7 @@ class Console:
         self._machine = machine
         self._templates = pages.environment()
         self._log = structlog.get_logger("ingest.console")
-        self._threads: CapacityLimiter | None = None
+        self._threads: dict[str, CapacityLimiter] = {}
 
     def shows(self, view: Callable[[Machine, Request], Shown]) -> _Handler:
         """A handler that runs a view on a thread: views wait for databases."""
@@ -91,7 +92,8 @@ class Console:
         return handler
 
     async def live(self, request: Request) -> Response:
-        return stream(request, lambda: self._threaded(self._machine.look))
+        # However many pages are open while the broker hangs: they wait for one look, and no view for them.
+        return stream(lambda: to_thread.run_sync(self._machine.look, limiter=self._limiter("live", 1)))
 
     async def login_page(self, request: Request) -> Response:
         return self._login(request, request.query_params.get("to", "/"), "")
@@ -140,10 +142,11 @@ class Console:
         return HTMLResponse(template.render(own | dict(shown.facts)), shown.status)
 
     async def _threaded(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        if self._threads is None:
-            # A limiter is of the loop in which it is made.
-            self._threads = CapacityLimiter(_AT_ONCE)
-        return await to_thread.run_sync(work, *arguments, limiter=self._threads)
+        return await to_thread.run_sync(work, *arguments, limiter=self._limiter(_VIEWS, _AT_ONCE))
+
+    def _limiter(self, name: str, most: int) -> CapacityLimiter:
+        # A limiter is of the loop in which it is made.
+        return self._threads.setdefault(name, CapacityLimiter(most))
 
 
 def _seen(view: Callable[[Machine, Request], Shown], machine: Machine, request: Request) -> Shown:

@@ -7,7 +7,6 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 SECONDS: Final = 2.0
@@ -15,7 +14,7 @@ TIMES: Final = 150
 """After so many a stream ends, and the browser asks anew: whoever's session has ended meanwhile is not let in."""
 
 
-def stream(request: Request, look: Callable[[], Awaitable[Mapping[str, Any]]]) -> StreamingResponse:
+def stream(look: Callable[[], Awaitable[Mapping[str, Any]]]) -> StreamingResponse:
     """A stream of `numbers`, until the browser goes or it has lasted long enough."""
 
     async def events() -> AsyncIterator[str]:

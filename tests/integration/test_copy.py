@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumers.database.connection import Connection, Purpose, connect
-from consumers.database.copy import copy_rows
+from consumers.database.copy import PIECE_BYTES, copy_rows
 from consumers.database.errors import blame
 from consumers.store.tables.runs import ResourceKey
 from schemas.kinds.action import ActionRow
@@ -108,3 +108,14 @@ def test_a_row_is_stored_as_its_text_would_be(form: _Form, database_url: str) ->
             assert told == "refused: row" or not told.startswith("refused")
 
         alike()
+
+
+@pytest.mark.parametrize("sizes", [[0], [300] * 700, [40_000] * 12, [1, 300_000, 1], [PIECE_BYTES - 100, 200, 7]])
+def test_rows_larger_than_a_piece_together_or_alone_are_all_there(sizes: list[int], database_url: str) -> None:
+    """None is lost or cut where one piece ends and the next begins."""
+    rows = [(number, f"{number:06}" + "é" * size) for number, size in enumerate(sizes)]
+    with connect(database_url, Purpose("a test")) as connection:
+        connection.execute("CREATE TEMP TABLE sent (number integer, told text)")
+        described = [Column(type="integer"), Column(type="text")]
+        copy_rows(connection, "COPY sent (number, told) FROM STDIN (FORMAT BINARY)", described, rows)
+        assert connection.execute("SELECT number, told FROM sent ORDER BY number").fetchall() == rows

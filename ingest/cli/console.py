@@ -29,7 +29,7 @@ def console(listen: str | None, state: Path | None, listen_fd: int | None) -> No
     On 127.0.0.1 it asks nobody who they are. Where others can reach it, it wants tokens with the scope look (and
     operate, to change anything) in INGEST_TOKENS_FILE, and TLS. SIGTERM and SIGINT end it.
     """
-    if any(importlib.util.find_spec(name) is None for name in EXTRA):
+    if not installed():
         raise click.ClickException(MISSING)
     from consumers.supervisor.control import state_folder
     from ingest.console.server import run_console
@@ -45,3 +45,8 @@ def console(listen: str | None, state: Path | None, listen_fd: int | None) -> No
         described(loaded),
     )
     sys.exit(run_console(machine, None if listen_fd is None else socket.socket(fileno=listen_fd)))
+
+
+def installed() -> bool:
+    """Whether what only the console needs is there."""
+    return all(importlib.util.find_spec(name) for name in EXTRA)

@@ -15,7 +15,7 @@ from ingest.cli.access.keys import keys
 from ingest.cli.access.token import token
 from ingest.cli.completion import completion
 from ingest.cli.configuration import described
-from ingest.cli.console import console
+from ingest.cli.console import console, installed
 from ingest.cli.dead.commands import dead, import_files
 from ingest.cli.lookup.actions import actions
 from ingest.cli.lookup.nodes import nodes
@@ -78,6 +78,7 @@ def up(state: Path, listen: str | None, consumers: int | None, insecure_no_auth:
             consumers=consumers,
             demo=demo,
             logs=logs,
+            console=installed(),
             steps=steps,
         )
     )

@@ -119,10 +119,12 @@ def _tell(say: Say, columns: int, status: int, what: str, request: str, answer: 
         say(line if len(line) <= columns else f"{line[: columns - 1]}…")
 
 
-def tell_where_to_go(say: Say, url: str, state: Path, *, logs: bool) -> None:
+def tell_where_to_go(say: Say, url: str, state: Path, *, logs: bool, console: str) -> None:
     """What serves now, and what to type next, in lines for any terminal."""
     ours = _program()
     say(f"\nlistening at {url}; Ctrl-C stops everything.")
+    if console:
+        say(f"the operator's page: {console}")
     if not logs:
         say(f"logs: {state}/logs")
     say("in another terminal, in this folder:")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from consumers.broker.connection import connect
 from consumers.broker.declare import declare
@@ -30,6 +30,7 @@ from schemas.topology import PINGS
 READY_SECONDS: Final = 120.0
 WATCH_SECONDS: Final = 0.5
 PORTS_TRIED: Final = 100
+CONSOLE: Final = "console"
 
 
 def run_up(
@@ -41,11 +42,13 @@ def run_up(
     consumers: int | None,
     demo: bool,
     logs: bool,
+    console: bool,
     steps: Steps,
 ) -> int:
     """Start everything, print `ready URL`, serve until SIGINT or SIGTERM, stop everything; the exit code.
 
-    `loaded` is what was read out of `environ`, which the children get; with `logs` they log to our standard error.
+    `loaded` is what was read out of `environ`, which the children get; with `logs` they log to our standard error;
+    the operator's page is one of them where `console` says that it is installed.
 
     Raises what the local stack raises, ConfigError, BrokerUnavailable, StoreUnavailable, Misconfigured.
     """
@@ -68,11 +71,12 @@ def run_up(
                 )
                 undo.callback(stack.stop)
                 stack.acquire()
-                listener = undo.enter_context(_listener(loaded, listen, steps.say))
+                commands = _commands(loaded, listen, consumers, console, steps.say, undo)
                 urls = _start_servers(stack, steps, stop)
-                shim = ShimClient(f"{'http' if gate.tls is None else 'https'}://{_address(listener)}", headers)
+                scheme = "http" if gate.tls is None else "https"
+                shim = ShimClient(f"{scheme}://{commands[-1].address}", headers)
                 steps.doing(f"starting the shim and {consumers or loaded.settings.consumers} consumers")
-                children = _children(stack, environ, urls, listener, consumers or loaded.settings.consumers, logs, undo)
+                children = _children(stack, environ, urls, commands, logs, undo)
                 is_ready = _working(shim, urls.amqp_url) if loaded.settings.tls_client_ca else shim.is_ready
                 _await(children, is_ready, stop)
         except Exception:
@@ -92,7 +96,7 @@ def run_up(
             print(f"ready {shim.url}", flush=True)
             if demo:
                 _demonstrate(shim, urls)
-                tell_where_to_go(_tell, shim.url, state, logs=logs)
+                tell_where_to_go(_tell, shim.url, state, logs=logs, console=_page(commands, scheme))
             return _watch(children, stop)
 
 
@@ -107,73 +111,106 @@ def _start_servers(stack: LocalStack, steps: Steps, stop: Interrupt) -> StackUrl
     return urls
 
 
-def _listener(loaded: Loaded, listen: str | None, say: Callable[[str], None]) -> socket.socket:
-    """Where we are told to listen; told nothing, at the default's port or the next one that is free.
+class Given(NamedTuple):
+    """What a child is started with: its command, and a socket that listens for it, which a setting names to it."""
 
-    Ours before anything is started: whoever else listens there is not taken for our shim. Raises ConfigError.
-    """
-    default = loaded.settings.listen
-    if listen or loaded.origins["listen"] != "default":
-        return listen_at(listen or default)
-    host, port = parse(default)
-    for each in range(port, port + PORTS_TRIED):
-        try:
-            found = listen_at(str(Address(host, each)))
-        except ConfigError as error:
-            if getattr(error.__cause__, "errno", None) != errno.EADDRINUSE or each == port + PORTS_TRIED - 1:
-                raise
-        else:
-            break
-    if each != port:
-        say(f"port {port} is taken: the shim listens at {each}")
-    return found
+    name: str
+    command: Sequence[str]
+    setting: str = ""
+    listener: socket.socket | None = None
+    address: str = ""
+
+    @classmethod
+    def listening(cls, name: str, command: str, setting: str, listener: socket.socket) -> Given:
+        """At an address that is ours before anything is started: whoever else answers there is not taken for it."""
+        return cls(name, [command], setting, listener, str(Address(*listener.getsockname()[:2])))
 
 
-def _address(listener: socket.socket) -> Address:
-    return Address(*listener.getsockname()[:2])
+def _commands(
+    loaded: Loaded,
+    listen: str | None,
+    consumers: int | None,
+    console: bool,
+    say: Callable[[str], None],
+    undo: ExitStack,
+) -> list[Given]:
+    """What is to be started, the shim last, which is ready when the others are. Sockets listen from now on, until
+    `undo`. Raises ConfigError."""
+    commands = [Given("consumers", ["consume", "-n", str(consumers or loaded.settings.consumers)])]
+    listener = undo.enter_context(_listening(loaded, "listen", listen, "shim", say))
+    if console:
+        page = undo.enter_context(_listening(loaded, "console_listen", None, CONSOLE, say))
+        commands.append(Given.listening(CONSOLE, "console", "console_listen", page))
+    return [*commands, Given.listening("shim", "serve", "listen", listener)]
+
+
+def _page(commands: Sequence[Given], scheme: str) -> str:
+    """The console's URL; empty where none is started."""
+    return next((f"{scheme}://{each.address}" for each in commands if each.name == CONSOLE), "")
 
 
 def _children(
     stack: LocalStack,
     environ: Mapping[str, str],
     urls: StackUrls,
-    listener: socket.socket,
-    consumers: int,
+    commands: Sequence[Given],
     logs: bool,
     undo: ExitStack,
 ) -> list[Process]:
-    """The consumers and the shim, started; `undo` stops them."""
+    """The children, started; `undo` stops them."""
+    sockets = [each.listener for each in commands if each.listener is not None]
     env = {
         **environ,
         variable("amqp_url"): urls.amqp_url,
         variable("database_url"): urls.database_url,
-        variable("listen"): str(_address(listener)),
+        **{variable(each.setting): each.address for each in commands if each.setting},
         # Where `chef-ingest scale` and `status` find the supervisor.
         "INGEST_STATE": str(stack.state.folder),
     }
-    commands = {
-        "consumers": ["consume", "-n", str(consumers)],
-        "shim": ["serve", "--listen-fd", str(listener.fileno())],
-    }
-    children = [
-        stack.process(
-            name,
-            [sys.executable, "-P", "-m", "ingest", *command],
-            env=env,
-            log=None if logs else stack.state.logs / f"{name}.log",
-            stop_seconds=60,
-            pass_fds=[listener.fileno()] if name == "shim" else (),
-            # Relative paths in their settings are those of whoever typed them.
-            cwd=str(Path.cwd()),
+    children = []
+    for each in commands:
+        passed = [] if each.listener is None else [each.listener.fileno()]
+        children.append(
+            stack.process(
+                each.name,
+                [sys.executable, "-P", "-m", "ingest", *each.command, *(f"--listen-fd={number}" for number in passed)],
+                env=env,
+                log=None if logs else stack.state.logs / f"{each.name}.log",
+                stop_seconds=60,
+                pass_fds=passed,
+                # Relative paths in their settings are those of whoever typed them.
+                cwd=str(Path.cwd()),
+            )
         )
-        for name, command in commands.items()
-    ]
     for child in children:
         undo.callback(child.stop)
         child.spawn()
-    # From here on only the shim answers there: should it die, nobody does.
-    listener.close()
+    # From here on only the children answer there: should one die, nobody does.
+    for listener in sockets:
+        listener.close()
     return children
+
+
+def _listening(loaded: Loaded, setting: str, listen: str | None, who: str, say: Callable[[str], None]) -> socket.socket:
+    """Where we are told to listen; told nothing, at the default's port or the next one that is free.
+
+    Ours before anything is started: whoever else listens there is not taken for our shim. Raises ConfigError.
+    """
+    default = getattr(loaded.settings, setting)
+    if listen or loaded.origins[setting] != "default":
+        return listen_at(listen or default, variable(setting))
+    host, port = parse(default)
+    for each in range(port, port + PORTS_TRIED):
+        try:
+            found = listen_at(str(Address(host, each)), variable(setting))
+        except ConfigError as error:
+            if getattr(error.__cause__, "errno", None) != errno.EADDRINUSE or each == port + PORTS_TRIED - 1:
+                raise
+        else:
+            break
+    if each != port:
+        say(f"port {port} is taken: the {who} listens at {each}")
+    return found
 
 
 def _await(children: list[Process], is_ready: Callable[[], bool], stop: Interrupt) -> None:
@@ -219,9 +256,13 @@ def _demonstrate(shim: ShimClient, urls: StackUrls) -> None:
 
 def _watch(children: list[Process], stop: Interrupt) -> int:
     while not stop.wait(WATCH_SECONDS):
-        for child in children:
+        for child in list(children):
             status = child.poll()
-            if status is not None:
+            if status is not None and child.name == CONSOLE:
+                # What comes in does not depend on who looks at it.
+                _say(f"{child.name} ended by itself with status {status}, the rest goes on{child.tail()}")
+                children.remove(child)
+            elif status is not None:
                 _say(f"{child.name} ended by itself with status {status}: stopping the rest{child.tail()}")
                 return status if status > 0 else 1
     _say("stopping")

@@ -78,7 +78,9 @@ def test_the_demonstration_shows_its_token(
         answered = re.findall(r"^  ([0-9]{3})  ", output, re.MULTILINE)
         assert answered == ["201", "200", "201", "200", "201", "201", "201", "400", "200"]
         assert secret not in output
+        page = process.stdout.readline().rpartition(" ")[2].strip()
         with httpx.Client(verify=False, trust_env=False) as http:
+            assert "Overview" in http.get(page).text, "the operator's page"
             assert http.get(f"{url}/actions/b576b4a2-7b2a-43b8-b385-d6281e9a139e").status_code == 401
     assert "batch committed" in capfd.readouterr().err
     assert not list((tmp_path / "state" / "logs").glob("consumers*"))

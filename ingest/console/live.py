@@ -31,5 +31,5 @@ def numbers(found: Mapping[str, Any]) -> dict[str, str]:
     shown = {"backlog": None if "broker" in unseen else found["backlog"], "in_hand": found["in_hand"]}
     shown |= {f"queue {name}": queue["ready"] for name, queue in found["queues"].items()}
     shown |= {f"letters {state}": count for state, count in found["letters"].items()}
-    shown["rate"] = found["supervisor"].get("rate")
+    shown["rate"] = found["rate"] if found["machines"] else None
     return {name: "–" if value is None else f"{value:g}" for name, value in shown.items()}

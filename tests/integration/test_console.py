@@ -268,6 +268,24 @@ def test_looking_changes_nothing_and_the_role_could_not(seeded: Seeded) -> None:
                 connection.execute(forbidden.encode())
 
 
+def test_the_overview_knows_all_machines_and_what_is_paused(seeded: Seeded, tmp_path: Path) -> None:
+    """A pause is never nothing wrong; who paused it and why is text, as all that strangers say."""
+    said = {"mode": "running", "wanted": 2, "rate": 3.5, "version": "1", "workers": []}
+    with psycopg.connect(seeded.owner_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO pauses VALUES ('ingest.runs', 'web1', 'ann', '<b>a new disk</b>', now())")
+        connection.execute("INSERT INTO supervisors (host, folder, said) VALUES ('web2', '/run', %s)", [Json(said)])
+        with console(machine(tmp_path, database_url=lesser(seeded.owner_url))) as client:
+            page = client.get("/").text
+        connection.execute("DELETE FROM pauses")
+        connection.execute("DELETE FROM supervisors")
+    shown = Tags(page)
+    assert "<b>a new disk</b>" in shown.text
+    assert "b" not in [tag for tag, _ in shown.tags]
+    assert "chef-ingest resume ingest.runs --host web1" in shown.text
+    assert "Nothing is wrong" not in page
+    assert "web2" in page
+
+
 def test_a_page_over_a_database_that_is_gone_is_an_honest_page(seeded: Seeded, tmp_path: Path) -> None:
     """Nobody is there, a table is locked away from it for longer than it waits, or the database is another one."""
     with console(machine(tmp_path)) as client:

@@ -37,7 +37,8 @@ class Flow(NamedTuple):
 def flow(found: Mapping[str, Any]) -> Flow:
     """The picture of what `status` gathered."""
     queues = found["queues"]
-    workers = Counter(worker["state"] for worker in found["supervisor"].get("workers", ()))
+    heard = [machine for machine in found["machines"] if not machine["stale"]]
+    workers = Counter(worker["state"] for machine in heard for worker in machine["workers"])
     letters = found["letters"]
     tables = sorted({table.name for kind in KINDS.values() for table in kind.tables})
     columns = (

@@ -201,6 +201,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/database",
             "consumers/dead_letters",
             "consumers/errors",
+            "consumers/machines",
             "ingest/access",
             "ingest/diagnostics",
             "ingest/http",

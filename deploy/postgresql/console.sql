@@ -1,9 +1,12 @@
--- The console's role: it reads everything, and writes nothing.
+-- The console's role: it reads everything, and writes what pauses queues and scales workers, nothing else.
 -- Run it as the owner of the tables, in its database, once `chef-ingest migrate` has made them, and again after each
 -- upgrade:  psql "$OWNER_URL" -v role=ingest_console -f console.sql     The role itself is yours to make:
 --   CREATE ROLE ingest_console LOGIN PASSWORD '...' NOSUPERUSER NOCREATEDB NOCREATEROLE CONNECTION LIMIT 40;
 \set ON_ERROR_STOP on
 GRANT USAGE ON SCHEMA public TO :"role";
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO :"role";
+-- Who has the scope operate can pause queues, and ask a supervisor to scale. Without these two lines nobody can.
+GRANT INSERT, DELETE ON pauses TO :"role";
+GRANT UPDATE (request, asked_at, answer) ON supervisors TO :"role";
 -- Partitions that are made later.
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO :"role";

@@ -20,11 +20,11 @@ from starlette.types import ASGIApp
 from consumers.dead_letters.errors import NoSuchLetter
 from consumers.errors import Misconfigured, StoreUnavailable
 from ingest.console import pages
-from ingest.console.entrance import SESSION_SECONDS, Entrance, NotLetIn
+from ingest.console.entrance import SESSION_SECONDS, Entrance, NotLetIn, Operator
 from ingest.console.fence import COOKIE, LOGIN, STATIC, Fence, TurnedAway, form
 from ingest.console.live import stream
 from ingest.console.pages import Shown
-from ingest.console.views import VIEWS
+from ingest.console.views import CHANGES, VIEWS
 from ingest.console.views.machine import Machine
 from ingest.lookup.database import NotStored
 from schemas.settings import Settings
@@ -47,6 +47,7 @@ def build(settings: Settings, machine: Machine) -> ASGIApp:
         Route(LOGIN, console.login_page, methods=["GET"]),
         Route(LOGIN, console.changes(console.login), methods=["POST"]),
         Route("/logout", console.changes(console.logout), methods=["POST"]),
+        *(Route(path, console.changes(console.does(change)), methods=["POST"]) for path, change in CHANGES.items()),
         Mount(STATIC, StaticFiles(directory=pages.HERE / "static")),
     ]
     handlers: Mapping[Any, Any] = dict.fromkeys((HTTPException, TurnedAway, Exception), console.failed)
@@ -90,6 +91,19 @@ class Console:
             return await action(request, await form(request, self._entrance))
 
         return handler
+
+    def does(
+        self, change: Callable[[Machine, Operator, Mapping[str, str]], str]
+    ) -> Callable[[Request, Mapping[str, str]], Awaitable[Response]]:
+        """An action that makes a change on a thread, tells the log who did, and leads back to a page."""
+
+        async def action(request: Request, sent: Mapping[str, str]) -> Response:
+            operator = request.state.operator
+            done = await self._threaded(_done, change, self._machine, operator, sent)
+            self._log.info("changed", who=operator.name, path=request.url.path, **sent)
+            return self._render(request, done) if isinstance(done, Shown) else RedirectResponse(done, 303)
+
+        return action
 
     async def live(self, request: Request) -> Response:
         # However many pages are open while the broker hangs: they wait for one look, and no view for them.
@@ -147,6 +161,21 @@ class Console:
     def _limiter(self, name: str, most: int) -> CapacityLimiter:
         # A limiter is of the loop in which it is made.
         return self._threads.setdefault(name, CapacityLimiter(most))
+
+
+def _done(
+    change: Callable[[Machine, Operator, Mapping[str, str]], str],
+    machine: Machine,
+    operator: Operator,
+    sent: Mapping[str, str],
+) -> str | Shown:
+    """Where to go after a change, or why there was none."""
+    try:
+        return change(machine, operator, sent)
+    except StoreUnavailable as error:
+        return _unavailable(error)
+    except Misconfigured as error:
+        return _error(503, f"Nothing was done: {error}")
 
 
 def _seen(view: Callable[[Machine, Request], Shown], machine: Machine, request: Request) -> Shown:

@@ -17,6 +17,7 @@ HERE: Final = Path(__file__).parent
 SECTIONS: Final = (
     ("/", "Overview"),
     ("/letters", "Letters"),
+    ("/workers", "Workers"),
     ("/runs", "Runs"),
     ("/nodes", "Nodes"),
     ("/actions", "Actions"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import html
 import json
 import os
@@ -124,7 +125,7 @@ def paths(seeded: Seeded) -> list[str]:
     for path in VIEWS:
         for name, value in named.items():
             path = path.replace(name, value)
-        found.append(path)
+        found.append(path + "?verb=pause&queue=all&host=all&why=%3Cb%3E" * path.endswith("/confirm"))
     found += [f"/letters/{number}" for number in seeded.letters]
     found += ["/runs/bad00000-2222-4000-8000-000000000001", "/actions/aaaa0000-0000-4000-8000-000000000004"]
     return [
@@ -284,6 +285,38 @@ def test_the_overview_knows_all_machines_and_what_is_paused(seeded: Seeded, tmp_
     assert "chef-ingest resume ingest.runs --host web1" in shown.text
     assert "Nothing is wrong" not in page
     assert "web2" in page
+
+
+def test_an_operator_pauses_and_resumes_after_seeing_what_that_does(seeded: Seeded, tmp_path: Path) -> None:
+    """A form leads to a page that says it, and that page's form does it, with who and why; nothing is done before, and
+    a machine that nobody knows is not scaled."""
+    rows = "SELECT queue, host, who, why FROM pauses"
+    own = {"sec-fetch-site": "same-origin", "origin": "null"}
+    with (
+        psycopg.connect(seeded.owner_url, autocommit=True) as connection,
+        console(machine(tmp_path, database_url=lesser(seeded.owner_url)), **own) as client,
+    ):
+
+        def confirmed(**wanted: str) -> dict[str, str | None]:
+            page = client.get("/workers/confirm", params=wanted)
+            assert page.status_code == 200, page.text
+            inputs = [attrs for tag, attrs in Tags(page.text).tags if tag == "input"]
+            return {str(attrs["name"]): attrs["value"] for attrs in inputs}
+
+        sent = confirmed(verb="pause", queue="ingest.runs", host="all", why="<i>disk</i>")
+        assert connection.execute(rows).fetchall() == []
+        done = client.post("/workers", data=sent)
+        assert (done.status_code, done.headers["location"]) == (303, "/workers")
+        who = getpass.getuser()
+        assert connection.execute(rows).fetchall() == [("ingest.runs", "", who, "<i>disk</i>")]
+        assert "&lt;i&gt;disk&lt;/i&gt;" in client.get("/workers").text
+        assert client.post("/workers", data=confirmed(verb="resume", queue="ingest.runs")).status_code == 303
+        assert connection.execute(rows).fetchall() == []
+        unknown = client.post("/workers", data=confirmed(verb="scale", host="nowhere", to="2"))
+        assert (unknown.status_code, "nothing was done" in unknown.text) == (409, True)
+        for wrong in ({"verb": "pause", "queue": "all"}, {"verb": "pause", "queue": "x", "why": "y"}, {"verb": "drop"},
+                      {"verb": "scale", "host": "x", "to": "1_0"}):  # fmt: skip
+            assert client.get("/workers/confirm", params=wrong).status_code == 400
 
 
 def test_a_page_over_a_database_that_is_gone_is_an_honest_page(seeded: Seeded, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """What each page shows: a view asks the library and names a template. `asked` understands an address, `machine` is what
-all of them ask about, and each page is one of `overview`, `letters`, `runs`, `nodes`, `actions`, `health`; `chart` and
-`flow` put numbers into pictures.
+all of them ask about, and each page is one of `overview`, `letters`, `workers`, `runs`, `nodes`, `actions`, `health`;
+`chart` and `flow` put numbers into pictures.
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ from typing import Final
 
 from starlette.requests import Request
 
+from ingest.console.entrance import Operator
 from ingest.console.pages import Shown
-from ingest.console.views import actions, health, letters, nodes, overview, runs
+from ingest.console.views import actions, health, letters, nodes, overview, runs, workers
 from ingest.console.views.machine import Machine
 
 VIEWS: Final[Mapping[str, Callable[[Machine, Request], Shown]]] = {
     "/": overview.show,
     "/letters": letters.show,
     "/letters/{letter:int}": letters.show_one,
+    "/workers": workers.show,
+    "/workers/confirm": workers.confirm,
     "/runs": runs.show,
     "/runs/{run}": runs.show_one,
     "/nodes": nodes.show,
@@ -26,3 +29,6 @@ VIEWS: Final[Mapping[str, Callable[[Machine, Request], Shown]]] = {
     "/health": health.show,
 }
 """Path -> its view."""
+
+CHANGES: Final[Mapping[str, Callable[[Machine, Operator, Mapping[str, str]], str]]] = {"/workers": workers.change}
+"""Path -> what is done by a form that is sent there; the path to go to then."""

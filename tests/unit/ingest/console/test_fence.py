@@ -247,6 +247,19 @@ def test_a_token_for_something_else_opens_nothing(closed: Closed) -> None:
         assert "set-cookie" not in answer.headers
 
 
+def test_who_may_look_only_changes_nothing(closed: Closed) -> None:
+    """Neither the page that asks nor the form itself; who may operate is asked."""
+    wanted = "/workers/confirm?verb=pause&queue=all&host=all&why=x"
+    for name, status in (("looker", 403), ("operator", 200)):
+        cookie = closed.cookie(name)
+        assert closed.http.get(wanted, headers={"cookie": cookie}).status_code == status
+    cookie = closed.cookie("looker")
+    form = {"form": closed.form("/workers", cookie), "verb": "pause", "queue": "all", "host": "all", "why": "x"}
+    answer = closed.http.post("/workers", data=form, headers=OWN | {"cookie": cookie})
+    assert (answer.status_code, "scope operate" in answer.text) == (403, True)
+    assert "Pause…" not in closed.http.get("/workers", headers={"cookie": cookie}).text
+
+
 def test_a_session_ends_when_its_tokens_line_goes(closed: Closed) -> None:
     """At once; a new token of the same name is another one; its scopes are those of the line now."""
     cookie = closed.cookie("operator")

@@ -1,0 +1,112 @@
+"""Workers: machines, their workers, what is paused; and what an operator may change there, seen before it is done."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from starlette.requests import Request
+
+from consumers.database.connection import Purpose, session
+from consumers.machines import pauses, supervisors
+from ingest.console.entrance import OPERATE, Operator
+from ingest.console.fence import TurnedAway
+from ingest.console.pages import Shown
+from ingest.console.views.asked import asked
+from ingest.console.views.machine import Machine
+
+ALL: Final = "all"
+LONGEST: Final = 1000
+"""Characters of a reason."""
+
+_PURPOSE: Final = Purpose("chef-ingest console", statement=10, silence=12)
+_TO: Final = re.compile(r"[+-]?[0-9]{1,4}|auto")
+
+
+class Order(NamedTuple):
+    """What is to be done: `verb` is pause, resume or scale; `queue` and `host` are ALL or a name, `to` is as for the
+    command `scale`, `why` the reason of a pause."""
+
+    verb: str
+    queue: str
+    host: str
+    to: str
+    why: str
+
+    @classmethod
+    def of(cls, sent: Mapping[str, str]) -> Order:
+        """Of a form. Raises TurnedAway (400) for what makes no sense."""
+        order = cls(*(sent.get(name, "").strip() for name in cls._fields))
+        if order.verb not in ("pause", "resume", "scale"):
+            raise TurnedAway(400, "there is no such change")
+        if order.verb == "scale":
+            if not order.host or not _TO.fullmatch(order.to):
+                raise TurnedAway(400, "scale wants a machine, and a number of workers, +N, -N or auto")
+        elif order.queue not in (ALL, *pauses.PAUSABLE):
+            raise TurnedAway(400, f"these can be paused: {ALL}, {', '.join(pauses.PAUSABLE)}")
+        if order.verb == "pause" and not 0 < len(order.why) <= LONGEST:
+            raise TurnedAway(400, f"a pause wants a reason of at most {LONGEST} characters: everybody sees it")
+        return order
+
+    @property
+    def text(self) -> str:
+        """What it will do, for a person."""
+        what = "every queue" if self.queue == ALL else f"queue {self.queue}"
+        where = "on all machines" if self.host in ("", ALL) else f"on {self.host}"
+        match self.verb:
+            case "pause":
+                return (
+                    f"Workers {where} finish what they have in hand and take no more of {what}, until somebody resumes "
+                    "it. Messages wait in RabbitMQ meanwhile, and who posts is answered 202."
+                )
+            case "resume":
+                return f"The pause of {what} {where} ends: workers take its messages again."
+            case _:
+                number = "as many workers as it sees fit" if self.to == "auto" else f"{self.to} workers"
+                more = " (more or fewer than now)" if self.to[0] in "+-" else ""
+                return f"The supervisor {self.host} is told to run {number}{more}."
+
+
+def show(machine: Machine, request: Request) -> Shown:
+    """All machines, and forms that lead to `confirm`."""
+    facts = {"found": machine.look(), "queues": (ALL, *pauses.PAUSABLE), "may": _may(request.state.operator)}
+    return Shown("workers.html", facts)
+
+
+def confirm(_machine: Machine, request: Request) -> Shown:
+    """What a change would do, and the form that does it."""
+    _require(request.state.operator)
+    return Shown("confirm.html", {"change": Order.of(asked(request).values), "action": "/workers"})
+
+
+def change(machine: Machine, operator: Operator, sent: Mapping[str, str]) -> str:
+    """Do it; the path to go to. Raises TurnedAway, StoreUnavailable or Misconfigured."""
+    _require(operator)
+    wanted = Order.of(sent)
+    queues = [pauses.EVERY_QUEUE if wanted.queue == ALL else wanted.queue]
+    host = pauses.EVERYWHERE if wanted.host == ALL else wanted.host
+    with session(machine.settings.database_url, _PURPOSE) as connection:
+        match wanted.verb:
+            case "pause":
+                pauses.pause(connection, queues, host, operator.name, wanted.why)
+            case "resume":
+                pauses.resume(connection, queues, host)
+            case _:
+                told = supervisors.supervisors(connection)
+                try:
+                    supervisors.ask(
+                        connection, supervisors.named(told, wanted.host), {"verb": "scale", "to": wanted.to}
+                    )
+                except supervisors.NotAsked as refused:
+                    raise TurnedAway(409, f"{refused}: nothing was done") from None
+    return "/workers"
+
+
+def _may(operator: Operator) -> bool:
+    return OPERATE in operator.scopes
+
+
+def _require(operator: Operator) -> None:
+    if not _may(operator):
+        raise TurnedAway(403, "this token may look, and change nothing: that wants the scope operate")

@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from consumers.dead_letters.errors import NoSuchLetter
+from consumers.dead_letters.errors import NoSuchLetter, NoSuchReplay
 from consumers.errors import Misconfigured, StoreUnavailable
 from ingest.console import pages
 from ingest.console.entrance import SESSION_SECONDS, Entrance, NotLetIn, Operator
@@ -172,6 +172,8 @@ def _done(
     """Where to go after a change, or why there was none."""
     try:
         return change(machine, operator, sent)
+    except NoSuchReplay as missing:
+        return _error(404, str(missing))
     except StoreUnavailable as error:
         return _unavailable(error)
     except Misconfigured as error:
@@ -184,7 +186,7 @@ def _seen(view: Callable[[Machine, Request], Shown], machine: Machine, request: 
         return view(machine, request)
     except StoreUnavailable as error:
         return _unavailable(error)
-    except (NotStored, NoSuchLetter) as missing:
+    except (NotStored, NoSuchLetter, NoSuchReplay) as missing:
         return _error(404, str(missing))
     except Misconfigured as error:
         return _error(503, f"The database is not as the console needs it: {error}")

@@ -34,6 +34,11 @@ class Operator(NamedTuple):
     name: str
     scopes: frozenset[str]
 
+    @property
+    def operates(self) -> bool:
+        """Whether this one may change something."""
+        return OPERATE in self.scopes
+
 
 class NotLetIn(Exception):
     """The token opens nothing here; the message says why, to whoever showed it."""

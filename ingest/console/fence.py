@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ingest.console.entrance import Entrance
+from ingest.console.entrance import Entrance, Operator
 from ingest.http.negotiation import Fields, fields
 from ingest.http.query import parse
 
@@ -99,6 +99,12 @@ class Fence:
         allowed = (own, None, b"null") if site == b"same-origin" else (own,)
         if site not in (None, b"same-origin") or origin not in allowed:
             raise TurnedAway(403, "this form is not the console's own (Origin, Sec-Fetch-Site): nothing was done")
+
+
+def require_operate(operator: Operator) -> None:
+    """Raises TurnedAway (403) for one who may look only."""
+    if not operator.operates:
+        raise TurnedAway(403, "this token may look, and change nothing: that wants the scope operate")
 
 
 def _check_host(sent: Fields) -> None:

@@ -17,6 +17,7 @@ HERE: Final = Path(__file__).parent
 SECTIONS: Final = (
     ("/", "Overview"),
     ("/letters", "Letters"),
+    ("/replays", "Replays"),
     ("/workers", "Workers"),
     ("/runs", "Runs"),
     ("/nodes", "Nodes"),

@@ -26,6 +26,7 @@ from logging_process import LoggingProcess
 from operate_support import ROOT, command
 from psycopg.types.json import Json
 
+from consumers.dead_letters.replays.register import LOCK_SPACE
 from ingest.console.views import VIEWS
 from ingest.soak.system import until
 from tests.patience import LONG
@@ -61,6 +62,12 @@ class Seeded(NamedTuple):
         return answer.text
 
 
+REPLAY = """INSERT INTO dead_letter_replays
+    (request, selector, newest, who, why, name, total, looked_at, heard_at, host)
+    VALUES ('x', '{}', 100, '<b>rarity</b>', '<i>', '<script>knife 99</script>', 40, 10, now(), 'web1')"""
+"""Nobody carries it out any more."""
+
+
 def seed(url: str) -> list[int]:
     """Rows of everything, and the numbers of the letters."""
     with psycopg.connect(url) as connection:
@@ -77,6 +84,7 @@ def seed(url: str) -> list[int]:
             event = "INSERT INTO dead_letter_events (letter_id, what, who, why) VALUES (%s, 'opened', 'worker', '<i>')"
             connection.execute(event, (number,))
             numbers.append(number)
+        connection.execute(REPLAY)
     return numbers
 
 
@@ -118,14 +126,20 @@ class Tags(HTMLParser):
         self.text += data
 
 
+CONFIRMED = {
+    "/workers/confirm": "?verb=pause&queue=all&host=all&why=%3Cb%3E",
+    "/replays/confirm": "?wish=stop&number=1&why=%3Cb%3E",
+}
+
+
 def paths(seeded: Seeded) -> list[str]:
     """Every page there is, and each letter, with and without filters."""
-    named = {"{run}": RUN, "{id}": ACTION, "{letter:int}": str(seeded.letters[0])}
+    named = {"{run}": RUN, "{id}": ACTION, "{letter:int}": str(seeded.letters[0]), "{replay:int}": "1"}
     found = []
     for path in VIEWS:
         for name, value in named.items():
             path = path.replace(name, value)
-        found.append(path + "?verb=pause&queue=all&host=all&why=%3Cb%3E" * path.endswith("/confirm"))
+        found.append(path + CONFIRMED.get(path, ""))
     found += [f"/letters/{number}" for number in seeded.letters]
     found += ["/runs/bad00000-2222-4000-8000-000000000001", "/actions/aaaa0000-0000-4000-8000-000000000004"]
     return [
@@ -317,6 +331,42 @@ def test_an_operator_pauses_and_resumes_after_seeing_what_that_does(seeded: Seed
         for wrong in ({"verb": "pause", "queue": "all"}, {"verb": "pause", "queue": "x", "why": "y"}, {"verb": "drop"},
                       {"verb": "scale", "host": "x", "to": "1_0"}):  # fmt: skip
             assert client.get("/workers/confirm", params=wrong).status_code == 400
+
+
+def test_a_replay_is_paused_and_stopped_from_its_page(seeded: Seeded, tmp_path: Path) -> None:
+    """While a session holds it, it is asked; one that nobody carries out is stopped then and there, and one that is
+    over can be told nothing more. Who and why are kept."""
+    own = {"sec-fetch-site": "same-origin", "origin": "null"}
+    wanted = "SELECT wanted, wanted_by, wanted_why, state FROM dead_letter_replays WHERE id = %s"
+    with (
+        psycopg.connect(seeded.owner_url, autocommit=True) as connection,
+        console(machine(tmp_path, database_url=lesser(seeded.owner_url)), **own) as client,
+    ):
+        row = connection.execute(f"{REPLAY} RETURNING id".encode()).fetchone()
+        assert row is not None
+        number = row[0]
+        assert "Nobody carries it out" not in client.get(f"/replays/{number}").text
+        assert "nobody carries it out" in client.get(f"/replays/{number}").text
+        connection.execute("SELECT pg_advisory_lock(%s, %s)", (LOCK_SPACE, number))
+        page = client.get(f"/replays/{number}").text
+        assert "10 of 40" in page
+        assert "Pause…" in page
+
+        def confirmed(wish: str) -> httpx.Response:
+            asked = client.get("/replays/confirm", params={"wish": wish, "number": number, "why": "<i>lunch</i>"})
+            inputs = [attrs for tag, attrs in Tags(asked.text).tags if tag == "input"]
+            return client.post("/replays", data={str(attrs["name"]): attrs["value"] for attrs in inputs})
+
+        assert confirmed("pause").headers["location"] == f"/replays/{number}"
+        who = getpass.getuser()
+        assert connection.execute(wanted, [number]).fetchone() == ("pause", who, "<i>lunch</i>", "running")
+        connection.execute("SELECT pg_advisory_unlock(%s, %s)", (LOCK_SPACE, number))
+        assert confirmed("run").status_code == 409
+        assert confirmed("stop").status_code == 303
+        assert connection.execute(wanted, [number]).fetchone() == ("stop", who, "<i>lunch</i>", "stopped")
+        assert confirmed("pause").status_code == 409
+        assert client.get("/replays/confirm", params={"wish": "stop", "number": "99999"}).status_code == 404
+        assert client.get("/replays/confirm", params={"wish": "stop", "number": "1_0"}).status_code == 400
 
 
 def test_a_page_over_a_database_that_is_gone_is_an_honest_page(seeded: Seeded, tmp_path: Path) -> None:

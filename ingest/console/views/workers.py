@@ -10,8 +10,8 @@ from starlette.requests import Request
 
 from consumers.database.connection import Purpose, session
 from consumers.machines import pauses, supervisors
-from ingest.console.entrance import OPERATE, Operator
-from ingest.console.fence import TurnedAway
+from ingest.console.entrance import Operator
+from ingest.console.fence import TurnedAway, require_operate
 from ingest.console.pages import Shown
 from ingest.console.views.asked import asked
 from ingest.console.views.machine import Machine
@@ -70,19 +70,21 @@ class Order(NamedTuple):
 
 def show(machine: Machine, request: Request) -> Shown:
     """All machines, and forms that lead to `confirm`."""
-    facts = {"found": machine.look(), "queues": (ALL, *pauses.PAUSABLE), "may": _may(request.state.operator)}
+    facts = {"found": machine.look(), "queues": (ALL, *pauses.PAUSABLE), "may": request.state.operator.operates}
     return Shown("workers.html", facts)
 
 
 def confirm(_machine: Machine, request: Request) -> Shown:
     """What a change would do, and the form that does it."""
-    _require(request.state.operator)
-    return Shown("confirm.html", {"change": Order.of(asked(request).values), "action": "/workers"})
+    require_operate(request.state.operator)
+    order = Order.of(asked(request).values)
+    facts = {"change": order, "verb": order.verb.capitalize(), "text": order.text}
+    return Shown("confirm.html", facts | {"action": "/workers", "back": "/workers"})
 
 
 def change(machine: Machine, operator: Operator, sent: Mapping[str, str]) -> str:
     """Do it; the path to go to. Raises TurnedAway, StoreUnavailable or Misconfigured."""
-    _require(operator)
+    require_operate(operator)
     wanted = Order.of(sent)
     queues = [pauses.EVERY_QUEUE if wanted.queue == ALL else wanted.queue]
     host = pauses.EVERYWHERE if wanted.host == ALL else wanted.host
@@ -101,12 +103,3 @@ def change(machine: Machine, operator: Operator, sent: Mapping[str, str]) -> str
                 except supervisors.NotAsked as refused:
                     raise TurnedAway(409, f"{refused}: nothing was done") from None
     return "/workers"
-
-
-def _may(operator: Operator) -> bool:
-    return OPERATE in operator.scopes
-
-
-def _require(operator: Operator) -> None:
-    if not _may(operator):
-        raise TurnedAway(403, "this token may look, and change nothing: that wants the scope operate")

@@ -1,3 +1,3 @@
 """What all machines know of each other, by the database: `pauses` hold queues back, `holding` obeys them, `supervisors`
-tell of themselves and are asked, `view` makes one list of them.
+tell of themselves and are asked, `view` makes one list of them, `errors` say what stands in the way.
 """

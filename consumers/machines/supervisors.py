@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from consumers.database import statements
 from consumers.database.connection import Connection
+from consumers.machines.errors import NotAsked
 
 STALE_SECONDS: Final = 20.0
 """A supervisor writes its row every five seconds; one that has not for so long is gone, or can't."""
@@ -18,10 +19,6 @@ PATIENCE_SECONDS: Final = 30.0
 _ASK_SECONDS: Final = 0.2
 
 _SQL: Final = statements.lazily("consumers.machines", "machines.sql")
-
-
-class NotAsked(Exception):
-    """No such supervisor, or it did not answer; the message says what to do."""
 
 
 class Home(NamedTuple):

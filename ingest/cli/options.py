@@ -15,7 +15,7 @@ import click
 
 from consumers.dead_letters.errors import RepositoryError
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
-from consumers.machines.supervisors import NotAsked
+from consumers.machines.errors import NotAsked
 from consumers.supervisor.control import ControlError
 from ingest.cli.configuration import configure
 from ingest.cli.output import FORMATS, WIDE, OutputFailed, guarded, say

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from consumers.database.connection import Purpose, session
 from consumers.machines import pauses, supervisors
+from consumers.machines.errors import NotAsked
 from ingest.console.entrance import Operator
 from ingest.console.fence import TurnedAway, require_operate
 from ingest.console.pages import Shown
@@ -100,6 +101,6 @@ def change(machine: Machine, operator: Operator, sent: Mapping[str, str]) -> str
                     supervisors.ask(
                         connection, supervisors.named(told, wanted.host), {"verb": "scale", "to": wanted.to}
                     )
-                except supervisors.NotAsked as refused:
+                except NotAsked as refused:
                     raise TurnedAway(409, f"{refused}: nothing was done") from None
     return "/workers"

@@ -81,7 +81,7 @@ def confirm(machine: Machine, request: Request) -> Shown:
         "verb": _VERBS[wanted.wish],
         "text": _TEXTS[wanted.wish].format(called=found.called),
     }
-    return Shown("confirm.html", facts | {"action": "/replays", "back": f"/replays/{found.number}"})
+    return Shown("confirm.html", facts | {"to": "/replays", "back": f"/replays/{found.number}"})
 
 
 def change(machine: Machine, operator: Operator, sent: Mapping[str, str]) -> str:

@@ -80,7 +80,7 @@ def confirm(_machine: Machine, request: Request) -> Shown:
     require_operate(request.state.operator)
     order = Order.of(asked(request).values)
     facts = {"change": order, "verb": order.verb.capitalize(), "text": order.text}
-    return Shown("confirm.html", facts | {"action": "/workers", "back": "/workers"})
+    return Shown("confirm.html", facts | {"to": "/workers", "back": "/workers"})
 
 
 def change(machine: Machine, operator: Operator, sent: Mapping[str, str]) -> str:

@@ -34,6 +34,11 @@ class Pause(NamedTuple):
         where = f" on {self.host}" if self.host != EVERYWHERE else ""
         return f"{what} is paused{where} by {self.who}: {self.why}"
 
+    @property
+    def remedy(self) -> str:
+        """The command that ends it."""
+        return f"chef-ingest resume {self.queue or 'all'}" + (f" --host {self.host}" if self.host else "")
+
     def described(self) -> dict[str, Any]:
         """One row for status and dumps."""
         return {
@@ -42,6 +47,7 @@ class Pause(NamedTuple):
             "who": self.who,
             "why": self.why,
             "since": self.since,
+            "remedy": self.remedy,
         }
 
 

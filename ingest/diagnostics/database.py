@@ -23,6 +23,8 @@ OLDEST: Final = 140000
 SKEW_SECONDS: Final = 5.0
 MOST_STRAYS: Final = 100_000
 MOST_MONTHS: Final = 6
+RIGHTS: Final = "rights"
+"""The check of what the role may do."""
 NEAR: Final = 0.8
 """Part of a bound from which on it is told, as by the alert."""
 SAFETY: Final = {
@@ -155,8 +157,8 @@ def _rights(connection: Connection) -> Finding:
     if lacking:
         user = connection.info.user
         remedy = f"GRANT {lacking[0].replace(' on ', ' ON ')} TO {user}, and so on; or let {user} own the tables"
-        return Finding("rights", "broken", f"{user} lacks {', '.join(lacking)}", remedy)
-    return Finding("rights", "ok", "reads and writes every table")
+        return Finding(RIGHTS, "broken", f"{user} lacks {', '.join(lacking)}", remedy)
+    return Finding(RIGHTS, "ok", "reads and writes every table")
 
 
 def _partitions(connection: Connection) -> Iterator[Finding]:
@@ -189,9 +191,9 @@ def _partitions(connection: Connection) -> Iterator[Finding]:
 
 def _pauses(connection: Connection) -> Iterator[Finding]:
     for each in pauses(connection):
-        named = each.described()
-        again = f"chef-ingest resume {named['queue']}" + (f" --host {each.host}" if each.host else "")
-        yield Finding("pauses", "warning", f"{each.text} (since {each.since.astimezone(UTC):%Y-%m-%d %H:%M}Z)", again)
+        yield Finding(
+            "pauses", "warning", f"{each.text} (since {each.since.astimezone(UTC):%Y-%m-%d %H:%M}Z)", each.remedy
+        )
 
 
 def _letters(connection: Connection, settings: Settings) -> Iterator[Finding]:

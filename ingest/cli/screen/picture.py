@@ -105,11 +105,10 @@ def verdict(found: Mapping[str, Any]) -> str:
 
 
 def _pause(pause: Mapping[str, Any], now: datetime) -> str:
-    again = f"chef-ingest resume {pause['queue']}" + ("" if pause["host"] == "all" else f" --host {pause['host']}")
     what = "every queue" if pause["queue"] == "all" else f"queue {pause['queue']}"
     where = "everywhere" if pause["host"] == "all" else f"on {pause['host']}"
     since = _span((now - pause["since"]).total_seconds())
-    return f"paused: {what} {where}, for {since}, by {pause['who']}: {pause['why']} (`{again}`)"
+    return f"paused: {what} {where}, for {since}, by {pause['who']}: {pause['why']} (`{pause['remedy']}`)"
 
 
 def _row(machine: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,10 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from consumers.database.connection import Purpose
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from ingest.diagnostics.audit import audit
 from ingest.diagnostics.status import gather
 from schemas.settings import Settings
+
+LONGEST_REASON: Final = 1000
+"""Characters of why something is changed."""
+PURPOSE: Final = Purpose("chef-ingest console", statement=10, silence=12)
+"""Of a connection that looks at or changes what operators wish."""
 
 _FRESH_SECONDS: Final = 1.5
 _LEDGER_SECONDS: Final = 30.0

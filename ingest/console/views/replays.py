@@ -7,7 +7,6 @@ from typing import Final, NamedTuple
 
 from starlette.requests import Request
 
-from consumers.database.connection import Purpose
 from consumers.dead_letters.errors import NotWished
 from consumers.dead_letters.replays import register
 from consumers.dead_letters.replays.register import Replay
@@ -17,14 +16,11 @@ from ingest.console.entrance import Operator
 from ingest.console.fence import TurnedAway, require_operate
 from ingest.console.pages import Shown
 from ingest.console.views.asked import asked
-from ingest.console.views.machine import Machine
+from ingest.console.views.machine import LONGEST_REASON, PURPOSE, Machine
 from schemas.labels import ReplayWish
 
 AT_ONCE: Final = 50
-LONGEST: Final = 1000
-"""Characters of a reason."""
 
-_PURPOSE: Final = Purpose("chef-ingest console", statement=10, silence=12)
 _VERBS: Final[Mapping[ReplayWish, str]] = {PAUSE: "Pause", RUN: "Resume", STOP: "Stop"}
 _TEXTS: Final[Mapping[ReplayWish, str]] = {
     PAUSE: "The {called} sends no more until somebody resumes it. What it has sent is stored or refused meanwhile.",
@@ -46,15 +42,17 @@ class ReplayOrder(NamedTuple):
         found = cls(*(sent.get(name, "").strip() for name in cls._fields))  # type: ignore[arg-type]
         if found.wish not in _VERBS or not (found.number.isascii() and found.number.isdecimal()):
             raise TurnedAway(400, "there is no such change")
-        if int(found.number[:12]) > 2**31 - 1 or len(found.why) > LONGEST:
-            raise TurnedAway(400, f"that is no number of a replay, or the reason has more than {LONGEST} characters")
+        if int(found.number[:12]) > 2**31 - 1 or len(found.why) > LONGEST_REASON:
+            raise TurnedAway(
+                400, f"that is no number of a replay, or the reason has more than {LONGEST_REASON} characters"
+            )
         return found
 
 
 def show(machine: Machine, request: Request) -> Shown:
     """The newest, and those before a number."""
     wanted = asked(request)
-    with repository_at(machine.settings.database_url, who="", purpose=_PURPOSE) as repository:
+    with repository_at(machine.settings.database_url, who="", purpose=PURPOSE) as repository:
         found = register.listed(repository, before=wanted.number("after"), limit=AT_ONCE)
     following = wanted.next(found[-1].number) if len(found) == AT_ONCE else ""
     return Shown("replays.html", {"asked": wanted, "rows": found, "next": following})
@@ -63,7 +61,7 @@ def show(machine: Machine, request: Request) -> Shown:
 def show_one(machine: Machine, request: Request) -> Shown:
     """One, what became of its letters, and what can be wanted of it."""
     number = request.path_params["replay"]
-    with repository_at(machine.settings.database_url, who="", purpose=_PURPOSE) as repository:
+    with repository_at(machine.settings.database_url, who="", purpose=PURPOSE) as repository:
         found = register.one(repository, number)
         outcomes = register.outcomes(repository, number)
     wishes = _wishes(found) if request.state.operator.operates else {}
@@ -74,7 +72,7 @@ def confirm(machine: Machine, request: Request) -> Shown:
     """What a wish comes to, and the form that says it."""
     require_operate(request.state.operator)
     wanted = ReplayOrder.of(asked(request).values)
-    with repository_at(machine.settings.database_url, who="", purpose=_PURPOSE) as repository:
+    with repository_at(machine.settings.database_url, who="", purpose=PURPOSE) as repository:
         found = register.one(repository, int(wanted.number))
     facts = {
         "change": wanted,
@@ -90,7 +88,7 @@ def change(machine: Machine, operator: Operator, sent: Mapping[str, str]) -> str
     wanted = ReplayOrder.of(sent)
     number = int(wanted.number)
     with repository_at(
-        machine.settings.database_url, who=operator.name, why=wanted.why or None, purpose=_PURPOSE
+        machine.settings.database_url, who=operator.name, why=wanted.why or None, purpose=PURPOSE
     ) as repository:
         try:
             found, comes_to = register.wish(repository, number, wanted.wish)

@@ -8,20 +8,17 @@ from typing import Final, NamedTuple
 
 from starlette.requests import Request
 
-from consumers.database.connection import Purpose, session
+from consumers.database.connection import session
 from consumers.machines import pauses, supervisors
 from consumers.machines.errors import NotAsked
 from ingest.console.entrance import Operator
 from ingest.console.fence import TurnedAway, require_operate
 from ingest.console.pages import Shown
 from ingest.console.views.asked import asked
-from ingest.console.views.machine import Machine
+from ingest.console.views.machine import LONGEST_REASON, PURPOSE, Machine
 
 ALL: Final = "all"
-LONGEST: Final = 1000
-"""Characters of a reason."""
 
-_PURPOSE: Final = Purpose("chef-ingest console", statement=10, silence=12)
 _TO: Final = re.compile(r"[+-]?[0-9]{1,4}|auto")
 
 
@@ -46,8 +43,8 @@ class Order(NamedTuple):
                 raise TurnedAway(400, "scale wants a machine, and a number of workers, +N, -N or auto")
         elif order.queue not in (ALL, *pauses.PAUSABLE):
             raise TurnedAway(400, f"these can be paused: {ALL}, {', '.join(pauses.PAUSABLE)}")
-        if order.verb == "pause" and not 0 < len(order.why) <= LONGEST:
-            raise TurnedAway(400, f"a pause wants a reason of at most {LONGEST} characters: everybody sees it")
+        if order.verb == "pause" and not 0 < len(order.why) <= LONGEST_REASON:
+            raise TurnedAway(400, f"a pause wants a reason of at most {LONGEST_REASON} characters: everybody sees it")
         return order
 
     @property
@@ -89,7 +86,7 @@ def change(machine: Machine, operator: Operator, sent: Mapping[str, str]) -> str
     wanted = Order.of(sent)
     queues = [pauses.EVERY_QUEUE if wanted.queue == ALL else wanted.queue]
     host = pauses.EVERYWHERE if wanted.host == ALL else wanted.host
-    with session(machine.settings.database_url, _PURPOSE) as connection:
+    with session(machine.settings.database_url, PURPOSE) as connection:
         match wanted.verb:
             case "pause":
                 pauses.pause(connection, queues, host, operator.name, wanted.why)

@@ -11,7 +11,7 @@ from typing import Any
 from ingest.access.keys import LEAST_BITS, SHORT_REMEDY, KeysUnavailable, short_keys_told
 from ingest.diagnostics.broker import check_broker
 from ingest.diagnostics.collector import check_collector
-from ingest.diagnostics.database import check_database
+from ingest.diagnostics.database import RIGHTS, check_database
 from ingest.diagnostics.finding import Finding
 from ingest.diagnostics.management import check_management
 from ingest.diagnostics.spool import check_spool
@@ -20,8 +20,11 @@ from schemas.settings import Settings
 EXIT_FINE, EXIT_BROKEN, EXIT_WARNINGS = 0, 1, 2
 
 
-def examine(settings: Settings, management_url: str | None = None, spool: Path | None = None) -> list[Finding]:
-    """Every finding, the worst first. `spool` is its folder, None where it is off."""
+def examine(
+    settings: Settings, management_url: str | None = None, spool: Path | None = None, *, works: bool = True
+) -> list[Finding]:
+    """Every finding, the worst first. `spool` is its folder, None where it is off; `works`: as the role of workers and
+    shims, whose rights are looked at."""
     found = [
         *check_program(),
         *check_door(settings),
@@ -30,7 +33,7 @@ def examine(settings: Settings, management_url: str | None = None, spool: Path |
         *check_spool(spool, settings.collector_spool_bytes),
         *check_broker(settings),
         *check_management(settings, management_url),
-        *check_database(settings),
+        *(each for each in check_database(settings) if works or each.check != RIGHTS),
     ]
     order = {"broken": 0, "warning": 1, "note": 2, "ok": 3}
     return sorted(found, key=lambda each: order[each.level])

@@ -283,6 +283,14 @@ def test_looking_changes_nothing_and_the_role_could_not(seeded: Seeded) -> None:
                 connection.execute(forbidden.encode())
 
 
+def test_nobody_is_told_to_give_the_consoles_role_a_workers_rights(seeded: Seeded) -> None:
+    """It may lack them: that is no finding of the doctor's on its page."""
+    page = seeded.page("/health")
+    assert "every migration is applied" in page
+    assert "lacks" not in page
+    assert "GRANT" not in page
+
+
 def test_the_overview_knows_all_machines_and_what_is_paused(seeded: Seeded, tmp_path: Path) -> None:
     """A pause is never nothing wrong; who paused it and why is text, as all that strangers say."""
     said = {"mode": "running", "wanted": 2, "rate": 3.5, "version": "1", "workers": []}

@@ -33,7 +33,7 @@ SERVERS = pytest.StashKey[Path]()
 """In a session with workers (`-n`): the state folder of the stack that all of them use."""
 HERE = Path(__file__).parent
 UNIT = HERE / "unit"
-FIRST = ("faults", "integration", "contract", "unit")
+FIRST = ("faults", "integration", "browser", "contract", "unit")
 """Side by side the long files begin first, so that none of them is waited for alone at the end."""
 
 

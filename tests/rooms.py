@@ -66,6 +66,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/broker",
             "consumers/database",
             "consumers/delivery",
+            "consumers/errors",
             "consumers/runtime",
             "consumers/store",
         }

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import jsonpatch
 import jsonpointer
 
+from consumers.dead_letters.dry_run import DryRun, Forecast
 from consumers.dead_letters.errors import NotEditable
 from consumers.dead_letters.repository import LARGEST_BYTES, Letter, Repository
 from schemas.doors import WORDS
@@ -19,11 +21,32 @@ from schemas.validation.decode import inflate
 from schemas.verdict import Invalid
 
 LONGEST_RECORD = 10_000
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+_DEEPEST: Final = 40
+"""Levels that are indented: more is none that a person reads, and each line would be as long."""
 
 ENVELOPE: Final[Mapping[str, tuple[str, ...]]] = {
     "kind": tuple(KINDS), "door": WORDS, "organization": (), "node": (), "run_id": (),
 }  # fmt: skip
 """The facts of an envelope that can be corrected, and what they can be where that is not free."""
+
+
+class Correction(NamedTuple):
+    """A letter as it would be saved, and what would become of it then; None: that is the letter as it is."""
+
+    letter: Letter
+    now: Forecast | None
+
+    @property
+    def good(self) -> bool:
+        """It changes something, and would be stored."""
+        return self.now is not None and self.now.passes is True
+
+
+def consider(dry_run: DryRun, letter: Letter, payload: bytes | None, envelope: Mapping[str, str]) -> Correction:
+    """What comes of another payload (None: as it is), and of these facts of the envelope; nothing is saved."""
+    edited = corrected(letter, payload, envelope)
+    return Correction(edited, None if edited == letter else dry_run.message(letter, edited.message()))
 
 
 def check_envelope(facts: Mapping[str, str]) -> None:
@@ -45,6 +68,27 @@ def editable(letter: Letter) -> bytes:
         why = "; ".join(f"{name}: {text}" for name, text in plain.details.items())
         raise NotEditable(f"letter {letter.id}: its payload can't be edited: {why}")
     return plain
+
+
+def indented(payload: bytes) -> bytes:
+    """JSON with a line for each member, each of its values exactly as it was sent; anything else as it is."""
+    try:
+        json.loads(payload)
+    except (ValueError, RecursionError):
+        return payload
+    pieces: list[bytes] = []
+    depth, opened = 0, False
+    for token in _TOKEN.findall(payload):
+        closing = token in (b"}", b"]")
+        depth -= closing
+        if (opened and not closing) or (closing and not opened):
+            pieces.append(b"\n" + b"  " * min(depth, _DEEPEST))
+        opened = token in (b"{", b"[")
+        depth += opened
+        pieces.append({b",": b",", b":": b": "}.get(token, token))
+        if token == b",":
+            pieces.append(b"\n" + b"  " * min(depth, _DEEPEST))
+    return b"".join(pieces) + b"\n"
 
 
 def patched(letter: Letter, operations: list[dict[str, Any]]) -> bytes:

@@ -27,6 +27,10 @@ class NoSuchCause(RepositoryError):
     """No letters have this fingerprint, or a beginning of it is not enough."""
 
 
+class NotAsSeen(RepositoryError):
+    """Other letters are meant now than somebody saw before he decided."""
+
+
 class NoSuchReplay(RepositoryError):
     """There is no replay with this number."""
 

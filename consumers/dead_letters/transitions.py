@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
+from consumers.dead_letters.errors import NotAsSeen
 from consumers.dead_letters.repository import Repository
-from consumers.dead_letters.selector import DISCARDED, OPEN, PARKED, Selector
+from consumers.dead_letters.selector import DISCARDED, OPEN, PARKED, RESOLVED, Selector
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +30,32 @@ CHANGES: Final[Mapping[str, Change]] = MappingProxyType(
 )
 
 
+_NONE: Final = Selector(ids=(0,))
+"""No letter has that number."""
+
+
 def affected(selector: Selector, change: Change) -> Selector:
-    """The letters a change is about."""
-    return selector.within(*change.from_states)
+    """The letters a change is about. What is resolved stays so: its row is stored."""
+    asked = selector.within(*change.from_states).states
+    states = tuple(state for state in asked if state not in (RESOLVED, change.to_state))
+    return replace(selector, states=states) if states else _NONE
 
 
-def apply(repository: Repository, selector: Selector, change: Change) -> int:
-    """Change the letters; how many there were. What is resolved stays so: its row is stored."""
+def apply(repository: Repository, selector: Selector, change: Change, seen: int | None = None) -> int:
+    """Change the letters; how many there were. Raises NotAsSeen, and changes none, where those are not `seen`."""
     chosen = affected(selector, change)
-    states = [state for state in chosen.states if state not in ("resolved", change.to_state)]
     where, values = chosen.where()
-    facts = {"what": change.what, "to_state": change.to_state, "from_states": states}
-    return repository.execute("change_state", where, limit=chosen.limit, **facts, **values)
+    facts = {"what": change.what, "to_state": change.to_state, "from_states": list(chosen.states)}
+    with repository.connection.transaction():
+        changed = repository.execute("change_state", where, limit=chosen.limit, **facts, **values)
+        require_seen(seen, changed)
+    return changed
+
+
+def require_seen(seen: int | None, now: int) -> None:
+    """Raises NotAsSeen where so many letters are meant now and another number was seen; None: nobody looked."""
+    if seen not in (None, now):
+        raise NotAsSeen(f"{now} letters are meant now, and {seen} were when you looked; look again")
 
 
 def doomed(

@@ -13,7 +13,7 @@ import click
 
 from consumers.dead_letters import edit as editing
 from consumers.dead_letters import queries
-from consumers.dead_letters.dry_run import DryRun
+from consumers.dead_letters.dry_run import DryRun, foreseeing
 from consumers.dead_letters.errors import NotEditable
 from consumers.dead_letters.repository import Letter, Repository, repository_at
 from consumers.dead_letters.selector import OPEN, PARKED, Selector
@@ -37,18 +37,17 @@ def edit(
     if by_hand and not revert and len(chosen.ids) != 1:
         raise click.UsageError("name one letter to edit, or give --patch FILE or --set NAME=VALUE for many")
     operations = _operations(patch) if patch else None
-    dry_run = DryRun(settings, version())
-    try:
-        with repository_at(settings.database_url, who=who, why=why) as repository:
-            letters = queries.letters(repository, chosen.within(OPEN, PARKED))
-            if revert:
-                step: Callable[[Letter], dict[str, Any]] = lambda letter: _revert(repository, letter, yes)  # noqa: E731
-            else:
-                editor = _Editor(repository, dry_run, operations, facts, anyway, yes)
-                step = editor.edit
-            rows = [step(letter) for letter in letters]
-    finally:
-        dry_run.close()
+    with (
+        foreseeing(settings, version()) as dry_run,
+        repository_at(settings.database_url, who=who, why=why) as repository,
+    ):
+        letters = queries.letters(repository, chosen.within(OPEN, PARKED))
+        if revert:
+            step: Callable[[Letter], dict[str, Any]] = lambda letter: _revert(repository, letter, yes)  # noqa: E731
+        else:
+            editor = _Editor(repository, dry_run, operations, facts, anyway, yes)
+            step = editor.edit
+        rows = [step(letter) for letter in letters]
     print_rows(rows, output, sys.stdout, EDIT_COLUMNS)
     if not rows:
         say("no open or parked letter is meant")
@@ -88,11 +87,10 @@ class _Editor:
 
     def _saved(self, letter: Letter, payload: bytes | None) -> dict[str, Any]:
         """The same, of what its payload is to be."""
-        edited = editing.corrected(letter, payload, self._envelope)
-        if edited == letter:
+        edited, forecast = correction = editing.consider(self._dry_run, letter, payload, self._envelope)
+        if forecast is None:
             return {"letter": letter.id, "saved": "no", "now": "not changed"}
-        forecast = self._dry_run.message(letter, edited.message())
-        if forecast.passes is not True and not self._anyway:
+        if not correction.good and not self._anyway:
             return {"letter": letter.id, "saved": "no", "now": f"{forecast.text}; --anyway saves it"}
         if not (self._save or (payload is not None and self._operations is None and _agreed(forecast.text))):
             return {"letter": letter.id, "saved": "would be", "now": forecast.text}

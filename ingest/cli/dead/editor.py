@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +10,12 @@ from typing import Final
 
 import click
 
+from consumers.dead_letters.edit import indented
 from consumers.runtime import durable
 from ingest.cli.output import say
 from schemas.printable import printable
 
 END: Final = b"# ---- the message begins below this line ----\n"
-_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
-_DEEPEST: Final = 40
-"""Levels that are indented: more is none that a person reads, and each line would be as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,24 +80,3 @@ def _without_comments(text: bytes) -> bytes:
     while lines and lines[0].startswith(b"#"):
         lines.pop(0)
     return b"".join(lines)
-
-
-def indented(payload: bytes) -> bytes:
-    """JSON with a line for each member, each of its values exactly as it was sent; anything else as it is."""
-    try:
-        json.loads(payload)
-    except (ValueError, RecursionError):
-        return payload
-    pieces: list[bytes] = []
-    depth, opened = 0, False
-    for token in _TOKEN.findall(payload):
-        closing = token in (b"}", b"]")
-        depth -= closing
-        if (opened and not closing) or (closing and not opened):
-            pieces.append(b"\n" + b"  " * min(depth, _DEEPEST))
-        opened = token in (b"{", b"[")
-        depth += opened
-        pieces.append({b",": b",", b":": b": "}.get(token, token))
-        if token == b",":
-            pieces.append(b"\n" + b"  " * min(depth, _DEEPEST))
-    return b"".join(pieces) + b"\n"

@@ -11,7 +11,7 @@ from typing import Any
 
 from consumers.dead_letters import export as files
 from consumers.dead_letters import notes, queries, transitions
-from consumers.dead_letters.dry_run import DryRun, Forecast
+from consumers.dead_letters.dry_run import Forecast, foreseeing
 from consumers.dead_letters.repository import Repository, repository_at
 from consumers.dead_letters.selector import UNSETTLED, Selector
 from ingest.cli.dead.text import letter_facts, letter_text
@@ -140,11 +140,8 @@ def import_letters(settings: Settings, paths: Sequence[Path], *, who: str, why: 
 
 def forecasts(settings: Settings, letters: Sequence[Any]) -> list[Forecast]:
     """What would become of letters now."""
-    dry_run = DryRun(settings, version())
-    try:
+    with foreseeing(settings, version()) as dry_run:
         return dry_run(letters)
-    finally:
-        dry_run.close()
 
 
 def _there(repository: Repository) -> str:

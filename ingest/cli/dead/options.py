@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import json
 import os
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
@@ -13,6 +12,7 @@ from typing import Any
 
 import click
 
+from consumers.dead_letters.replays.words import check_name, rate_of
 from consumers.dead_letters.selector import Selector, moment
 from ingest.cli.options import as_text
 from schemas.doors import WORDS
@@ -50,25 +50,25 @@ _MEMBERS = {
     "doors": ("--door", click.Choice(WORDS), "That came in by this door."),
     "replays": ("--replay", click.IntRange(1, 2**31 - 1), "That this replay sent last."),
 }
-LONGEST_NAME = 200
 _TIMES = {"since": "Last seen then or later: 2h, 3d, 2026-11-22T05:00Z.", "until": "Last seen before then."}
 
 
 def name(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     """A name of at most a line, from the command line."""
-    if value is not None and not (value.strip() and value.isprintable() and len(value) <= LONGEST_NAME):
-        raise click.BadParameter(f"give 1 to {LONGEST_NAME} characters that can be printed")
+    try:
+        if value is not None:
+            check_name(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
     return value
 
 
 def rate(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
     """`50/s` or `50`, a number above 0, from the command line."""
-    if value is None:
-        return None
-    number = value.removesuffix("/s")
-    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", number) or float(number) == 0:
-        raise click.BadParameter(f"{value!r} is no rate: give 50/s")
-    return float(number)
+    try:
+        return None if value is None else rate_of(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def selected(command: Callable[..., Any]) -> Callable[..., Any]:

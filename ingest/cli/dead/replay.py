@@ -6,15 +6,14 @@ import json
 import os
 import signal
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from consumers.broker.publisher import publishing
-from consumers.dead_letters.dry_run import DryRun
+from consumers.dead_letters.dry_run import DryRun, foreseeing
 from consumers.dead_letters.queries import in_one_line
+from consumers.dead_letters.replays.preview import choosing, preview
 from consumers.dead_letters.replays.register import (
     ACCEPTED,
     ALL,
@@ -29,7 +28,7 @@ from consumers.dead_letters.replays.register import (
     take,
     wish,
 )
-from consumers.dead_letters.replays.sending import ReplaySending, candidates
+from consumers.dead_letters.replays.sending import ReplaySending
 from consumers.dead_letters.replays.watch import settled
 from consumers.dead_letters.replays.wishes import RUN, STOP, STOPPED, Effect
 from consumers.dead_letters.repository import Letter, Repository, repository_at
@@ -39,7 +38,7 @@ from consumers.runtime.failpoints import from_environment
 from ingest.cli.options import version
 from ingest.cli.output import print_rows, say
 from ingest.cli.screen.progress import progress
-from schemas.labels import ReplayAccepts, ReplayState
+from schemas.labels import ReplayState
 from schemas.printable import printable
 from schemas.settings import Settings
 
@@ -48,7 +47,6 @@ PREVIEW_COLUMNS = ("fingerprint", "kind", "stage", "reason", "letters", "would_p
 RESULT_COLUMNS = ("outcome", "became", "letters")
 GO_ON = "the same command goes on where it stopped"
 
-T = TypeVar("T")
 Choose = Callable[[Sequence[Letter]], Sequence[bool]]
 
 
@@ -63,7 +61,10 @@ def replay(
         request=json.dumps(typed, sort_keys=True), selector=selector, name=name, rate=rate,
         accepts=FIXED if only_fixed else ALL if all_ else HOPEFUL, until_failures=until_failures,
     )  # fmt: skip
-    with _judging(settings) as dry_run, repository_at(settings.database_url, who=who, why=why) as repository:
+    with (
+        foreseeing(settings, version()) as dry_run,
+        repository_at(settings.database_url, who=who, why=why) as repository,
+    ):
         if not yes:
             _preview(repository, asked, dry_run, fresh=fresh, output=output)
             return 0
@@ -75,7 +76,10 @@ def resume(
     settings: Settings, number: int, *, wait: bool, timeout: float, who: str, why: str | None, output: str
 ) -> int:
     """Let a paused replay go on; one that nobody carries out is carried out here. Exit code as of `replay`."""
-    with _judging(settings) as dry_run, repository_at(settings.database_url, who=who, why=why) as repository:
+    with (
+        foreseeing(settings, version()) as dry_run,
+        repository_at(settings.database_url, who=who, why=why) as repository,
+    ):
         found, comes_to = wish(repository, number, RUN)
         if comes_to is not Effect.CARRY:
             say(f"{found.called} {'goes on' if comes_to is Effect.ASK else 'is running'} on {found.host}")
@@ -104,7 +108,7 @@ class _Session:
         say(f"{self._replay.called}{again}")
         with _on_interrupt(self._interrupt):
             try:
-                ended = self._send(_choosing(dry_run, self._replay.accepts))
+                ended = self._send(choosing(dry_run, self._replay.accepts))
             except (BrokerUnavailable, StoreUnavailable):
                 self._say_interrupted()
                 raise
@@ -181,53 +185,24 @@ def stopped_by(replay: Replay) -> str:
 
 def _preview(repository: Repository, asked: ReplayRequest, dry_run: DryRun, *, fresh: bool, output: str) -> None:
     """What would be sent, by cause, and how many would pass as things are."""
-    causes: dict[str, dict[str, Any]] = {}
-    counts: Counter[bool | None] = Counter()
     left = None if fresh else next(iter(interrupted(repository, asked.request)), None)
-    chosen, accepted = left.selector if left else asked.selector, ACCEPTED[asked.accepts]
-    for letters in _chunks(candidates(repository, chosen, left), 500):
-        for letter, forecast in zip(letters, dry_run(letters), strict=True):
-            counts[forecast.passes] += 1
-            cause = causes.setdefault(letter.fingerprint, _cause(letter))
-            cause["letters"] += 1
-            cause["would_pass"] += forecast.passes is True
-    rows = sorted(causes.values(), key=lambda row: -row["letters"])
-    print_rows(rows, output, sys.stdout, PREVIEW_COLUMNS)
-    total = sum(count for passes, count in counts.items() if passes in accepted)
-    unknown = f", {counts[None]} can't be told" if counts[None] else ""
-    say(f"{total} letters would be sent; {counts[True]} would now pass{unknown}; --yes sends them")
-    if counts[False] and False not in accepted:
-        say(f"{counts[False]} would be refused again, and are sent only with --all")
+    seen = preview(repository, asked, left, dry_run)
+    print_rows(seen.causes, output, sys.stdout, PREVIEW_COLUMNS)
+    unknown = f", {seen.untold} can't be told" if seen.untold else ""
+    say(f"{seen.sent(asked.accepts)} letters would be sent; {seen.pass_} would now pass{unknown}; --yes sends them")
+    if seen.refused and False not in ACCEPTED[asked.accepts]:
+        say(f"{seen.refused} would be refused again, and are sent only with --all")
     if left:
         say(f"they are what {left.called}, interrupted, has left; --fresh would begin anew")
 
 
-def _cause(letter: Letter) -> dict[str, Any]:
-    return {
-        "fingerprint": letter.fingerprint, "kind": letter.kind, "stage": letter.stage, "reason": letter.reason,
-        "letters": 0, "would_pass": 0, "why": in_one_line(letter.details),
-    }  # fmt: skip
-
-
-def _choosing(dry_run: DryRun, accepts: ReplayAccepts) -> Choose:
-    if accepts == ALL:
-        return lambda letters: [True] * len(letters)
-    return lambda letters: [forecast.passes in ACCEPTED[accepts] for forecast in dry_run(letters)]
-
-
 @contextmanager
-def _judging(settings: Settings) -> Iterator[DryRun]:
-    dry_run = DryRun(settings, version())
-    try:
-        yield dry_run
-    finally:
-        dry_run.close()
-
-
-def _chunks(each: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(each)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
+def _tools(settings: Settings, who: str, why: str | None) -> Iterator[tuple[DryRun, Repository]]:
+    with (
+        foreseeing(settings, version()) as dry_run,
+        repository_at(settings.database_url, who=who, why=why) as repository,
+    ):
+        yield dry_run, repository
 
 
 @contextmanager

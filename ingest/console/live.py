@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from starlette.responses import StreamingResponse
 
+from schemas.labels import LETTER_STATES
+
 SECONDS: Final = 2.0
 TIMES: Final = 150
 """After so many a stream ends, and the browser asks anew: whoever's session has ended meanwhile is not let in."""
@@ -26,10 +28,18 @@ def stream(look: Callable[[], Awaitable[Mapping[str, Any]]]) -> StreamingRespons
 
 
 def numbers(found: Mapping[str, Any]) -> dict[str, str]:
-    """Name -> what stands there now; a name is that of an element's `data-live`."""
+    """Name -> what stands there now, a dash for what nobody knows; a name is that of an element's `data-live`."""
     unseen = found["faults"]
     shown = {"backlog": None if "broker" in unseen else found["backlog"], "in_hand": found["in_hand"]}
     shown |= {f"queue {name}": queue["ready"] for name, queue in found["queues"].items()}
-    shown |= {f"letters {state}": count for state, count in found["letters"].items()}
+    shown |= {f"letters {state}": found["letters"].get(state) for state in LETTER_STATES}
     shown["rate"] = found["rate"] if found["machines"] else None
-    return {name: "–" if value is None else f"{value:g}" for name, value in shown.items()}
+    said = {name: "–" if value is None else f"{value:g}" for name, value in shown.items()}
+    return said | {"unseen": _unseen(unseen)}
+
+
+def _unseen(faults: Mapping[str, Any]) -> str:
+    """What an open page says of what it can no longer know."""
+    if not faults:
+        return ""
+    return f"{' and '.join(faults).capitalize()} not seen: what only they know is a dash here until they are."

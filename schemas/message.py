@@ -32,6 +32,13 @@ HEADER_ANSWER_BY: Final = "x-answer-by"
 which nobody waits for it."""
 ANSWER_SECONDS: Final = 2.0
 """How long an answer is waited for at least, from the message's timestamp on, where that header is not set."""
+HEADER_SENDER: Final = "x-sender"
+"""What a shim knows of who sent it, as JSON text: members of SENDER that are text, each of LONGEST_SENDER characters at
+most; for people who look at its letter, and never to decide by."""
+SENDER: Final = ("who", "userid", "address", "forwarded_for", "user_agent")
+"""What a shim can know of a sender: its name once authenticated, X-Ops-Userid, the address it connected from, and
+X-Forwarded-For and User-Agent as it wrote them."""
+LONGEST_SENDER: Final = 200
 HEADER_RETRIES: Final = "x-retries"
 HEADER_LETTER: Final = "x-letter-id"
 """Set on a replay: the dead letter that the message came from."""
@@ -43,7 +50,7 @@ TRACEPARENT: Final = "traceparent"
 OUR_HEADERS: Final = (
     HEADER_ORGANIZATION, HEADER_NODE, HEADER_RUN_ID, HEADER_SPEAKS_FOR, HEADER_SPEAKS_AS, HEADER_ORIGIN_EXCHANGE,
     HEADER_ORIGIN_ROUTING_KEY, HEADER_ORIGIN_QUEUE, HEADER_DOOR, HEADER_GIVEN_UP, HEADER_PARKED, HEADER_ANSWER_BY,
-    HEADER_RETRIES, HEADER_LETTER, HEADER_REPLAY,
+    HEADER_SENDER, HEADER_RETRIES, HEADER_LETTER, HEADER_REPLAY,
 )  # fmt: skip
 """What shims and workers write; under any other hand they mean nothing."""
 
@@ -55,7 +62,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     (None, "identity" or "gzip"). `organization`, `node` and `run_id` come from the URL of a
     run report, unparsed, and are None for actions. `door` is a door's word, and says which schema profile holds.
     `speaks_for`: the organizations that the sender may speak for in the body; None: any. `speaks_as`: the node that he
-    may speak for there; None: any.
+    may speak for there; None: any. `sender`: the value of HEADER_SENDER.
     """
 
     kind: str
@@ -67,6 +74,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     content_encoding: str | None = None
     speaks_for: tuple[str, ...] | None = None
     speaks_as: str | None = None
+    sender: str | None = None
 
     def headers(self) -> dict[str, str | list[str]]:
         """The envelope facts that travel as AMQP headers; the inverse of `from_headers`."""
@@ -75,6 +83,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
             (HEADER_NODE, self.node),
             (HEADER_RUN_ID, self.run_id),
             (HEADER_SPEAKS_AS, self.speaks_as),
+            (HEADER_SENDER, self.sender),
         )
         told: dict[str, str | list[str]] = {name: value for name, value in facts if value is not None}
         if self.speaks_for is not None:
@@ -104,6 +113,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
             content_encoding=content_encoding,
             speaks_for=_organizations(headers),
             speaks_as=_text(headers.get(HEADER_SPEAKS_AS)) or "" if HEADER_SPEAKS_AS in headers else None,
+            sender=_text(headers.get(HEADER_SENDER)),
         )
 
 

@@ -286,9 +286,9 @@ CREATE TABLE dead_letters (
     kind             text        NOT NULL,
     -- `http`, `collector`, or `chef` for a Chef server's own publish.
     door             text        NOT NULL,
-    -- From the URL, or an action's own.
+    -- From the URL, or as the body says.
     organization     text,
-    -- From the URL of a run report.
+    -- From the URL, or as the body says.
     node             text,
     -- From the URL of a run's end.
     run_id           text,
@@ -337,6 +337,18 @@ CREATE TABLE dead_letters (
 
     -- An operator's correction of kind, door, organization, node or run_id: those that it names.
     edited_envelope  json,
+
+    -- Who sent it first: what the shim knew (`who`, `userid`, `address`, `forwarded_for`, `user_agent`) and what the body
+    -- says (`service_hostname`, `remote_hostname`). Null before version 0018 of this schema.
+    sender           json,
+    -- Of these the one that says it best.
+    sent_by          text,
+    -- What was changed, as the body says, of kinds that tell it.
+    entity           text,
+    -- By whom.
+    requestor        text,
+    -- Of a payload that came compressed: its beginning, inflated, to search in.
+    plain            bytea COMPRESSION lz4,
 
     CHECK ((state = 'resolved') = (resolution IS NOT NULL)),
     CHECK (state <> 'replaying' OR (replay_run IS NOT NULL AND claimed_at IS NOT NULL AND claimed_from IS NOT NULL)),

@@ -253,7 +253,14 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
     "ingest/lookup": frozenset(
-        {"schemas/kinds", "schemas/settings", "consumers/database", "consumers/dead_letters", "ingest/reads"}
+        {
+            "schemas/kinds",
+            "schemas/settings",
+            "consumers/database",
+            "consumers/dead_letters",
+            "consumers/errors",
+            "ingest/reads",
+        }
     ),
     "ingest/publisher": frozenset(
         {

@@ -31,6 +31,10 @@ class NotAsSeen(RepositoryError):
     """Other letters are meant now than somebody saw before he decided."""
 
 
+class TookTooLong(RepositoryError):
+    """PostgreSQL was given so many seconds to find letters, and they were not enough."""
+
+
 class NoSuchReplay(RepositoryError):
     """There is no replay with this number."""
 

@@ -17,6 +17,7 @@ from consumers.dead_letters.errors import NotImportable
 from consumers.dead_letters.posting import Posting, as_posted
 from consumers.dead_letters.repository import Letter, Repository
 from consumers.dead_letters.selector import RESOLVED
+from consumers.store.particulars import fit, particulars, sent_by
 from schemas.doors import COLLECTOR, WORDS
 from schemas.kinds import kind_of
 from schemas.labels import LETTER_STATES, STAGES
@@ -26,7 +27,7 @@ MARK: Final = "chef_ingest_letter"
 VERSION: Final = 1
 
 _BYTES = ("payload", "edited_payload")
-_JSON_OR_NULL = ("resolution", "edited_envelope")
+_JSON_OR_NULL = ("resolution", "edited_envelope", "sender")
 
 
 def to_line(letter: Letter) -> str:
@@ -45,6 +46,7 @@ def from_line(line: bytes, where: str) -> Letter:
             raise NotImportable(f"{where}: no line of `chef-ingest dead export` (it has no {MARK!r}: {VERSION})")
         letter = msgspec.convert(facts, Letter)
         _check(letter)
+        letter = _with_told(letter)
     except NotImportable:
         raise
     except Exception as error:
@@ -75,6 +77,14 @@ def _check(letter: Letter) -> None:
     anew(letter.properties, letter.content_encoding, {}).encode()
 
 
+def _with_told(letter: Letter) -> Letter:
+    """With what its body tells where the file does not say it, as one of an earlier version."""
+    says = particulars(received(letter).message())
+    sender = fit(letter.sender) if letter.sender else says.sender
+    entity, requestor = (getattr(letter, name) or says.facts.get(name) for name in ("entity", "requestor"))
+    return dataclasses.replace(letter, sender=dict(sender) or None, entity=entity, requestor=requestor)
+
+
 def read_letters(file: BinaryIO, name: str) -> Iterator[Letter]:
     """The letters of an export. Raises NotImportable."""
     for number, line in enumerate(file, 1):
@@ -87,6 +97,7 @@ def import_letter(repository: Repository, letter: Letter, file: str) -> bool:
     facts = {name: getattr(letter, name) for name in Letter.__dataclass_fields__ if name not in ("id", "replays")}
     facts |= {name: json.dumps(facts[name]) for name in ("details", "properties")}
     facts |= {name: None if facts[name] is None else json.dumps(facts[name]) for name in _JSON_OR_NULL}
+    facts |= {"sent_by": sent_by(letter.sender or {}), "plain": particulars(received(letter).message()).plain}
     # A replay that was under way there is none here.
     facts["state"] = "open" if letter.state == "replaying" else letter.state
     keys: dict[str, Any] = {"message_key": received(letter).replay_key(), "replay_key": letter.replay_key()}

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from consumers.dead_letters.errors import NoSuchLetter
 from consumers.dead_letters.repository import Letter, Repository
-from consumers.dead_letters.selector import Selector
+from consumers.dead_letters.selector import NEWEST, OLDEST, SORTS, Selector
+from consumers.store.letter import without_values
 from schemas.validation.decode import beginning, inflate
 from schemas.verdict import Invalid
 
@@ -16,23 +17,31 @@ SHOWN_BYTES: Final = 256 * 1024
 """Of a payload, inflated: more is nothing that a person reads at a terminal, and may be made to be looked at."""
 
 
-def listed(repository: Repository, selector: Selector) -> list[dict[str, Any]]:
-    """Letters without their payloads, by id; `why` is their details in one line."""
-    where, values = selector.where()
-    rows = repository.rows("listed", where, limit=selector.limit, **values)
+def listed(repository: Repository, selector: Selector, sort: str = OLDEST) -> list[dict[str, Any]]:
+    """Letters without their payloads, by one of SORTS; `why` is their details in one line. `after` goes with PAGED."""
+    where, values = selector.where(backwards=sort == NEWEST)
+    rows = repository.rows("listed", where, SORTS[sort], limit=selector.limit, **values)
     return [row | {"why": in_one_line(row["details"])} for row in rows]
 
 
 def groups(repository: Repository, selector: Selector) -> list[dict[str, Any]]:
-    """Letters by cause: fingerprint, how many, how many open, first and last seen, a sample's id and details."""
+    """Letters by cause: fingerprint, how many, how many open, first and last seen, a sample's id and details; `why` is
+    what they have in common, `example` what the sample says."""
     where, values = selector.where()
-    rows = repository.rows("groups", where, limit=selector.limit, **values)
-    return [row | {"why": in_one_line(row["details"])} for row in rows]
+    return [worded(row) for row in repository.rows("groups", where, limit=selector.limit, **values)]
 
 
-def count(repository: Repository, selector: Selector) -> int:
-    """How many letters there are."""
-    where, values = selector.where()
+def worded(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with `reason` and `details`, and in words what is told of them: `why` without values, `example` with them;
+    that one is empty where it says the same."""
+    why = without_values(row["reason"], [(str(name), str(text)) for name, text in pairs(row["details"])])
+    example = in_one_line(row["details"])
+    return {**row, "why": why, "example": "" if example == why else example}
+
+
+def count(repository: Repository, selector: Selector, sort: str = OLDEST) -> int:
+    """How many letters there are; of a list in this order."""
+    where, values = selector.where(backwards=sort == NEWEST)
     counted: int = repository.rows("counted", where, **values)[0]["letters"]
     return counted if selector.limit is None else min(counted, selector.limit)
 
@@ -56,9 +65,11 @@ def history(repository: Repository, letter_id: int) -> list[dict[str, Any]]:
 
 
 def stats(repository: Repository, selector: Selector) -> list[dict[str, Any]]:
-    """How many letters there are by state, stage and reason, since when, and their payloads' bytes."""
+    """How many letters there are by state, stage and reason, since when, their payloads' bytes, and what is noted of
+    their causes."""
     where, values = selector.where()
-    return repository.rows("stats", where, **values)
+    rows = repository.rows("stats", where, **values)
+    return [{name: value for name, value in row.items() if name != "fingerprints"} for row in rows]
 
 
 def pretty(payload: bytes, content_encoding: str | None) -> str:

@@ -9,18 +9,28 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
+import psycopg
 from psycopg.rows import class_row, dict_row
 
 from consumers.broker.properties import restored
 from consumers.database import statements
 from consumers.database.connection import Connection, Purpose, session
 from consumers.database.migrations import require_current
+from consumers.dead_letters.errors import TookTooLong
 from consumers.store.letter import key_of
 from schemas.doors import FOREIGN
 from schemas.message import Message
+from schemas.settings import Settings
 
 _PURPOSE: Final = Purpose("chef-ingest dead", statement=300, silence=310, idle=0)
 """Without end in a transaction: an export waits for whoever reads it."""
+
+
+def looking(settings: Settings) -> Purpose:
+    """For who only looks, and waits for it."""
+    seconds = settings.read_timeout_seconds
+    return Purpose("chef-ingest dead", statement=seconds, silence=seconds + 2, read_only=True)
+
 
 LARGEST_BYTES: Final = 16 * 1024 * 1024
 """Of an inflated payload that is edited: as large as one that is stored, unless settings say otherwise."""
@@ -57,6 +67,9 @@ class Letter:
     worker_version: str
     resolution: dict[str, Any] | None
     edited_envelope: dict[str, str] | None = None
+    sender: dict[str, str] | None = None
+    entity: str | None = None
+    requestor: str | None = None
 
     @property
     def edited(self) -> bool:
@@ -100,10 +113,10 @@ class Repository:
             "prune": statements.load("consumers.store", "letters.sql")["prune"],
         }
 
-    def rows(self, name: str, where: str = "true", /, **parameters: Any) -> list[dict[str, Any]]:
-        """The rows of a named statement, `{where}` in it filled in."""
+    def rows(self, name: str, where: str = "true", order: str = "id", /, **parameters: Any) -> list[dict[str, Any]]:
+        """The rows of a named statement, `{where}` and `{order}` in it filled in."""
         with self.connection.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(self._statement(name, where), self._values(parameters)).fetchall()
+            return cursor.execute(self._statement(name, where, order), self._values(parameters)).fetchall()
 
     def letters(self, name: str, where: str = "true", /, **parameters: Any) -> Iterator[Letter]:
         """The letters of a named statement, a few at a time: payloads can be large."""
@@ -121,8 +134,8 @@ class Repository:
         """How many rows a named statement changed."""
         return self.connection.execute(self._statement(name, where), self._values(parameters)).rowcount
 
-    def _statement(self, name: str, where: str) -> bytes:
-        return self.sql[name].replace("{where}", where).encode()
+    def _statement(self, name: str, where: str, order: str = "id") -> bytes:
+        return self.sql[name].replace("{where}", where).replace("{order}", order).encode()
 
     def _values(self, parameters: dict[str, Any]) -> dict[str, Any]:
         return {"who": self.who, "why": self.why, **parameters}
@@ -132,7 +145,12 @@ class Repository:
 def repository_at(
     database_url: str, *, who: str, why: str | None = None, purpose: Purpose = _PURPOSE
 ) -> Iterator[Repository]:
-    """A repository on the database. Raises StoreUnavailable, or Misconfigured when waiting would not help."""
+    """A repository on the database. Raises StoreUnavailable, or Misconfigured when waiting would not help; TookTooLong
+    where a statement was given up after the seconds of `purpose`."""
     with session(database_url, purpose) as connection:
         require_current(connection)
-        yield Repository(connection, who, why)
+        try:
+            yield Repository(connection, who, why)
+        except psycopg.errors.QueryCanceled:
+            fewer = "ask for fewer letters: --since, --kind, --organization, --state"
+            raise TookTooLong(f"this takes PostgreSQL more than {purpose.statement:g} s: {fewer}") from None

@@ -26,7 +26,29 @@ _COLUMNS: Final = {
     "nodes": ("node", "text"),
     "doors": ("door", "text"),
     "replays": ("replay_run", "integer"),
+    "entities": ("entity", "text"),
+    "requestors": ("requestor", "text"),
 }
+_SINGULAR: Final = {"entities": "entity"}
+_SENT_BY: Final = "EXISTS (SELECT FROM json_each_text(sender) AS told WHERE told.value ~* ANY (%(senders)s::text[]))"
+_SAYS: Final = (
+    "EXISTS (SELECT FROM (SELECT coalesce(plain, payload) || coalesce(edited_payload, '') AS body OFFSET 0) AS said,"
+    " unnest(%(texts)s::bytea[]) AS wanted WHERE position(wanted IN body) > 0)"
+)
+"""Put together, a body is read and inflated once for all spellings."""
+OLDEST: Final = "oldest"
+NEWEST: Final = "newest"
+SORTS: Final[Mapping[str, str]] = {
+    OLDEST: "id",
+    NEWEST: "id DESC",
+    "seen": "last_seen DESC, id DESC",
+    "attempts": "attempts DESC, id",
+    "size": "octet_length(payload) DESC, id",
+}
+"""What a list is ordered by: the first letter first, the latest, the last seen, the most often refused, the largest."""
+PAGED: Final = (OLDEST, NEWEST)
+"""The orders in which letters stay where they are, so that a list can go on after one of them."""
+
 WHOLE_FINGERPRINT: Final = 16
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -35,8 +57,10 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w":
 class Selector:
     """Letters that have one of the values of every member that is not empty, last seen within the times.
 
-    `after` leaves out that letter and those before it: where a page of them ended. `limit` takes the first so many, by
-    id. An empty selector is every letter. Of a fingerprint its beginning will do.
+    `senders` are words of what is known of who sent it, in capitals or not: `10.0.0.1` is not `10.0.0.11`. `text` is
+    somewhere in the body that was received, or in what it was edited to. `after` leaves out that letter and those
+    before it: where a page of them ended. `limit` takes the first so many, by id. An empty selector is every letter.
+    Of a fingerprint its beginning will do.
     """
 
     ids: tuple[int, ...] = ()
@@ -49,6 +73,10 @@ class Selector:
     nodes: tuple[str, ...] = ()
     doors: tuple[str, ...] = ()
     replays: tuple[int, ...] = ()
+    entities: tuple[str, ...] = ()
+    requestors: tuple[str, ...] = ()
+    senders: tuple[str, ...] = ()
+    text: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     after: int | None = None
@@ -58,8 +86,9 @@ class Selector:
         """The same, of letters in these states, if none were asked for."""
         return self if self.states else dataclasses.replace(self, states=states)
 
-    def where(self) -> tuple[str, dict[str, Any]]:
-        """A condition on `dead_letters`, and its parameters. `limit` is the caller's to heed."""
+    def where(self, *, backwards: bool = False) -> tuple[str, dict[str, Any]]:
+        """A condition on `dead_letters`, and its parameters. `limit` is the caller's to heed. `backwards`: by falling
+        ids, `after` goes on."""
         conditions, values = ["true"], dict[str, Any]()
         for member, (column, type_) in _COLUMNS.items():
             if wanted := getattr(self, member):
@@ -74,8 +103,15 @@ class Selector:
             conditions.append("last_seen < %(until)s")
             values["until"] = self.until
         if self.after is not None:
-            conditions.append("id > %(after_id)s::bigint")
+            conditions.append(f"id {'<' if backwards else '>'} %(after_id)s::bigint")
             values["after_id"] = self.after
+        if self.senders:
+            conditions.append(_SENT_BY)
+            values["senders"] = [_as_words(each) for each in self.senders]
+        if self.text:
+            # The dearest comes last.
+            conditions.append(_SAYS)
+            values["texts"] = spellings(self.text)
         return " AND ".join(conditions), values
 
     def asked(self) -> dict[str, Any]:
@@ -85,7 +121,8 @@ class Selector:
     def in_words(self) -> str:
         """For a person: `reason schema, kind action`; empty of every letter."""
         told = [
-            f"{name.removesuffix('s')} {' or '.join(map(str, value)) if isinstance(value, tuple) else value}"
+            f"{_SINGULAR.get(name) or name.removesuffix('s')} "
+            f"{' or '.join(map(str, value)) if isinstance(value, tuple) else value}"
             for name, value in self.asked().items()
         ]
         return ", ".join(told)
@@ -105,6 +142,25 @@ class Selector:
                 values[name] = datetime.fromisoformat(values[name])
         return cls(**values)
 
+
+def _as_words(text: str) -> str:
+    """A regular expression of PostgreSQL for this text where no letter or digit goes on before or after it."""
+    before = r"(^|[^[:alnum:]])" if text[:1].isalnum() else ""
+    after = r"($|[^[:alnum:]])" if text[-1:].isalnum() else ""
+    return before + re.escape(text) + after
+
+
+def spellings(text: str) -> list[bytes]:
+    """How a body may spell it: as it is, and as JSON does, with and without escapes for what is not ASCII."""
+    found = [text]
+    for ascii_only in (False, True):
+        spelt = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
+        capitals = _ESCAPE.sub(lambda digits: digits[0].upper(), spelt)
+        found += [each.replace("/", slash) for each in (spelt, capitals) for slash in ("/", r"\/")]
+    return [each.encode("utf-8", "surrogateescape") for each in dict.fromkeys(found)]
+
+
+_ESCAPE: Final = re.compile(r"(?<=\\u)[0-9a-f]{4}")
 
 # Of all that is ISO 8601: each Python reads more of it than the last, 24:00 as the next day too.
 _TIME: Final = re.compile(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import msgspec
+from typing import Any, Final
 
 from consumers.broker.properties import envelope
 from consumers.delivery import Delivery
+from consumers.store.particulars import particulars, sent_by, storable
 from schemas.labels import Stage
 from schemas.message import Message
 from schemas.verdict import Conflict, UnknownRun, Unstorable
@@ -42,7 +41,7 @@ class Reason:
         return hashlib.sha256(json.dumps(cause).encode()).hexdigest()[:16]
 
 
-_SAID_BY_CODE = (Conflict.reason, UnknownRun.reason)
+_SAID_BY_CODE: Final = (Conflict.reason, UnknownRun.reason)
 """Codes that say it all: their texts only quote what differs from message to message."""
 _VALUE = re.compile(
     r".*(?= (does not match|is not (of type|a multiple|valid|a UUID|a time|a valid)|is too |is (less|greater) than"
@@ -55,6 +54,16 @@ _NUMBER = re.compile(r"[0-9]+")
 
 def _plain(text: str) -> str:
     return _NUMBER.sub("#", _UUID.sub("#", _VALUE.sub("…", text)))
+
+
+def without_values(code: str, details: Iterable[tuple[str, str]]) -> str:
+    """What letters of one cause have in common, in words: the same for all that have one fingerprint."""
+    if code in _SAID_BY_CODE:
+        names = sorted({_plain(name) for name, _ in details})
+        return f"{code.replace('_', ' ')}: {', '.join(names)}"
+    told = {f"{_plain(name)}: {_plain(text)}" for name, text in details}
+    # A value is found once, and what is left of it, nothing, once more.
+    return "; ".join(sorted(told)).replace("……", "…")
 
 
 def message_key(delivery: Delivery) -> bytes:
@@ -75,6 +84,7 @@ def key_of(message: Message, exchange: str, routing_key: str) -> bytes:
 def letter(delivery: Delivery, reason: Reason, worker_version: str) -> dict[str, Any]:
     """The parameters of `insert_letter`, fit for any database: no text column ever refuses them."""
     message = delivery.message
+    says = particulars(message)
     return {
         "message_key": message_key(delivery),
         "stage": reason.stage,
@@ -84,8 +94,8 @@ def letter(delivery: Delivery, reason: Reason, worker_version: str) -> dict[str,
         "fingerprint": reason.fingerprint(message.kind),
         "kind": _storable(message.kind),
         "door": message.door,
-        "organization": _storable(message.organization or _organization(message.payload)),
-        "node": _storable(message.node),
+        "organization": _storable(message.organization or says.facts.get("organization")),
+        "node": _storable(message.node or says.facts.get("node") or message.node),
         "run_id": _storable(message.run_id),
         "exchange": _storable(delivery.exchange),
         "routing_key": _storable(delivery.routing_key),
@@ -93,23 +103,13 @@ def letter(delivery: Delivery, reason: Reason, worker_version: str) -> dict[str,
         "properties": json.dumps(envelope(delivery.properties)),
         "payload": message.payload,
         "worker_version": worker_version,
+        "sender": json.dumps(says.sender) if says.sender else None,
+        "sent_by": sent_by(says.sender),
+        "entity": says.facts.get("entity"),
+        "requestor": says.facts.get("requestor"),
+        "plain": says.plain,
     }
 
 
-class _Named(msgspec.Struct):
-    organization_name: str | None = None
-
-
-def _organization(payload: bytes) -> str | None:
-    """An action names its organization in its body; for selectors only, so what can't be read is None."""
-    try:
-        return msgspec.json.decode(payload, type=_Named).organization_name
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
-
-
 def _storable(text: str | None) -> str | None:
-    # PostgreSQL text holds neither NUL nor a lone surrogate.
-    if text is None:
-        return None
-    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+    return None if text is None else storable(text)

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+import psycopg
 from psycopg.rows import dict_row
 
 from consumers.database import statements
 from consumers.database.connection import Connection, Purpose, session
+from consumers.errors import StoreUnavailable
 from ingest.reads.paging import Page, Place, beginning, cut
 from schemas.settings import Settings
 
@@ -49,4 +51,8 @@ def reading(settings: Settings) -> Iterator[Reader]:
     seconds = settings.read_timeout_seconds
     purpose = Purpose("chef-ingest look", statement=seconds, silence=seconds + 2, read_only=True)
     with session(settings.database_url, purpose) as connection:
-        yield Reader(connection)
+        try:
+            yield Reader(connection)
+        except psycopg.errors.QueryCanceled:
+            limit = f"{seconds:g} s (INGEST_READ_TIMEOUT_SECONDS)"
+            raise StoreUnavailable(f"this takes PostgreSQL more than {limit}: ask for less of it") from None

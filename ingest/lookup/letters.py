@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from consumers.dead_letters.queries import in_one_line
+from consumers.dead_letters.queries import in_one_line, worded
 from consumers.dead_letters.selector import Selector
 from ingest.lookup.database import Reader, Row
 
@@ -21,9 +21,9 @@ def listed(reader: Reader, selector: Selector, before: int | None, most: int = 5
 
 
 def causes(reader: Reader, selector: Selector, most: int = MOST_CAUSES) -> list[Row]:
-    """Causes, the most frequent first: how many letters, organizations, nodes, since when, an example."""
-    rows = _selected(reader, "causes", selector, rows=most)
-    return [{**row, "why": in_one_line(row["details"])} for row in rows]
+    """Causes, the most frequent first: how many letters, organizations, nodes, senders, since when; `why` without
+    values, and with them the `example` of one."""
+    return [worded(row) for row in _selected(reader, "causes", selector, rows=most)]
 
 
 def neighbours(reader: Reader, letter_id: int, fingerprint: str) -> Row:

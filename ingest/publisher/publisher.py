@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
 
+import msgspec
 import pika
 import pika.exceptions
 import structlog
@@ -162,7 +163,9 @@ class Publisher:
         correlation_id = next(self._ids)
         refusal = self.refusal()
         if refusal is None and not self._fits(message):
-            refusal = Refusal.TOO_LONG
+            # Who sent it is for people to know, and costs no message its way.
+            message = msgspec.structs.replace(message, sender=None)
+            refusal = None if self._fits(message) else Refusal.TOO_LONG
         if refusal is None and len(message.payload) > self.message_bytes:
             refusal = Refusal.TOO_LARGE
         if refusal is None and not self._send(correlation_id, message, wait, ephemeral, traceparent, received):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,10 @@ from schemas.kinds.extra import raw_text
 from schemas.kinds.formats import Fault, canonical_uuid, name_fault, time_fault, zoned_time
 
 QUEUE: Final = "ingest.collector"
+TELLS: Final[Mapping[str, str]] = MappingProxyType({"organization": "organization_name", "node": "node_name"})
+"""What all of them tell of themselves."""
+RUN_TELLS: Final[Mapping[str, str]] = MappingProxyType({**TELLS, "service_hostname": "chef_server_fqdn"})
+"""The same of those that are about a run."""
 
 _BARE_UUID: Final = re.compile(r"([0-9a-fA-F]{8})([0-9a-fA-F]{4})([0-9a-fA-F]{4})([0-9a-fA-F]{4})([0-9a-fA-F]{12})")
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -14,6 +14,9 @@ import msgspec
 from schemas.kinds.columns import Row, RowType, columns
 from schemas.kinds.formats import Fault
 from schemas.message import Message
+
+TELLS: Final = ("organization", "node", "entity", "requestor", "service_hostname", "remote_hostname", "user_agent")
+"""What the body of a message may tell of it: whose it is, what was changed, by whom, and from where it was sent."""
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
@@ -76,6 +79,8 @@ class Kind:
     """None: such messages are never stored, each has a fault."""
     profile_faults: Mapping[str, Callable[[Message, Mapping[str, Any]], dict[str, Fault]]] = field(default_factory=dict)
     """Schema profile -> `faults` of its own."""
+    tells: Mapping[str, str] = field(default_factory=dict)
+    """Of TELLS -> the member that tells it. A letter keeps it, to be found by; nothing is decided by it."""
     opaque: frozenset[str] = frozenset()
     elements: Mapping[str, frozenset[str]] = field(default_factory=dict)
     fastpath: tuple[Sequence[str], Callable[[Sequence[Any]], Row | None]] | None = None

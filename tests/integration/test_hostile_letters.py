@@ -30,6 +30,7 @@ GOOD: dict[str, Any] = {
     "edited_encoding": None, "edited_envelope": None, "attempts": 1,
     "replays": 0, "failed_replays": 0, "first_seen": "2026-11-22T05:00:00Z",
     "last_seen": "2026-11-22T05:00:00Z", "worker_version": "1", "resolution": None,
+    "sender": {"who": "token lab", "user_agent": "\u202e"}, "entity": "app1", "requestor": "rarity",
 }  # fmt: skip
 WRONG: list[Any] = [
     5, -1, 2**40, 1e400, None, True, "", "x\0y", "\ud800", "!", [], [1], {}, {"a": 5}, {"a": {"b": []}}, {"a": "\0"},

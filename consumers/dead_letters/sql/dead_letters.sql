@@ -3,14 +3,15 @@
 -- name: letters
 SELECT id, state, stage, reason, details, sqlstate, fingerprint, kind, door, organization, node, run_id, exchange,
        routing_key, content_encoding, properties, payload, edited_payload, edited_encoding, attempts, replays,
-       failed_replays, first_seen, last_seen, worker_version, resolution, edited_envelope
+       failed_replays, first_seen, last_seen, worker_version, resolution, edited_envelope, sender, entity, requestor
 FROM dead_letters WHERE {where} ORDER BY id LIMIT %(limit)s;
 
 -- name: listed
 -- Letters without their payloads.
 SELECT id, state, stage, reason, kind, door, organization, node, run_id, fingerprint, attempts, failed_replays,
-       first_seen, last_seen, octet_length(payload) AS bytes, edited_payload IS NOT NULL OR edited_envelope IS NOT NULL AS edited, sqlstate, details
-FROM dead_letters WHERE {where} ORDER BY id LIMIT %(limit)s;
+       first_seen, last_seen, octet_length(payload) AS bytes, edited_payload IS NOT NULL OR edited_envelope IS NOT NULL AS edited, sqlstate, details,
+       sent_by, sender, entity, requestor
+FROM dead_letters WHERE {where} ORDER BY {order} LIMIT %(limit)s;
 
 -- name: counted
 SELECT count(*) AS letters FROM dead_letters WHERE {where};
@@ -21,12 +22,13 @@ SELECT count(*) FROM ({query}) AS counted;
 -- name: groups
 -- Letters with the same cause, the largest group first; the newest of each as its sample.
 SELECT cause.fingerprint, cause.letters, cause.open, cause.first_seen, cause.last_seen, sample.kind, sample.stage,
-       sample.reason, sample.id AS sample, sample.details, cause.nodes, cause.organizations, note.text AS note,
+       sample.reason, sample.id AS sample, sample.details, cause.nodes, cause.organizations, cause.senders, note.text AS note,
        note.who AS noted_by, note.noted_at
 FROM (
     SELECT fingerprint, count(*) AS letters, count(*) FILTER (WHERE state = 'open') AS open,
            min(first_seen) AS first_seen, max(last_seen) AS last_seen, max(id) AS newest,
-           count(DISTINCT node) AS nodes, count(DISTINCT organization) AS organizations
+           count(DISTINCT node) AS nodes, count(DISTINCT organization) AS organizations,
+           count(DISTINCT sent_by) AS senders
     FROM dead_letters WHERE {where} GROUP BY fingerprint
 ) AS cause JOIN dead_letters AS sample ON sample.id = cause.newest
 LEFT JOIN dead_letter_notes AS note ON note.fingerprint = cause.fingerprint
@@ -46,9 +48,16 @@ DELETE FROM dead_letter_notes WHERE fingerprint = %(fingerprint)s;
 SELECT at, what, who, why, details, replay FROM dead_letter_events WHERE letter_id = %(id)s ORDER BY at, id;
 
 -- name: stats
-SELECT state, stage, reason, count(*) AS letters, sum(attempts) AS attempts, min(first_seen) AS first_seen,
-       max(last_seen) AS last_seen, sum(octet_length(payload)) AS bytes
-FROM dead_letters WHERE {where} GROUP BY state, stage, reason ORDER BY state, letters DESC, stage, reason;
+SELECT counted.*, (
+    SELECT string_agg(DISTINCT note.text, '; ' ORDER BY note.text) FROM dead_letter_notes AS note
+    WHERE note.fingerprint = ANY (counted.fingerprints)
+) AS notes
+FROM (
+    SELECT state, stage, reason, count(*) AS letters, sum(attempts) AS attempts, min(first_seen) AS first_seen,
+           max(last_seen) AS last_seen, sum(octet_length(payload)) AS bytes,
+           array_agg(DISTINCT fingerprint) AS fingerprints
+    FROM dead_letters WHERE {where} GROUP BY state, stage, reason
+) AS counted ORDER BY state, letters DESC, stage, reason;
 
 -- name: change_state
 -- A person's decision about letters in the states `from_states`; as many rows as letters were changed.
@@ -99,13 +108,14 @@ WITH letter AS (
         message_key, replay_key, state, stage, reason, details, sqlstate, fingerprint, kind, door, organization,
         node, run_id, exchange, routing_key, content_encoding, properties, payload, edited_payload,
         edited_encoding, attempts, failed_replays, first_seen, last_seen, worker_version, resolution,
-        edited_envelope)
+        edited_envelope, sender, sent_by, entity, requestor, plain)
     VALUES (
         %(message_key)s, %(replay_key)s, %(state)s, %(stage)s, %(reason)s, %(details)s::json, %(sqlstate)s,
         %(fingerprint)s, %(kind)s, %(door)s, %(organization)s, %(node)s, %(run_id)s, %(exchange)s,
         %(routing_key)s, %(content_encoding)s, %(properties)s::json, %(payload)s, %(edited_payload)s,
         %(edited_encoding)s, %(attempts)s, %(failed_replays)s, %(first_seen)s, %(last_seen)s,
-        %(worker_version)s, %(resolution)s::json, %(edited_envelope)s::json)
+        %(worker_version)s, %(resolution)s::json, %(edited_envelope)s::json, %(sender)s::json,
+        %(sent_by)s, %(entity)s, %(requestor)s, %(plain)s)
     ON CONFLICT (message_key) DO NOTHING RETURNING id, state, attempts, failed_replays, first_seen
 ), acknowledged AS (
     -- It is counted as a letter of its hour from now on, so it is counted as taken, then.

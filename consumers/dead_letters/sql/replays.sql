@@ -80,7 +80,7 @@ SELECT (SELECT count(*) FROM dead_letter_events WHERE replay = %(run)s AND what 
 -- that is `replaying` has been sent and waits for its outcome (again only on demand), or was claimed and not sent.
 SELECT id, state, stage, reason, details, sqlstate, fingerprint, kind, door, organization, node, run_id, exchange,
        routing_key, content_encoding, properties, payload, edited_payload, edited_encoding, attempts, replays,
-       failed_replays, first_seen, last_seen, worker_version, resolution, edited_envelope
+       failed_replays, first_seen, last_seen, worker_version, resolution, edited_envelope, sender, entity, requestor
 FROM dead_letters
 WHERE {where} AND id > %(after)s AND id <= %(newest)s AND (replayed_at IS NULL OR replayed_at < %(started)s)
   AND (state = ANY (%(states)s::text[])

@@ -1,18 +1,20 @@
 -- What a worker writes of dead letters, each in its batch's own transaction; loaded by consumers/database/statements.py.
 
 -- name: insert_letter
--- One letter a message, however often it comes; its number. What was resolved and comes again is open again; what a person
--- has discarded stays discarded. Its event at the 2nd, 4th, 8th ... time only, or a client could fill the table.
+-- One letter a message, however often it comes and whoever sends it again; its number. What was resolved and comes again
+-- is open again; what a person has discarded stays discarded. Its event at the 2nd, 4th, 8th ... time only, or a client could fill the table.
 WITH before AS (
     SELECT state FROM dead_letters WHERE message_key = %(message_key)s
 ), letter AS (
     INSERT INTO dead_letters AS letter (
         message_key, replay_key, stage, reason, details, sqlstate, fingerprint, kind, door, organization, node,
-        run_id, exchange, routing_key, content_encoding, properties, payload, worker_version)
+        run_id, exchange, routing_key, content_encoding, properties, payload, worker_version, sender, sent_by, entity,
+        requestor, plain)
     VALUES (
         %(message_key)s, %(message_key)s, %(stage)s, %(reason)s, %(details)s::json, %(sqlstate)s,
         %(fingerprint)s, %(kind)s, %(door)s, %(organization)s, %(node)s, %(run_id)s, %(exchange)s,
-        %(routing_key)s, %(content_encoding)s, %(properties)s::json, %(payload)s, %(worker_version)s)
+        %(routing_key)s, %(content_encoding)s, %(properties)s::json, %(payload)s, %(worker_version)s,
+        %(sender)s::json, %(sent_by)s, %(entity)s, %(requestor)s, %(plain)s)
     ON CONFLICT (message_key) DO UPDATE SET
         attempts = letter.attempts + 1, last_seen = now(),
         state = CASE letter.state WHEN 'resolved' THEN 'open' ELSE letter.state END,
@@ -20,7 +22,8 @@ WITH before AS (
         resolution = NULL,
         stage = excluded.stage, reason = excluded.reason, details = excluded.details,
         sqlstate = excluded.sqlstate, fingerprint = excluded.fingerprint,
-        worker_version = excluded.worker_version
+        worker_version = excluded.worker_version,
+        sender = coalesce(letter.sender, excluded.sender), sent_by = coalesce(letter.sent_by, excluded.sent_by)
     RETURNING letter.id, letter.attempts, (SELECT state FROM before) AS was
 ), noted AS (
     INSERT INTO dead_letter_events (letter_id, what, who, details)

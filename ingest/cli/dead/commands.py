@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from consumers.dead_letters.selector import OPEN, REPLAYING, Selector
+from consumers.dead_letters.selector import OLDEST, OPEN, PAGED, REPLAYING, SORTS, Selector
 from ingest.cli.dead.options import Fingerprint, accountable, as_somebody, selected, yes_option
 from ingest.cli.dead.replay_commands import replay, replays
 from ingest.cli.options import output_option, says_what_is_wrong
@@ -30,13 +30,18 @@ dead.add_command(replays)
 
 @dead.command("list")
 @selected
+@click.option("--sort", type=click.Choice(tuple(SORTS)), default=OLDEST, show_default=True,
+              help="Which come first: the oldest, the newest, those last seen, with most attempts, the largest. "
+                   "--after goes on by the first two.")  # fmt: skip
 @output_option
 @says_what_is_wrong
-def list_(selector: Selector, output: str) -> None:
+def list_(selector: Selector, sort: str, output: str) -> None:
     """List letters that are not settled, or those in --state."""
     from ingest.cli.dead import letters
 
-    sys.exit(letters.show_list(settings_at(), selector, output))
+    if selector.after is not None and sort not in PAGED:
+        raise click.UsageError(f"--after goes on by number: with --sort {' or '.join(PAGED)}")
+    sys.exit(letters.show_list(settings_at(), selector, sort, output))
 
 
 @dead.command()

@@ -6,20 +6,23 @@ import dataclasses
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from consumers.dead_letters import export as files
 from consumers.dead_letters import notes, queries, transitions
 from consumers.dead_letters.dry_run import Forecast, foreseeing
-from consumers.dead_letters.repository import Repository, repository_at
-from consumers.dead_letters.selector import UNSETTLED, Selector
+from consumers.dead_letters.repository import Repository, looking, repository_at
+from consumers.dead_letters.selector import PAGED, UNSETTLED, Selector
 from ingest.cli.dead.text import letter_facts, letter_text
 from ingest.cli.options import version
 from ingest.cli.output import print_rows, say
 from schemas.settings import Settings
 
-LIST_COLUMNS = ("id", "state", "kind", "stage", "reason", "attempts", "last_seen", "node", "fingerprint", "why")
+LIST_COLUMNS = (
+    "id", "state", "kind", "stage", "reason", "attempts", "last_seen", "node", "sent_by", "fingerprint", "why",
+)  # fmt: skip
 GROUP_COLUMNS = (
     "letters",
     "open",
@@ -28,34 +31,37 @@ GROUP_COLUMNS = (
     "reason",
     "nodes",
     "organizations",
+    "senders",
     "first_seen",
     "last_seen",
     "fingerprint",
     "sample",
     "why",
+    "example",
 )
 NOTED_COLUMNS = (*GROUP_COLUMNS, "note")
 LISTED_AT_ONCE = 100
 
 
-def show_list(settings: Settings, selector: Selector, output: str) -> int:
+def show_list(settings: Settings, selector: Selector, sort: str, output: str) -> int:
     """Letters in one line each; for people, the first hundred. Exit code: 1 where what was asked for matches none."""
     chosen = selector.within(*UNSETTLED)
-    with repository_at(settings.database_url, who="") as repository:
-        total = queries.count(repository, chosen)
-        if output == "table" and selector.limit is None:
-            chosen = dataclasses.replace(chosen, limit=LISTED_AT_ONCE)
-        rows = queries.listed(repository, chosen)
+    with _looking(settings, selector) as repository:
+        limit = LISTED_AT_ONCE if output == "table" and selector.limit is None else selector.limit
+        rows = queries.listed(repository, dataclasses.replace(chosen, limit=limit), sort)
+        # What is all there is needn't be looked for twice.
+        total = queries.count(repository, chosen, sort) if len(rows) == limit else len(rows)
         there = "" if rows else _there(repository)
     print_rows(rows, output, sys.stdout, LIST_COLUMNS)
     if len(rows) < total:
-        say(f"{len(rows)} of {total}; --after {rows[-1]['id']} shows those that follow, `dead groups` shows causes")
+        follow = f"--after {rows[-1]['id']} shows those that follow, " if rows and sort in PAGED else ""
+        say(f"{len(rows)} of {total}; {follow}`dead groups` shows causes")
     return _unmatched(selector, there)
 
 
 def show_groups(settings: Settings, selector: Selector, output: str) -> int:
     """Causes, the most frequent first. Exit code: 1 where what was asked for matches none."""
-    with repository_at(settings.database_url, who="") as repository:
+    with _looking(settings, selector) as repository:
         rows = queries.groups(repository, selector.within(*UNSETTLED))
         there = "" if rows else _there(repository)
     noted = any(row["note"] for row in rows)
@@ -72,8 +78,11 @@ def note(settings: Settings, fingerprint: str, text: str, *, who: str) -> None:
 
 def show_stats(settings: Settings, selector: Selector, output: str) -> None:
     """Figures by state, stage and reason."""
-    with repository_at(settings.database_url, who="") as repository:
-        print_rows(queries.stats(repository, selector), output, sys.stdout)
+    with _looking(settings, selector) as repository:
+        rows = queries.stats(repository, selector)
+    noted = any(row["notes"] for row in rows)
+    columns = [name for name in rows[0] if noted or name != "notes"] if rows else []
+    print_rows(rows, output, sys.stdout, columns)
 
 
 def show_letter(settings: Settings, letter_id: int, output: str) -> None:
@@ -142,6 +151,13 @@ def forecasts(settings: Settings, letters: Sequence[Any]) -> list[Forecast]:
     """What would become of letters now."""
     with foreseeing(settings, version()) as dry_run:
         return dry_run(letters)
+
+
+def _looking(settings: Settings, selector: Selector) -> AbstractContextManager[Repository]:
+    """To look only; where every body has to be searched, within the time for looking."""
+    if selector.text is None:
+        return repository_at(settings.database_url, who="")
+    return repository_at(settings.database_url, who="", purpose=looking(settings))
 
 
 def _there(repository: Repository) -> str:

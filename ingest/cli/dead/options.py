@@ -49,7 +49,15 @@ _MEMBERS = {
     "nodes": ("--node", str, "Of this node."),
     "doors": ("--door", click.Choice(WORDS), "That came in by this door."),
     "replays": ("--replay", click.IntRange(1, 2**31 - 1), "That this replay sent last."),
+    "entities": ("--entity", str, "About this entity, as the body names it."),
+    "requestors": ("--requestor", str, "Of this requestor, as the body names it."),
+    "senders": (
+        "--sender",
+        str,
+        "Sent by: words of a token's or user's name, an address, a hostname, a user agent.",
+    ),
 }
+LONGEST_TEXT = 1000
 _TIMES = {"since": "Last seen then or later: 2h, 3d, 2026-11-22T05:00Z.", "until": "Last seen before then."}
 
 
@@ -60,6 +68,12 @@ def name(_context: click.Context, _option: click.Parameter, value: str | None) -
             check_name(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+    return value
+
+
+def _text(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not 0 < len(value) <= LONGEST_TEXT:
+        raise click.BadParameter(f"give 1 to {LONGEST_TEXT} characters")
     return value
 
 
@@ -76,7 +90,7 @@ def selected(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def wrapped(**given: Any) -> Any:
-        words = as_text({name: given.pop(name) for name in (*_MEMBERS, *_TIMES, "after", "limit")})
+        words = as_text({name: given.pop(name) for name in (*_MEMBERS, *_TIMES, "text", "after", "limit")})
         now = datetime.now(UTC)
         try:
             times = {name: moment(words[name], now) for name in _TIMES if words[name] is not None}
@@ -86,6 +100,8 @@ def selected(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(selector=Selector(**{**words, "since": None, "until": None, **times}), **given)
 
     chosen: Callable[..., Any] = wrapped
+    text = "With this text in the body, in capitals as given."
+    chosen = click.option("--text", callback=_text, metavar="TEXT", help=text)(chosen)
     chosen = click.option("--after", type=click.IntRange(1), metavar="ID", help="Those with a higher id.")(chosen)
     chosen = click.option("--limit", type=click.IntRange(1), metavar="N", help="The first N of them, by id.")(chosen)
     for name, help_ in reversed(_TIMES.items()):

@@ -51,6 +51,8 @@ def letter_text(letter: Letter, forecast: Forecast, history: Sequence[Mapping[st
 
 def _facts(letter: Letter) -> list[tuple[str, Any]]:
     facts: list[tuple[str, Any]] = [(name.replace("_", " "), getattr(letter, name)) for name in _ENVELOPE]
+    facts += [("entity", letter.entity), ("requestor", letter.requestor)]
+    facts += [(f"sender {name.replace('_', ' ')}", value) for name, value in (letter.sender or {}).items()]
     if letter.edited_envelope is not None:
         facts.append(("sent as", ", ".join(f"{name} {value}" for name, value in letter.edited_envelope.items())))
     facts.append(("properties", json.dumps(letter.properties)))

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from schemas.printable import ago, exact, printable
 
-CROPPED: Final = frozenset({"why"})
+CROPPED: Final = frozenset({"why", "example"})
 """Columns of text that another command shows in full: they stand last, and end where the line does."""
 WRAPPED: Final = frozenset({"finding", "remedy", "help", "value", "now", "became", "details", "faults", "text", "note"})
 """Columns of text that is shown nowhere else."""
@@ -19,8 +19,8 @@ SHORT_FINGERPRINT: Final = 8
 LEAST_TEXT: Final = 20
 """Columns of text get so much of the line, if others have to go for it."""
 EXPENDABLE: Final = (
-    "attempts", "first_seen", "kind", "sample", "organizations", "nodes", "stage", "door", "bytes", "node", "open",
-    "last_seen", "heard", "looked_at", "total",
+    "example", "attempts", "first_seen", "kind", "sample", "senders", "organizations", "nodes", "stage", "door",
+    "bytes", "sent_by", "node", "open", "last_seen", "heard", "looked_at", "total",
 )  # fmt: skip
 """What goes where a line is too short for all, in this order."""
 _GAP: Final = 2
@@ -39,6 +39,7 @@ def fitted(
             break
         if widths.pop(name, None) is not None:
             hidden.append(name)
+    texts = [name for name in texts if name in widths]
     room = width - sum(widths[name] + _GAP for name in widths if name not in texts)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for name, share in {**widths, **_shared(room, {each: widths[each] for each in texts})}.items():

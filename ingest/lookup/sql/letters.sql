@@ -3,7 +3,8 @@
 -- name: listed
 -- A page of letters without their payloads, the newest first.
 SELECT id, state, stage, reason, kind, door, organization, node, fingerprint, attempts, failed_replays, first_seen, last_seen,
-       octet_length(payload) AS bytes, edited_payload IS NOT NULL OR edited_envelope IS NOT NULL AS edited, details
+       octet_length(payload) AS bytes, edited_payload IS NOT NULL OR edited_envelope IS NOT NULL AS edited, details,
+       sent_by, sender, entity, requestor
 FROM dead_letters WHERE {where} AND (%(before)s::bigint IS NULL OR id < %(before)s::bigint)
 ORDER BY id DESC LIMIT %(rows)s::bigint;
 
@@ -14,6 +15,7 @@ FROM (
     SELECT fingerprint, count(*) AS letters, count(*) FILTER (WHERE state = 'open') AS open,
            count(*) FILTER (WHERE first_seen > now() - interval '1 day') AS new,
            count(DISTINCT organization) AS organizations, count(DISTINCT node) AS nodes,
+           count(DISTINCT sent_by) AS senders,
            array_agg(DISTINCT door ORDER BY door) AS doors,
            min(first_seen) AS first_seen, max(last_seen) AS last_seen, max(id) AS example_id
     FROM dead_letters WHERE {where} GROUP BY fingerprint
@@ -33,4 +35,8 @@ UNION ALL
 SELECT 'reasons', reason, count(*) FROM dead_letters GROUP BY reason
 UNION ALL
 SELECT 'kinds', kind, count(*) FROM dead_letters GROUP BY kind
+UNION ALL
+SELECT 'senders', sent_by, count(*) FROM dead_letters WHERE sent_by IS NOT NULL GROUP BY sent_by
+UNION ALL
+SELECT 'requestors', requestor, count(*) FROM dead_letters WHERE requestor IS NOT NULL GROUP BY requestor
 ORDER BY 3 DESC, 1, 2 LIMIT 200;

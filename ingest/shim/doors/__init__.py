@@ -1,6 +1,6 @@
 """The doors of the shim: `entry` is a POST's way in through any of them; each has a module, named as in
 schemas/doors.py, with what is its own (`messages`, `reports`, `collector`), and beside it its part of the OpenAPI
-document. `scan` finds the kind of a body in it.
+document. `scan` finds the kind of a body in it, `sender` says who sent a request.
 """
 
 from __future__ import annotations

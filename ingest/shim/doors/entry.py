@@ -14,6 +14,7 @@ from ingest.http.outcome import HOPELESS, Outcome, Refused
 from ingest.http.requests import Declined, Request, forbidden
 from ingest.http.routes import BY_KIND, Route
 from ingest.publisher.publisher import Publisher
+from ingest.shim.doors.sender import sender_of
 from ingest.spool.spool import Spool
 from ingest.telemetry.tracing import ShimTracing
 from schemas.doors import Door
@@ -119,7 +120,8 @@ class Entry:
         wanted = preference(request.fields.get(b"prefer"), default=default, longest=longest)
         params = request.params
         named = params.get("organization"), params.get("node"), params.get("run_id")
-        message = Message(kind, body, way.door.word, *named, coding, request.speaks_for, request.speaks_as)
+        speaks = request.speaks_for, request.speaks_as
+        message = Message(kind, body, way.door.word, *named, coding, *speaks, sender_of(request))
         asked = Asked(kind, base, request.path, wanted.applied)
         return await self._publish(way, message, wanted.wait, asked, request)
 

@@ -178,6 +178,14 @@ KIND: Final = Kind(
         Table(name="action_ids", month="recorded_at"),
         Table(name="nodes", rights="SELECT, UPDATE, DELETE"),
     ),
+    tells={
+        "organization": "organization_name",
+        "entity": "entity_name",
+        "requestor": "requestor_name",
+        "service_hostname": "service_hostname",
+        "remote_hostname": "remote_hostname",
+        "user_agent": "user_agent",
+    },
     opaque=frozenset({"data"}),
     fastpath=(COLUMNS, fastpath),
 )

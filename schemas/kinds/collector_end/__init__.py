@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
-from schemas.kinds.collected import QUEUE, given, loose_time, respelled, run_faults, run_id
+from schemas.kinds.collected import QUEUE, RUN_TELLS, given, loose_time, respelled, run_faults, run_id
 from schemas.kinds.columns import (
     DEEP,
     ENVELOPE,
@@ -226,4 +226,5 @@ KIND: Final = Kind(
     elements={"resources": frozenset({"before", "after", "error"})},
     sign={"message_type": "run_converge"},
     answered_with_uri=False,
+    tells=RUN_TELLS,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, NamedTuple
 
-from schemas.kinds.collected import loose_time, respelled, run_faults, run_id
+from schemas.kinds.collected import RUN_TELLS, loose_time, respelled, run_faults, run_id
 from schemas.kinds.columns import KEPT, OWNER, Extra, Text, Time, Uuid, holds, stored_as
 from schemas.kinds.extra import pack
 from schemas.kinds.formats import Fault
@@ -62,4 +62,5 @@ KIND: Final = Kind(
         Table(name="nodes", rights="SELECT, INSERT, UPDATE"),
     ),
     sign={"message_type": "run_start"},
+    tells=RUN_TELLS,
 )

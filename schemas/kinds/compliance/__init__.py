@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
-from schemas.kinds.collected import QUEUE, body_faults, loose_uuid, respelled
+from schemas.kinds.collected import QUEUE, TELLS, body_faults, loose_uuid, respelled
 from schemas.kinds.columns import ENVELOPE, OWNER, Extra, Integer, Json, Text, Time, Uuid, holds
 from schemas.kinds.extra import pack, raw_text
 from schemas.kinds.formats import Fault, zoned_time
@@ -137,4 +137,5 @@ KIND: Final = Kind(
     opaque=frozenset({"profiles"}),
     sign={"profiles": None},
     answered_with_uri=False,
+    tells=TELLS,
 )

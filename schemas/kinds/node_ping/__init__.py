@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, NamedTuple
 
-from schemas.kinds.collected import QUEUE, body_faults, respelled
+from schemas.kinds.collected import QUEUE, TELLS, body_faults, respelled
 from schemas.kinds.columns import MERGED, OWNER, Extra, Text, Time, holds, stored_as
 from schemas.kinds.extra import pack
 from schemas.kinds.formats import Fault, zoned_time
@@ -59,4 +59,5 @@ KIND: Final = Kind(
     tables=(Table(name="nodes", rights="SELECT, INSERT, UPDATE"),),
     sign={"event_type": "node_ping"},
     answered_with_uri=False,
+    tells=TELLS,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, NoReturn
 
-from schemas.kinds.collected import QUEUE
+from schemas.kinds.collected import QUEUE, TELLS
 from schemas.kinds.columns import Extra
 from schemas.kinds.formats import Fault
 from schemas.kinds.kind import Document, Kind
@@ -41,4 +41,5 @@ KIND: Final = Kind(
     rank=3,
     path="/",
     tables=(),
+    tells=TELLS,
 )

@@ -181,6 +181,7 @@ MAY_ASK = {
     # A body that can be inflated or can't.
     "consumers/dead_letters/edit.py": {"Invalid"},
     "consumers/dead_letters/queries.py": {"Invalid"},
+    "consumers/store/particulars.py": {"Invalid"},
 }
 """Where code may ask which verdict it holds, and for which; whatever else it needs is in the table."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.dead_letters.selector import Selector, moment
+from consumers.dead_letters.selector import Selector, moment, spellings
 from schemas.labels import LETTER_STATES
 
 NOW = datetime(2026, 11, 22, 5, 0, tzinfo=UTC)
@@ -29,9 +30,25 @@ def test_a_selector_survives_its_json(
 @given(TEXTS, TEXTS)
 def test_every_parameter_of_a_condition_is_named_in_it(reasons: tuple[str, ...], nodes: tuple[str, ...]) -> None:
     """No value is ever part of the SQL text."""
-    where, values = Selector(reasons=reasons, nodes=nodes, since=NOW).where()
+    where, values = Selector(reasons=reasons, nodes=nodes, since=NOW, senders=nodes, text="x", after=7).where()
     assert all(f"%({name})s" in where for name in values)
-    assert where.count("%(") == len(values)
+    # A text is looked for in what was received, and in what it was edited to.
+    assert set(re.findall(r"%\(([a-z_]+)\)s", where)) == set(values)
+
+
+@given(st.text(max_size=20), st.booleans())
+def test_a_text_is_found_however_json_spells_it(text: str, ascii_only: bool) -> None:
+    """A sender may escape what is not ASCII, in capitals or not, and slashes; and nothing else is found by it."""
+    spelt = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
+    for written in (spelt, spelt.replace("/", "\\/"), text):
+        assert written.encode("utf-8", "surrogateescape") in spellings(text)
+    assert {json.loads(f'"{each.decode()}"') for each in spellings(text)[1:]} <= {text}
+
+
+def test_words_of_a_selector_are_those_of_its_options() -> None:
+    """Who is told that nothing matches reads what was asked for."""
+    selector = Selector(entities=("app1",), senders=("lab", "7"), text="apache2")
+    assert selector.in_words() == "entity app1, sender lab or 7, text apache2"
 
 
 def test_an_empty_selector_is_every_letter_and_states_are_a_default_only() -> None:

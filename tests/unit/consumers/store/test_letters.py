@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from consumers.broker.properties import envelope, restored, sendable
 from consumers.delivery import Delivery
-from consumers.store.letter import Reason, letter, message_key
+from consumers.store.letter import Reason, letter, message_key, without_values
 from schemas.message import Message
 from schemas.verdict import Conflict, Invalid, UnknownRun
 
@@ -44,6 +44,29 @@ def test_another_field_code_or_enum_value_is_another_cause() -> None:
     assert fingerprint({"a": "x"}) != fingerprint({"b": "x"})
     assert fingerprint({"a": "x"}) != fingerprint({"a": "x"}, code="name")
     assert fingerprint({"t": "'key' is not one of ['bag']"}) != fingerprint({"t": "'policy' is not one of ['bag']"})
+
+
+@given(st.data())
+def test_letters_of_one_cause_are_worded_alike(data: st.DataObject) -> None:
+    """A group has one sentence, whichever of its letters is its sample."""
+    values = st.sampled_from(["7", "'a b'", "b576b4a2-7b2a-43b8-b385-d6281e9a139e", "17", "{}"])
+    texts = st.sampled_from(["{} is not a UUID", "run {} took {} s", "{} does not match '^a$'", "stored {}"])
+    code = data.draw(st.sampled_from(["schema", Conflict.reason]))
+    pairs = st.lists(st.tuples(st.sampled_from(["a.3.b", "a.12.b", "c"]), texts), max_size=3, unique_by=lambda x: x[0])
+
+    def one() -> dict[str, str]:
+        return {name: text.format(data.draw(values), data.draw(values)) for name, text in data.draw(pairs)}
+
+    ours, theirs = one(), one()
+    alike = without_values(code, ours.items()) == without_values(code, theirs.items())
+    assert alike or fingerprint(ours, code) != fingerprint(theirs, code)
+
+
+def test_a_cause_is_worded_without_what_differs() -> None:
+    """Ids, numbers and refused values are left out; the field and what is asked of it stay."""
+    told = {"resources.3.id": "'apple' does not match '^a$'", "n": "run b576b4a2-7b2a-43b8-b385-d6281e9a139e: 17 s"}
+    assert without_values("schema", told.items()) == "n: run #: # s; resources.#.id: … does not match '^a$'"
+    assert without_values(Conflict.reason, {"task": "stored 'a'", "data": "7"}.items()) == "conflict: data, task"
 
 
 @given(st.binary(max_size=50), st.text(max_size=20) | st.none())

@@ -13,7 +13,7 @@ from pika.spec import BasicProperties
 from ingest.http.outcome import QUEUED, Outcome, Refusal, Refused
 from ingest.publisher.connection import Owner
 from ingest.publisher.publisher import Publisher
-from schemas.message import Message
+from schemas.message import HEADER_SENDER, Message
 from schemas.verdict import Created, to_wire
 
 ACTION = "action"
@@ -281,7 +281,7 @@ def test_small_frames() -> None:
     """Names that fit into no frame are refused to their sender, and nothing of them reaches the connection."""
 
     async def scenario() -> None:
-        held = PublisherOnWires()
+        held = PublisherOnWires(max_outstanding=9)
         wire = held.up()
         for node, fits in (("n" * 3072, True), ("n" * 3073, False), ("\u00fc" * 1536, True), ("\u00fc" * 1537, False)):
             sent = len(wire.sent)
@@ -289,6 +289,11 @@ def test_small_frames() -> None:
             assert (len(wire.sent) > sent) is fits is not outcome.done()
             if not fits:
                 assert outcome.result() == Refused(Refusal.TOO_LONG)
+        # Who sent it is the first that is left out.
+        for length, told in ((2000, True), (3000, False)):
+            message = Message(RUN_START, b"{}", "http", None, "n" * length, sender="s" * 500)
+            held.publisher.publish(message, wait=0)
+            assert (HEADER_SENDER in wire.sent[-1][3].headers) is told
         assert held.publisher.connected
 
     run(scenario)

@@ -659,6 +659,19 @@ CREATE TABLE supervisors (
     PRIMARY KEY (host, folder)
 ) WITH (fillfactor = 50);
 
+-- How the system went: a row a minute of each supervisor and each shim, for two hours.
+CREATE TABLE samples (
+    -- When it began.
+    minute  timestamptz NOT NULL,
+    -- The machine's name, as `hostname` says it.
+    host    text        NOT NULL,
+    -- What runs there: `consume` or `serve`, and the number of its process.
+    process text        NOT NULL,
+    -- What it counted in that minute, and what it saw at its end.
+    said    json        NOT NULL,
+    PRIMARY KEY (minute, host, process)
+) WITH (fillfactor = 50);
+
 -- Queues that operators hold back: no worker consumes them.
 CREATE TABLE pauses (
     -- Its name; empty: every queue with messages to store.

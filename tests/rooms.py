@@ -218,6 +218,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "schemas/labels",
             "schemas/settings",
             "schemas/topology",
+            "schemas/verdict",
             "consumers/broker",
             "consumers/database",
             "consumers/errors",

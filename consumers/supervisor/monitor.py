@@ -69,6 +69,13 @@ class Monitor:
         """Messages that wait for a worker of this machine."""
         return sum(self.queues.get(name, (0, 0))[0] for name in WORK if name not in self.paused)
 
+    def gauges(self) -> dict[str, int | None]:
+        """What a sample of a minute says of all machines; None: not seen."""
+        return {
+            "backlog": sum(self.queues.get(name, (0, 0))[0] for name in WORK) if self.queues else None,
+            "letters": self.letters.get("open") if self.letters else None,
+        }
+
 
 def look_at_letters(database_url: str) -> dict[str, int]:
     """Letter state -> letters, on a connection of its own. Raises StoreUnavailable or Misconfigured."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import structlog
 
+from consumers.machines.samples import Sampler
 from consumers.runtime.exit_codes import EXIT_CONFIGURATION
 from consumers.runtime.orphans import bury_orphans
 from consumers.runtime.signals import SignalInbox
@@ -28,7 +29,7 @@ from consumers.supervisor.monitor import Lookout
 from consumers.supervisor.pool import Pool
 from consumers.supervisor.roster import Roster
 from consumers.supervisor.scaling import scale_to
-from consumers.supervisor.slot import Command
+from consumers.supervisor.slot import Command, Death
 from consumers.supervisor.systemd import Systemd
 from consumers.telemetry.reports import Reports
 from schemas.address import Address, parse
@@ -75,8 +76,9 @@ class Supervisor:
             self._reports.worker_fd,
             max(settings.consumers, self._autoscaler.band.least) if self._autoscaler.engaged else settings.consumers,
             settings.drain_seconds + GRACE_SECONDS,
-            self._metrics.died,
+            self._died,
         )
+        self._sampler = Sampler()
         self._roster = Roster(state)
         self._lookout = Lookout(settings, self._roster, reload)
         self._metrics.registry.register(
@@ -139,6 +141,7 @@ class Supervisor:
         """With other machines, by way of the database."""
         if now - self._described_at > DESCRIBE_SECONDS:
             self._described_at, self._roster.said = now, self.described()
+            self._roster.samples = self._sampler.latest(self._lookout.latest.gauges(), time.time())
         while (request := self._roster.asked()) is not None:
             self._roster.answer(request, self._answer(request.wants))
             self._lookout.hurry()
@@ -149,6 +152,11 @@ class Supervisor:
             self._metrics.record(report)
             self._meter.add(report.messages, time.monotonic())
             self._totals.update(report.outcomes)
+            self._sampler.count(report.outcomes, report.ages, sum(report.faults.values()), time.time())
+
+    def _died(self, death: Death) -> None:
+        self._metrics.died(death)
+        self._sampler.died(time.time())
 
     def _obey(self, number: int) -> None:
         match number:
@@ -233,6 +241,9 @@ class Supervisor:
             "not_reloaded": self.not_reloaded,
             "deaths": self._pool.deaths,
             "last_death": self._pool.last_death.described(now) if self._pool.last_death else None,
+            "nodes": dict(monitor.nodes),
+            "nodes_missing": monitor.missing,
+            "letters_of_hour": monitor.fullest,
             "workers": self._pool.described(),
         }
 

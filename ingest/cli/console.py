@@ -14,7 +14,7 @@ from ingest.cli.configuration import described
 from ingest.cli.options import control_option, says_what_is_wrong
 from ingest.cli.servers import running, spool_at, staying
 
-EXTRA = ("jinja2", "uvicorn")
+EXTRA = ("jinja2", "markdown_it", "uvicorn")
 MISSING = "the console wants packages that are not installed here: pip install 'chef-ingest[console]'"
 
 

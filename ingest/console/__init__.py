@@ -1,4 +1,4 @@
 """The operator's web page: `server` runs it, `entrance` knows who may come in, a `fence` stands before every request,
 `app` routes to `views`, `pages` renders what they show, `marked` finds in a body what
-a letter was refused for, `live` feeds open pages with numbers.
+a letter was refused for, `live` feeds open pages with numbers, `runbooks` are shown as they were installed.
 """

@@ -34,8 +34,16 @@ def numbers(found: Mapping[str, Any]) -> dict[str, str]:
     shown |= {f"queue {name}": queue["ready"] for name, queue in found["queues"].items()}
     shown |= {f"letters {state}": found["letters"].get(state) for state in LETTER_STATES}
     shown["rate"] = found["rate"] if found["machines"] else None
+    refused = [each for each in found["trend"]["refused"] if each is not None]
+    shown["refused"] = sum(refused) if refused else None
     said = {name: "–" if value is None else f"{value:g}" for name, value in shown.items()}
+    age = found["trend"]["age"]
+    said |= {f"age {name}": "–" if age is None else _age(age[name]) for name in ("p50", "p99")}
     return said | {"unseen": _unseen(unseen)}
+
+
+def _age(seconds: int) -> str:
+    return f"{seconds} s" if seconds else "< 1 s"
 
 
 def _unseen(faults: Mapping[str, Any]) -> str:

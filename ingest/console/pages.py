@@ -46,13 +46,18 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.globals.update(sections=SECTIONS, version=version("chef-ingest"))
-    made.filters.update(age=_age, exact=exact, cut=cut)
+    made.filters.update(age=_age, exact=exact, cut=cut, sentence=sentence)
     return made
 
 
 def cut(value: str, most: int) -> str:
     """Text of so many characters, and how many more there are."""
     return value if len(value) <= most else f"{value[:most]}… ({len(value) - most} characters more)"
+
+
+def sentence(value: str) -> str:
+    """Text that begins as a sentence does."""
+    return value[:1].upper() + value[1:]
 
 
 def _text(value: Any) -> Any:

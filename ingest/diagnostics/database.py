@@ -42,6 +42,7 @@ _RIGHTS: Final = {table.name: table.rights for table in tables().values()} | {
     "late_runs": "SELECT, INSERT, UPDATE",
     "supervisors": "SELECT, INSERT, UPDATE, DELETE",
     "pauses": "SELECT, INSERT, DELETE",
+    "samples": "SELECT, INSERT, UPDATE, DELETE",
 }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,18 +14,19 @@ from consumers.database.connection import Purpose, session
 from consumers.database.partitions import Partitions
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from consumers.machines.pauses import pauses
+from consumers.machines.samples import samples
 from consumers.machines.supervisors import supervisors
 from consumers.machines.view import machines
 from consumers.supervisor.control import ControlError, NoSupervisor, ask
 from consumers.supervisor.monitor import WORK, look_at_letters
 from consumers.supervisor.roster import Roster
-from consumers.supervisor.slot import SILENT_SECONDS
-from ingest.diagnostics.broker import PARKED_REMEDY, UNCONFIRMED, WAL_REMEDY
+from ingest.diagnostics.now.blocked import blocked
+from ingest.diagnostics.now.trend import trend
+from ingest.diagnostics.now.troubles import troubles
 from ingest.diagnostics.shim import look_at_shim, own_url
-from ingest.diagnostics.spool import blocked_in_spool, look_at_spool
-from schemas.labels import HELD_UP, LANES
+from ingest.diagnostics.spool import look_at_spool
 from schemas.settings import Settings
-from schemas.topology import PARKED, PREFETCH, TOPOLOGY
+from schemas.topology import PREFETCH
 
 _PURPOSE: Final = Purpose("chef-ingest status", statement=10, silence=12)
 
@@ -40,6 +42,7 @@ def gather(settings: Settings, state: Path, shim_url: str = "", spool: Path | No
         "letters": {},
         "causes": [],
         "pauses": [],
+        "trend": trend(()),
     }
     absent = False
     try:
@@ -65,7 +68,9 @@ def gather(settings: Settings, state: Path, shim_url: str = "", spool: Path | No
     found["rate"] = round(sum(each["rate"] for each in found["machines"] if not each["stale"]), 1)
     found["backlog"] = sum(found["queues"].get(name, {}).get("ready", 0) for name in WORK)
     found["seconds_to_drain"] = _to_drain(found)
-    found["blocked"] = list(_blocked(found))
+    wrong = troubles(found, settings, datetime.now(UTC))
+    found["blocked"] = [each.text for each in blocked(found)]
+    found["troubles"] = [each._asdict() for each in wrong]
     return found
 
 
@@ -83,12 +88,13 @@ def _database(settings: Settings) -> dict[str, Any]:
     causes = statements.load("ingest.diagnostics", "status.sql")["causes"]
     with session(settings.database_url, _PURPOSE) as connection:
         rows = connection.execute(causes.encode()).fetchall()
-        told, paused = supervisors(connection), pauses(connection)
+        told, paused, hour = supervisors(connection), pauses(connection), samples(connection)
     names = ("fingerprint", "stage", "reason", "letters", "last_seen")
     partitions = [each["to"] for each in Partitions(settings.database_url).listed() if each["to"]]
     return {
         "letters": letters,
         "told": told,
+        "trend": trend(hour),
         "pauses": [each.described() for each in paused],
         "causes": [dict(zip(names, row, strict=True)) for row in rows],
         "partitions_until": max(partitions, default=None),
@@ -101,54 +107,3 @@ def _to_drain(found: Mapping[str, Any]) -> float | None:
     if not found["backlog"]:
         return 0.0
     return round(found["backlog"] / rate, 1) if rate else None
-
-
-def _blocked(found: Mapping[str, Any]) -> Iterator[str]:
-    for machine in found["machines"]:
-        yield from _blocked_on(machine, found["prefetch"])
-    for why in found["supervisor"].get("not_reloaded", []):
-        yield f"supervisor: not reloaded: {why}"
-    for part in found["shim"].get("not_reloaded", []):
-        yield f"shim: {part} can't be used, and lets in nobody that it names: its log says why (not_reloaded)"
-    yield from blocked_in_spool(found["spool"])
-    if found["shim"].get("why") in UNCONFIRMED:
-        yield f"the broker confirms nothing: {WAL_REMEDY}"
-    for declared in TOPOLOGY.queues if found["queues"] else ():
-        if declared.name not in found["queues"]:
-            yield f"queue {declared.name} is missing: run `chef-ingest topology declare`"
-    for name, queue in found["queues"].items():
-        if queue["ready"] and name == PARKED:
-            yield f"{queue['ready']} messages in {name}: {PARKED_REMEDY}"
-        if queue["ready"] and not queue["consumers"] and name in WORK and not _paused(name, found["pauses"]):
-            yield f"queue {name} has {queue['ready']} messages and no consumer: start `chef-ingest consume`"
-
-
-def _paused(queue: str, paused: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether it is held back everywhere."""
-    return any(each["host"] == "all" and each["queue"] in ("all", queue) for each in paused)
-
-
-def _blocked_on(machine: Mapping[str, Any], prefetch: int) -> Iterator[str]:
-    where = "" if machine["here"] else f"{machine['host']}: "
-    if machine["stale"]:
-        yield (
-            f"{where}the supervisor in {machine['folder']} has not been heard of for "
-            f"{machine['silent_seconds']:.0f} s; its "
-            f"workers held {machine['in_hand']} messages then. Is the machine gone, or cut off from the database? "
-            f"`chef-ingest machines forget {machine['host']}` once it is meant to be gone"
-        )
-        return
-    for worker in machine["workers"]:
-        if worker["state"] in HELD_UP.values():
-            yield f"{where}worker {worker['pid']} {worker['state']}: {worker['why']}"
-        if worker["state"] == "silent":
-            yield where + _silent(worker, prefetch)
-
-
-def _silent(worker: Mapping[str, Any], prefetch: int) -> str:
-    pid, most = worker["pid"], prefetch if worker["lane"] == LANES[0] else 1
-    return (
-        f"worker {pid} silent: not heard of for {worker['silent_seconds']:.0f} s; it held {worker['in_hand']} messages "
-        f"then, and may hold up to {most}, which no queue counts. `ps -o stat,wchan {pid}` says what it does; after "
-        f"{SILENT_SECONDS:.0f} s it is killed, and they are delivered again"
-    )

@@ -22,7 +22,7 @@ from ingest.publisher.publisher import Publisher
 from ingest.reads.routes import Reads
 from ingest.shim import doors, openapi
 from ingest.shim.doors.entry import Entry
-from ingest.shim.metrics import ShimMetrics
+from ingest.shim.metrics import PROBES, ShimMetrics
 from ingest.shim.readiness import Readiness
 from ingest.shim.welcome import welcome
 from ingest.spool.spool import Spool
@@ -33,9 +33,6 @@ _LONGEST_PATH: Final = 8192
 """A path's parts travel in one AMQP frame, which the broker bounds: more would cost everybody the channel."""
 
 _SLASHES: Final = re.compile("//+")
-
-_PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Asked every few seconds by machines, for ever: in a log they would drown what people look for there."""
 
 
 def build(
@@ -148,7 +145,7 @@ class Resource:
     def _log_line(self, request: Request, status: int, code: str, started: float) -> None:
         seconds = time.perf_counter() - started
         self._observe(self._template, status, seconds)
-        tell = self._log.debug if self._template in _PROBES else self._log.info
+        tell = self._log.debug if self._template in PROBES else self._log.info
         tell(
             "request",
             method=request.method,

@@ -19,6 +19,8 @@ from ingest.spool.contents import Contents
 from schemas.doors import COLLECTOR
 from schemas.labels import PUBLISH_RESULTS, SPOOL_RESULTS
 
+PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked every few seconds by machines, for ever: in a log they would drown what people look for there."""
 CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -151,6 +153,18 @@ class ShimMetrics:
         self._results[result].inc()
         if result == "confirmed":
             self._confirm_seconds.observe(seconds)
+
+    def sampled(self) -> dict[str, int]:
+        """What a minute's sample says, of all that was ever counted: requests, and those of them answered 503; probes,
+        which ask how we are, are none."""
+        counted = [
+            (sample.labels["code"], int(sample.value))
+            for family in self._requests.collect()
+            for sample in family.samples
+            if sample.name.endswith("_total") and sample.labels["route"] not in PROBES
+        ]
+        refused = sum(value for code, value in counted if code == "503")
+        return {"requests": sum(value for _, value in counted), "refused": refused}
 
     async def scrape(self, request: Request) -> Answer:
         """The route /metrics."""

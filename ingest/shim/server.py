@@ -88,7 +88,11 @@ async def _serve(
     metrics = ShimMetrics(version("chef-ingest"))
     provider = tracer_provider(os.environ, "chef-ingest-shim", version("chef-ingest"))
     tracing = None if provider is None else ShimTracing(provider)
-    acknowledged = Acknowledged(lambda: urls.now("database_url"))
+
+    def tells() -> dict[str, int]:
+        return metrics.sampled() | {"keyless": 0 if gate.guard is None else gate.guard.keyless}
+
+    acknowledged = Acknowledged(lambda: urls.now("database_url"), tells)
 
     def published(door: str, result: str, seconds: float) -> None:
         metrics.published(result, seconds)

@@ -78,7 +78,13 @@ CONFIRMED = {
 
 def paths(letters: list[int]) -> list[str]:
     """Every page there is, and each letter, with and without filters."""
-    named = {"{run}": RUN, "{id}": ACTION, "{letter:int}": str(letters[0]), "{replay:int}": "1"}
+    named = {
+        "{run}": RUN,
+        "{id}": ACTION,
+        "{letter:int}": str(letters[0]),
+        "{replay:int}": "1",
+        "{name}": "ChefIngestPaused",
+    }
     found = []
     for path in VIEWS:
         for name, value in named.items():

@@ -47,3 +47,19 @@ WHERE host = %(host)s AND folder = %(folder)s AND request ->> 'number' = %(numbe
 -- name: answered
 SELECT answer FROM supervisors
 WHERE host = %(host)s AND folder = %(folder)s AND answer ->> 'number' = %(number)s;
+
+-- name: sample
+-- A minute's row is written again while the minute lasts, in its page.
+INSERT INTO samples (minute, host, process, said)
+VALUES (to_timestamp(%(minute)s), %(host)s, %(process)s, %(said)s::json)
+ON CONFLICT (minute, host, process) DO UPDATE SET said = EXCLUDED.said
+WHERE samples.said::text <> EXCLUDED.said::text;
+
+-- name: prune_samples
+DELETE FROM samples WHERE minute < now() - interval '2 hours';
+
+-- name: samples
+-- Those of the latest minutes, and how many minutes ago each was.
+SELECT (extract(epoch FROM date_trunc('minute', now()) - minute) / 60)::int AS ago, said
+FROM samples WHERE minute > date_trunc('minute', now()) - %(minutes)s * interval '1 minute'
+ORDER BY minute LIMIT 50000;

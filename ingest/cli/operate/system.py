@@ -117,9 +117,10 @@ def scale(to: str, host: str | None, state: Path | None, output: str) -> None:
 )
 @says_what_is_wrong
 def status(state: Path | None, watch: bool, output: str) -> None:
-    """Show how the system is: the verdict, what is blocked and why, workers, queues, backlog, letters by cause.
+    """Show how the system is: the verdict, what is blocked or wrong and why, workers, the last hour, queues, letters.
 
-    Exit 1 if the broker, the database or the supervisor can't be seen, or something is blocked.
+    Exit 1 if the broker, the database or the supervisor can't be seen, or something is blocked; what is wrong
+    otherwise, as the alerts would say it, changes no exit code.
     """
     from consumers.supervisor.control import state_folder
     from ingest.cli.screen import status as screen

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ingest.cli.screen.tables import fitted
 from ingest.cli.screen.trail import BARS, PLAIN_BARS, Trail, sparkline
+from ingest.diagnostics.now.trend import FIVES, fives, told
 from ingest.diagnostics.spool import line_of_spool
 from schemas.printable import printable
 
@@ -57,6 +58,7 @@ class Picture:
         yield from (_text(f"blocked: {line}", "bold") for line in found["blocked"])
         yield from (_text(f"not seen: {name}: {why}", "bold") for name, why in found["faults"].items())
         yield from (_text(_pause(each, self.now), "bold") for each in found["pauses"])
+        yield from (_text(_warning(each)) for each in found["troubles"] if not each["blocks"])
         if self.trail is not None:
             yield from _history(self.trail, bars)
         if found["supervisor"]:
@@ -64,6 +66,7 @@ class Picture:
         if len(found["machines"]) > 1 or (found["machines"] and not found["supervisor"]):
             shown = ("host", "mode", "consuming", "in_hand", "rate", "heard", "version", "folder")
             yield fitted([_row(each) for each in found["machines"]], shown, width, self.now)[0]
+        yield from _hour(found["trend"], bars)
         yield from _front(found)
         if found["queues"]:
             yield fitted(_queues(found["queues"]), ("queue", "ready", "consumers"), width, self.now)[0]
@@ -109,6 +112,28 @@ def _pause(pause: Mapping[str, Any], now: datetime) -> str:
     where = "everywhere" if pause["host"] == "all" else f"on {pause['host']}"
     since = _span((now - pause["since"]).total_seconds())
     return f"paused: {what} {where}, for {since}, by {pause['who']}: {pause['why']} (`{pause['remedy']}`)"
+
+
+def _warning(trouble: Mapping[str, Any]) -> str:
+    page = f" (docs/runbooks/{trouble['runbook']}.md)" if trouble["runbook"] else ""
+    return f"wrong: {trouble['text']}{page}"
+
+
+def _hour(trend: Mapping[str, Any], bars: str) -> Iterator[Text]:
+    """How the last hour was, a bar for five minutes; nothing of what nobody told."""
+    age = trend["age"]
+    facts = {
+        "age_p99": None if age is None else f"age at commit p50 {_age(age['p50'])}, p99 {_age(age['p99'])}",
+        "letters": None if not told(trend["letters"]) else "open letters",
+        "refused": None if not told(trend["refused"]) else f"{sum(told(trend['refused']))} answered 503",
+    }
+    for name, words in facts.items():
+        if words:
+            yield _text(f"{sparkline(fives(trend[name]), FIVES, bars)}  {words}, in the last hour")
+
+
+def _age(seconds: int) -> str:
+    return _span(seconds) if seconds else "below 1 s"
 
 
 def _row(machine: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from starlette.requests import Request
 
+from ingest.console import runbooks
 from ingest.console.entrance import Operator
 from ingest.console.pages import Shown
 from ingest.console.views import actions, health, letters, nodes, overview, replays, runs, workers
@@ -30,6 +31,7 @@ VIEWS: Final[Mapping[str, Callable[[Machine, Request], Shown]]] = {
     "/actions": actions.show,
     "/actions/{id}": actions.show_one,
     "/health": health.show,
+    "/runbooks/{name}": runbooks.show,
 }
 """Path -> its view."""
 

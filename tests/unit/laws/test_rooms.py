@@ -34,6 +34,7 @@ LIBRARIES = {
     "starlette": {"ingest/console", "ingest/http", "ingest/shim"},
     "uvicorn": {"ingest/console"},
     "jinja2": {"ingest/console"},
+    "markdown_it": {"ingest/console"},
     "httptools": {"ingest/http"},
     "urllib3": {"ingest/keysync"},
 }

@@ -17,6 +17,7 @@ from consumers.machines.view import machines
 from ingest.cli.screen.picture import Picture, folded, verdict
 from ingest.cli.screen.trail import Trail, sparkline
 from ingest.cli.screen.watch import watching
+from ingest.diagnostics.now.trend import trend
 
 NOW = datetime(2026, 11, 22, 12, 30, 15, tzinfo=UTC)
 
@@ -44,7 +45,7 @@ def seen(**facts: Any) -> dict[str, Any]:
         "letters": {"open": 7, "parked": 0},
         "causes": [cause | {"last_seen": NOW - timedelta(minutes=3)}] * 5, "backlog": 0, "in_hand": 21,
         "seconds_to_drain": 0.0, "shim": {"url": "http://127.0.0.1:8080", "ready": True}, "spool": {},
-        "partitions_until": "2027-03-01",
+        "partitions_until": "2027-03-01", "troubles": [], "trend": trend(()),
     } | facts  # fmt: skip
     here = machines(found["supervisor"], [], Home("here", "/run/chef-ingest"))
     return {"machines": here, "rate": sum(each["rate"] for each in here)} | found

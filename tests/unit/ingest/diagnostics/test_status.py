@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ingest.diagnostics.broker import PARKED_REMEDY
-from ingest.diagnostics.status import _blocked
+from ingest.diagnostics.now.blocked import blocked
 from schemas.topology import TOPOLOGY
 
 
@@ -17,6 +17,6 @@ def test_status_tells_of_what_is_parked() -> None:
         "spool": {},
         "queues": {each.name: {"ready": 0, "consumers": 1} for each in TOPOLOGY.queues},
     }
-    assert list(_blocked(found)) == []
+    assert list(blocked(found)) == []
     found["queues"]["ingest.parked"] = {"ready": 2, "consumers": 0}
-    assert list(_blocked(found)) == [f"2 messages in ingest.parked: {PARKED_REMEDY}"]
+    assert [each.text for each in blocked(found)] == [f"2 messages in ingest.parked: {PARKED_REMEDY}"]

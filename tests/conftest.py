@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import sys
-import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 
 from ingest.local.stack import LocalStack
 from tests.proved import Recorder
-from tests.servers import Databases, RunningStack, VhostPool, private_stack
+from tests.servers import Databases, RunningStack, VhostPool, fresh_folder, private_stack
 
 # No test asserts a time: how long an example takes is the machine's.
 hypothesis.settings.register_profile("timeless", deadline=None)
@@ -43,6 +43,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell's background job ignores Ctrl-C, and so would each process that it starts: some of ours are sent one.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     path = config.getoption("--proved")
     if path is not None and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Recorder(path))
@@ -52,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: Any) -> None:
     """The controller tells each worker where the servers are going to be."""
     if SERVERS not in node.config.stash:
-        node.config.stash[SERVERS] = Path(tempfile.mkdtemp(prefix=PREFIX))
+        node.config.stash[SERVERS] = fresh_folder(PREFIX)
     node.workerinput["servers"] = str(node.config.stash[SERVERS])
 
 
@@ -93,7 +96,7 @@ def servers(request: pytest.FixtureRequest) -> Iterator[LocalStack]:
     if told is not None:
         yield RunningStack(Path(told))
         return
-    with private_stack(Path(tempfile.mkdtemp(prefix=PREFIX))) as stack:
+    with private_stack(fresh_folder(PREFIX)) as stack:
         yield stack
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import itertools
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +20,47 @@ from ingest.local.install import Places, find
 from ingest.local.rabbitmq import RabbitMQ
 from ingest.local.stack import LocalStack
 from ingest.local.state import StateFolder
+from tests import looking
 
 VHOSTS_AT_ONCE = 40
 """Making one takes a second, twenty take two."""
+
+
+IN_MEMORY = Path("/dev/shm")
+ROOM = 3 << 30
+"""Bytes that the servers of a whole session never need."""
+
+
+LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""What a container may have."""
+
+
+def fresh_folder(prefix: str) -> Path:
+    """An empty folder for servers' data: in memory where there is plenty, so that no commit waits for a disk.
+
+    What a session that was killed has left there is removed.
+    """
+    for left in IN_MEMORY.glob("chef-ingest-*/lock"):
+        with contextlib.suppress(OSError), left.open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left.parent, ignore_errors=True)
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        limits = [int(each.read_text()) for each in LIMITS if each.exists() and each.read_text().strip() != "max"]
+        _, _, told = Path("/proc/meminfo").read_text().partition("MemAvailable:")
+        available = int(told.split()[0]) << 10
+        if min(shutil.disk_usage(IN_MEMORY).free, available // 2, *limits) > ROOM:
+            return Path(tempfile.mkdtemp(prefix=prefix, dir=IN_MEMORY))
+    return Path(tempfile.mkdtemp(prefix=prefix))
+
+
+@contextmanager
+def folder_of_servers(prefix: str) -> Iterator[Path]:
+    """A fresh folder, gone at the end."""
+    folder = fresh_folder(prefix)
+    try:
+        yield folder
+    finally:
+        remove_state(folder)
 
 
 @contextmanager
@@ -38,7 +79,7 @@ def private_stack(folder: Path) -> Iterator[LocalStack]:
 def remove_state(folder: Path) -> None:
     """Removes a state folder, and its data if that lies elsewhere."""
     shutil.rmtree((folder / "data").resolve(), ignore_errors=True)
-    shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 class RunningState(StateFolder):
@@ -89,6 +130,7 @@ class VhostPool:
         return self._rabbit.url_of(vhost)
 
     def give_back(self, url: str) -> None:
+        looking.forget(url)
         self._used.append(urlsplit(url).path[1:])
 
 
@@ -117,6 +159,7 @@ class Databases:
         return self._url(name)
 
     def drop(self, url: str) -> None:
+        looking.forget(url)
         name = urlsplit(url).path[1:]
         self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 

@@ -23,7 +23,7 @@ from consumers.errors import BrokerUnavailable
 from ingest.local.processes import Process, ProcessLedger
 from ingest.soak.ledger import Reconciliation, SoakLedger
 from ingest.soak.ports import free_port
-from ingest.soak.tables import read_tables, stored, waiting
+from ingest.soak.tables import Looking, read_tables, stored, waiting
 from schemas.settings import variable
 
 T = TypeVar("T")
@@ -90,6 +90,7 @@ class System:
         self._processes: list[Process] = []
         self._known = ProcessLedger(folder / "processes.json")
         self._listen: dict[str, str] = {}
+        self._looking = Looking(self.direct_amqp_url, self.direct_database_url)
 
     def __enter__(self) -> Self:
         return self
@@ -99,6 +100,7 @@ class System:
     ) -> None:
         for process in reversed(self._processes):
             process.stop()
+        self._looking.close()
 
     def declare(self) -> None:
         """Put the topology on the broker."""
@@ -191,18 +193,14 @@ class System:
     def consumer_count(self, queue: str) -> int | None:
         """How many consumers a queue has; None when the broker does not say."""
         try:
-            connection = connect(self.direct_amqp_url, heartbeat=10, name="chef-ingest soak")
+            return self._looking.counts([queue])[queue][1]
         except BrokerUnavailable:
             return None
-        try:
-            return int(connection.channel().queue_declare(queue, passive=True).method.consumer_count)
-        finally:
-            connection.close()
 
     def stored(self) -> int:
         """Everything stored so far; -1 when the database does not say."""
         try:
-            return stored(self.direct_database_url)
+            return stored(self._looking)
         except psycopg.Error:
             return -1
 
@@ -234,7 +232,7 @@ class System:
     def waiting(self) -> dict[str, int] | None:
         """Queue -> messages ready in it; None when the broker does not say."""
         try:
-            return waiting(self.direct_amqp_url)
+            return waiting(self._looking)
         except BrokerUnavailable:
             return None
 

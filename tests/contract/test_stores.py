@@ -24,6 +24,7 @@ from schemas.settings import Settings
 from schemas.topology import ACTIONS
 from schemas.validation.judge import Candidate, Judge
 from schemas.verdict import Conflict, Created, Invalid, Pong
+from tests import looking
 
 EXAMPLE = json.loads((Path(__file__).parents[1] / "fixtures" / "example_action.json").read_bytes())
 JUDGE = Judge.from_settings(Settings())
@@ -59,9 +60,7 @@ class OnPostgreSQL:
         self.store = PostgresStore(Settings(database_url=url), "test", Failpoint())
 
     def _rows(self, statement: str) -> list[Any]:
-        with psycopg.connect(self._url, autocommit=True) as connection:
-            cursor = connection.execute(statement.encode())
-            return cursor.fetchall() if cursor.description else []
+        return looking.rows(self._url, statement)
 
     def actions(self) -> set[str]:
         return {row[0] for row in self._rows("SELECT id::text FROM actions")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -14,13 +13,13 @@ from ingest.local.stack import LocalStack
 from ingest.soak.ledger import Reconciliation, SoakLedger
 from ingest.soak.system import System
 from ingest.soak.workload import Workload
-from tests.servers import Databases, VhostPool, private_stack
+from tests.servers import Databases, VhostPool, fresh_folder, private_stack
 
 
 @pytest.fixture(scope="session")
 def harmed() -> Iterator[LocalStack]:
     """A private RabbitMQ and PostgreSQL that scenarios may stop, starve and kill."""
-    with private_stack(Path(tempfile.mkdtemp(prefix="chef-ingest-faults-"))) as stack:
+    with private_stack(fresh_folder("chef-ingest-faults-")) as stack:
         yield stack
 
 

@@ -35,12 +35,12 @@ def test_a_broker_that_goes_and_comes_back_has_kept_every_confirmed_message(
     harmed.rabbit.sync()
     supervisor = system.started()
     senders = [
-        Sender("amqp", system.amqp_url, workload.actions(), rate=300),
+        Sender("amqp", system.amqp_url, workload.actions(), rate=100),
         Sender("201", system.url(), workload.actions(), rate=20),
-        Sender("202", system.url(), workload.actions(), rate=100),
+        Sender("202", system.url(), workload.actions(), rate=40),
     ]
     with Load(ledger, senders) as load:
-        until(lambda: system.stored() > 300, "rows appear")
+        until(lambda: system.stored() > 100, "rows appear")
         with fault(harmed.rabbit):
             time.sleep(3)
         system.consuming(ACTIONS, 2)

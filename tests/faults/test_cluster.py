@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from cluster import Cluster
@@ -17,7 +15,7 @@ from ingest.soak import nemesis
 from ingest.soak.senders import Load, Sender
 from ingest.soak.system import System, until
 from schemas.topology import ACTIONS, RUNS
-from tests.servers import remove_state
+from tests.servers import fresh_folder, remove_state
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -27,7 +25,7 @@ RECOVERY_SECONDS = 90
 @pytest.fixture(scope="module")
 def cluster():
     """Three nodes, healed by each scenario."""
-    folder = Path(tempfile.mkdtemp(prefix="chef-ingest-cluster-"))
+    folder = fresh_folder("chef-ingest-cluster-")
     folder.chmod(0o711)
     programs = find(os.environ, Places())
     try:

@@ -19,6 +19,7 @@ from consumers.broker.declare import declare
 from ingest.soak.system import until
 from schemas import topology
 from schemas.verdict import Created, Pong, Verdict, to_wire
+from tests import looking
 from tests.patience import LONG, PATIENT
 
 OWN = {"accept": "application/vnd.chef-ingest+json"}
@@ -125,5 +126,4 @@ def answering(amqp_url: str, answer: Verdict | Answerer | None = CREATED) -> Ite
 
 def depth(amqp_url: str, queue: str) -> int:
     """How many messages wait in a queue."""
-    with broker_channel(amqp_url) as channel:
-        return int(channel.queue_declare(queue, passive=True).method.message_count)
+    return looking.messages(amqp_url, queue)

@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import pika
-import psycopg
+from click.testing import CliRunner
 from logging_process import LoggingProcess
 from pika.adapters.blocking_connection import BlockingConnection
 
 from consumers.broker.connection import connect
 from consumers.broker.declare import declare
 from consumers.supervisor.control import ControlError, ask
+from ingest.cli import main
 from ingest.soak.system import until
+from tests import looking
 from tests.patience import LONG
 
 ROOT = Path(__file__).parents[2]
@@ -37,10 +39,17 @@ def environment(amqp_url: str, database_url: str, state: Path, **settings: objec
     return os.environ | urls | {"INGEST_LOG_FORMAT": "json"} | named
 
 
-def command(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run `chef-ingest ARGUMENTS` to its end."""
+STAYING = ("console", "consume", "serve", "up", "worker")
+"""Commands that make the process they run in their own: its signals, its log, its children."""
+
+
+def command(*arguments: str, env: dict[str, str], alone: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run `chef-ingest ARGUMENTS` to its end: in this process, or one of its own if it stays or is to be `alone`."""
     argv = [sys.executable, "-m", "ingest", *arguments]
-    return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=LONG, check=False)
+    if alone or arguments[0] in STAYING:
+        return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=LONG, check=False)
+    result = CliRunner().invoke(main, arguments, env=env, catch_exceptions=False)
+    return subprocess.CompletedProcess(argv, result.exit_code, result.stdout, result.stderr)
 
 
 class Consumers(LoggingProcess):
@@ -179,19 +188,13 @@ def load(amqp_url: str) -> Iterator[Publisher]:
 
 def stored(database_url: str) -> list[str]:
     """The ids in the table, each as often as it is there."""
-    with psycopg.connect(database_url) as connection:
-        return [row[0] for row in connection.execute("SELECT id::text FROM actions")]
+    return [row[0] for row in looking.rows(database_url, "SELECT id::text FROM actions")]
 
 
 def nothing_lost(database_url: str, sent: set[str]) -> None:
     """Everything sent is stored, once, and nothing else."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
-
-        def count() -> int:
-            row = connection.execute("SELECT count(*) FROM actions").fetchone()
-            return row[0] if row else 0
-
-        until(lambda: count() >= len(sent), "everything sent is stored")
+    count = "SELECT count(*) FROM actions"
+    until(lambda: looking.rows(database_url, count)[0][0] >= len(sent), "everything sent is stored")
     rows = stored(database_url)
     assert len(rows) == len(set(rows))
     assert set(rows) == sent

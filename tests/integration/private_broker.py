@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import secrets
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from ingest.local.install import Places, find
 from ingest.local.processes import ProcessLedger
 from ingest.local.rabbitmq import RabbitMQ, RabbitMQPorts
 from ingest.local.stack import LocalStack, _account
 from ingest.soak.ports import free_ports
+from tests.servers import folder_of_servers
 
 FRESH = "collect_statistics_interval = 1000\n"
 """The API shows a node's alarms as old as this."""
@@ -24,9 +23,9 @@ FRESH = "collect_statistics_interval = 1000\n"
 def private_broker() -> Iterator[RabbitMQ]:
     """A started node; gone at the end."""
     nowhere = "postgresql://127.0.0.1:1/nothing"
-    with tempfile.TemporaryDirectory(prefix="shim-broker-") as folder:
-        Path(folder).chmod(0o755)
-        stack = LocalStack(Path(folder) / "state", database_url=nowhere, environ=os.environ, say=lambda _: None)
+    with folder_of_servers("chef-ingest-broker-") as folder:
+        folder.chmod(0o755)
+        stack = LocalStack(folder / "state", database_url=nowhere, environ=os.environ, say=lambda _: None)
         with stack:
             assert stack.rabbit is not None
             yield stack.rabbit
@@ -47,8 +46,7 @@ def managed_broker() -> Iterator[ManagedBroker]:
     assert programs.rabbitmq is not None
     assert programs.epmd is not None
     amqp, distribution, epmd, http = free_ports(4)
-    with tempfile.TemporaryDirectory(prefix="managed-broker-") as name:
-        home = Path(name)
+    with folder_of_servers("chef-ingest-managed-") as home:
         if account is not None:
             os.chown(home, account.uid, account.gid)
         rabbit = RabbitMQ(

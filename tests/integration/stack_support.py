@@ -15,10 +15,10 @@ from typing import Any
 
 import httpx
 import pika
-import psycopg
 from http_support import Shim
 
 from ingest.soak.system import until
+from tests import looking
 from tests.patience import LONG
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -77,8 +77,7 @@ class System:
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """What a query finds now."""
-        with psycopg.connect(self.database_url) as connection:
-            return connection.execute(sql.encode(), values).fetchall()
+        return looking.rows(self.database_url, sql, *values)
 
     def publish(self, exchange: str, routing_key: str, *bodies: bytes, **properties: Any) -> None:
         """Publish as a Chef server does: persistent and nothing else, unless told otherwise."""

@@ -26,6 +26,7 @@ from schemas.message import Message
 from schemas.settings import Settings
 from schemas.topology import QUEUES_BY_KIND, ROUTING_KEYS
 from schemas.validation.judge import Judge
+from tests import looking
 from tests.patience import LONG
 
 NODE = ("run_id::text", "status", "end_time IS NULL", "environment", "pinged_at IS NULL")
@@ -51,8 +52,7 @@ class Place:
         return [verdict.fate.outcome for verdict in self.store.commit(items)]
 
     def rows(self, sql: str) -> list[Any]:
-        with psycopg.connect(self.settings.database_url) as connection:
-            return connection.execute(sql.encode()).fetchall()
+        return looking.rows(self.settings.database_url, sql)
 
     def nodes(self) -> dict[str, Any]:
         """Node -> what is known of it."""

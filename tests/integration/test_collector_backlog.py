@@ -7,14 +7,13 @@ import json
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import psycopg
 from http_support import Shim, declare_topology, serving
 from stack_support import ACTION, FIXTURES, Consumers
 
 from ingest.soak.system import children, until
 from schemas.settings import Settings
+from tests import looking
 
 MB = 1024 * 1024
 MOST_BYTES = 200 * MB
@@ -63,9 +62,7 @@ def test_one_worker_takes_a_backlog_of_large_runs_within_its_memory_and_an_actio
     declare_topology(amqp_url)
 
     def stored(table: str = "runs") -> int:
-        with psycopg.connect(database_url) as connection:
-            found: Any = connection.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()
-        return int(found[0])
+        return int(looking.rows(database_url, f"SELECT count(*) FROM {table}")[0][0])
 
     with serving(amqp_url, database_url, collector_action_wait_seconds=30) as shim:
         take(shim)

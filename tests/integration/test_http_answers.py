@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from http_support import ACTION_ID, CREATED, Shim, answering, declare_topology, depth, serving
+from http_support import ACTION_ID, CREATED, Shim, answering, broker_channel, declare_topology, depth, serving
 
 from consumers.broker.probe import probing
-from schemas.topology import ACTIONS, RUNS
+from schemas.topology import ACTIONS, PINGS, RUNS
 from schemas.verdict import Conflict, Created, DuringRun, Invalid, UnknownRun, Verdict
 from tests.patience import LONG
+from tests.servers import VhostPool
 
 RUN_ID = "562c4230-1569-4003-a81f-8c0100231d65"
 NODE_RUNS = "/organizations/acme/reports/nodes/web1/runs"
@@ -20,16 +21,28 @@ RUN = f"{NODE_RUNS}/{RUN_ID}"
 PROTOCOL = {"X-Ops-Reporting-Protocol-Version": "0.1.0"}
 
 
-@pytest.fixture
-def broker(amqp_url: str) -> str:
-    declare_topology(amqp_url)
-    return amqp_url
+@pytest.fixture(scope="module")
+def vhost(vhost_pool: VhostPool) -> Iterator[str]:
+    url = vhost_pool.take()
+    declare_topology(url)
+    yield url
+    vhost_pool.give_back(url)
 
 
-@pytest.fixture
-def shim(broker: str) -> Iterator[Shim]:
-    with serving(broker, wait_seconds=10) as shim:
+@pytest.fixture(scope="module")
+def shim(vhost: str) -> Iterator[Shim]:
+    """One for the tests that need no setting of their own, and end it not."""
+    with serving(vhost, wait_seconds=10) as shim:
         yield shim
+
+
+@pytest.fixture
+def broker(vhost: str) -> str:
+    """Nothing is queued, whatever the test before has left."""
+    with broker_channel(vhost) as channel:
+        for queue in (ACTIONS, RUNS, PINGS):
+            channel.queue_purge(queue)
+    return vhost
 
 
 VERDICTS: list[tuple[str, Verdict, int, dict[str, object]]] = [
@@ -300,11 +313,10 @@ def test_health_and_readiness(shim: Shim, broker: str) -> None:
     assert ready.json() == {"ready": True}
 
 
-def test_one_line_a_request(shim: Shim, broker: str) -> None:
+def test_one_line_a_request(broker: str) -> None:
     """A request leaves one log line, with the correlation id the worker saw and nothing of the body."""
-    with answering(broker) as worker:
+    with serving(broker) as shim, answering(broker) as worker:
         shim.http.post("/messages", content=b"a secret body")
-    shim.stop()
     [line] = shim.events("request")
     assert (line["route"], line["status"], line["verdict"], line["bytes"]) == ("/messages", 201, "created", 13)
     assert line["correlation_id"] == worker.seen[0][0].correlation_id

@@ -25,6 +25,7 @@ from ingest.reads import asked
 from ingest.reads.database import Database, ReadTooLong
 from schemas.kinds.action import ActionRow
 from schemas.labels import RUN_STATUSES
+from tests import looking
 
 PROTOCOL = {"x-ops-reporting-protocol-version": "0.1.0", "accept": "application/json"}
 ID = "b576b4a2-7b2a-43b8-b385-d6281e9a139e"
@@ -54,8 +55,7 @@ class Library(NamedTuple):
         return self.shim.http.request(method, target, headers=request.headers | headers)
 
     def rows(self, statement: str) -> list[Any]:
-        with psycopg.connect(self.database_url) as connection:
-            return connection.execute(statement.encode()).fetchall()
+        return looking.rows(self.database_url, statement)
 
 
 @pytest.fixture(scope="module")

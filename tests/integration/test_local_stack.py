@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ import pytest
 from ingest.local.processes import Identity, identify
 from ingest.local.stack import LocalStack, StackUrls
 from ingest.local.state import StateError, read_environment
-from tests.servers import private_stack
+from tests.servers import fresh_folder, private_stack
 
 DEADLINE_SECONDS = 60
 
@@ -198,7 +197,7 @@ def test_given_urls_start_nothing(folder: Path) -> None:
 
 def test_servers_survive_being_killed() -> None:
     """After a power cut of both servers a start brings back what was confirmed and committed."""
-    with private_stack(Path(tempfile.mkdtemp(prefix="chef-ingest-killed-"))) as stack:
+    with private_stack(fresh_folder("chef-ingest-killed-")) as stack:
         assert stack.rabbit is not None
         assert stack.postgres is not None
         publish_one(stack.rabbit.url)

@@ -82,7 +82,7 @@ def test_all_machines_are_seen_paused_and_scaled_from_one(
     assert f"still: queue {RUNS} is paused on {HOST}" in resumed.stderr
     until(lambda: len(stored(database_url)) == 5, "all that waited is stored")
     until(lambda: seen(env)["queues"][RUNS]["consumers"] == 0, "runs are held back alone")
-    assert states(first) == {"consuming"}
+    until(lambda: states(first) == {"consuming"}, "its worker says so at its next report")
     assert command("resume", RUNS, "--host", HOST, env=env).returncode == 0
     until(lambda: seen(env)["queues"][RUNS]["consumers"] == 3, "as before")
 

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pika
-import psycopg
-from click.testing import CliRunner
+from operate_support import command
 
 from consumers.broker.connection import connect
 from consumers.broker.declare import declare
-from ingest.cli import main
 from ingest.soak.system import until
+from tests import looking
 from tests.patience import LONG
 
 ROOT = Path(__file__).parents[2]
@@ -50,9 +49,7 @@ class Place:
 
     def rows(self, sql: str, *values: Any) -> list[Any]:
         """What a query finds."""
-        with psycopg.connect(self.database_url, autocommit=True) as connection:
-            cursor = connection.execute(sql.encode(), values)
-            return cursor.fetchall() if cursor.description else []
+        return looking.rows(self.database_url, sql, *values)
 
     def one(self, sql: str, *values: Any) -> Any:
         """The one value a query finds."""
@@ -60,10 +57,7 @@ class Place:
 
     def messages(self, queue: str) -> int:
         """Messages ready in a queue."""
-        connection = connect(self.amqp_url, heartbeat=30, name="test")
-        count = connection.channel().queue_declare(queue, passive=True).method.message_count
-        connection.close()
-        return int(count)
+        return looking.messages(self.amqp_url, queue)
 
     def publish(
         self, bodies: Iterable[bytes], exchange: str = "ingest", routing_key: str = "action", **properties: Any
@@ -79,13 +73,7 @@ class Place:
 
     def repository(self, *arguments: str, check: bool = True, **settings: object) -> subprocess.CompletedProcess[str]:
         """`chef-ingest ARGUMENTS`, run to its end: in this process, or one of its own if it is to be killed."""
-        argv = [sys.executable, "-m", "ingest", *arguments]
-        env = self.environment(**settings)
-        if "failpoint" in settings:
-            done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=LONG, check=False)
-        else:
-            result = CliRunner().invoke(main, arguments, env=env, catch_exceptions=False)
-            done = subprocess.CompletedProcess(argv, result.exit_code, result.stdout, result.stderr)
+        done = command(*arguments, env=self.environment(**settings), alone="failpoint" in settings)
         assert not check or done.returncode == 0, (done.returncode, done.stdout, done.stderr)
         return done
 

@@ -29,7 +29,7 @@ lint: $(VENV)/.dev ## check style, format and types
 	@$(BIN)/mypy
 
 faults: $(VENV)/.dev ## every fault scenario, the long ones too
-	@$(BIN)/python -m pytest tests/faults -m "slow or not slow"
+	@$(BIN)/python -m pytest tests/faults tests/integration/test_replay.py -m "slow or not slow"
 
 N ?= 20000
 seeds: $(VENV)/.dev ## N=20000 histories of the worker's loop, from seed FIRST=..; all that happens in one: SEED=..
@@ -44,10 +44,8 @@ newer: ## much of it inside a newer Debian, made for that: SUITE=trixie; needs r
 	@PROVED=yes tests/newer.sh $(SUITE) -n $(WORKERS) $(SIDE_BY_SIDE) $(NEWER)
 
 # 69: that Debian can't be had on this machine, which says nothing of the project. All else that fails is the project's.
-# Of a replay, the ten thousand letters take as long as all the rest.
 CORE := tests/unit/schemas/validation tests/unit/schemas/kinds tests/unit/consumers/broker tests/faults/test_repeats.py \
-	$(patsubst %,tests/integration/test_%.py,main_path letter_birth replay delivery_limit operate) \
-	--deselect tests/integration/test_replay.py::test_ten_thousand_letters_survive_a_replay_killed_at_each_step
+	$(patsubst %,tests/integration/test_%.py,main_path letter_birth replay delivery_limit operate)
 newer-core: ## the least of it, for CI; where that Debian can't be had, it says so and fails nothing
 	@tests/newer.sh $(SUITE) -n $(WORKERS) $(SIDE_BY_SIDE) $(CORE) || { status=$$?; [ $$status = 69 ] || exit $$status; \
 		printf '%s\n' '' '****' '**** NOT TESTED on Debian $(SUITE): it can'\''t be had on this machine, as said above.' '****' '' >&2; }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from jsonschema import Draft4Validator, ValidationError
+if TYPE_CHECKING:  # What judges nothing and only shortens a text does not load it.
+    from jsonschema import Draft4Validator, ValidationError
 
 LONGEST: Final = 300
 """Characters of a text in details."""

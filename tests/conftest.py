@@ -34,7 +34,13 @@ SERVERS = pytest.StashKey[Path]()
 HERE = Path(__file__).parent
 UNIT = HERE / "unit"
 FIRST = ("faults", "integration", "browser", "contract", "unit")
+LONG = (
+    "test_main_path", "test_replay", "test_supervisor", "test_operate", "test_dead_letters", "test_bench",
+    "test_http_broker_faults", "test_console", "test_http_auth", "test_up", "test_local_stack", "test_machines",
+)  # fmt: skip
 """Side by side the long files begin first, so that none of them is waited for alone at the end."""
+TOGETHER = {"tests/faults/test_workers.py": "workers", "tests/faults/test_bodies.py": "workers"}
+"""Who runs fault scenarios starts servers to be harmed, which takes longer than a scenario: two workers do."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -72,9 +78,30 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
         return (yield)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """File by file, but for the fault scenarios: a half of them with each of two workers."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return TOGETHER.get(file, "faults") if file.startswith("tests/faults/") else str(file)
+
+    return Scheduling(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: FIRST.index(item.path.relative_to(HERE).parts[0]))
+        items.sort(key=lambda item: _turn(item.path))
+
+
+def _turn(path: Path) -> tuple[int, int, bool]:
+    """Rooms in order, and within a room the long files first; of the scenarios those that go together."""
+    long = LONG.index(path.stem) if path.stem in LONG else len(LONG)
+    return FIRST.index(path.relative_to(HERE).parts[0]), long, str(path.relative_to(HERE.parent)) not in TOGETHER
 
 
 def _only_unit_tests(config: pytest.Config) -> bool:

@@ -26,7 +26,7 @@ def harmed() -> Iterator[LocalStack]:
 @pytest.fixture(scope="session")
 def harmed_vhosts(harmed: LocalStack) -> VhostPool:
     assert harmed.rabbit is not None
-    return VhostPool(harmed.rabbit, "harmed", at_once=20)
+    return VhostPool(harmed.rabbit, "harmed", at_once=8)
 
 
 @pytest.fixture(scope="session")

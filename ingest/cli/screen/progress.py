@@ -7,8 +7,6 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Final, TypeVar
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from ingest.cli.output import console, say
 
 _REPORT_SECONDS: Final = 5.0
@@ -19,6 +17,8 @@ T = TypeVar("T")
 def progress(work: Iterable[T], total: int | None, doing: str) -> Iterator[T]:
     """The work, with a bar and what is left of its time on a terminal, and a line now and then in a pipe."""
     if sys.stderr.isatty():
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
         columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console(sys.stderr)) as bar:
             yield from bar.track(work, total=total)

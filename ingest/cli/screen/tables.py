@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.cells import cell_len
-from rich.table import Table
 
 from schemas.printable import ago, exact, printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 CROPPED: Final = frozenset({"why", "example"})
 """Columns of text that another command shows in full: they stand last, and end where the line does."""
@@ -30,6 +32,8 @@ def fitted(
     rows: Sequence[Mapping[str, Any]], columns: Sequence[str], width: int, now: datetime
 ) -> tuple[Table, list[str]]:
     """A table of at most `width` columns of a terminal, and the names of those that found no room in it."""
+    from rich.table import Table  # A terminal's alone: most commands are asked without one.
+
     cells = {name: [_short(name, row.get(name), now) for row in rows] for name in _ordered(columns)}
     widths = {name: max(map(cell_len, (_title(name), *column))) for name, column in cells.items()}
     texts = [name for name in cells if name in CROPPED | WRAPPED]

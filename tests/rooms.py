@@ -199,6 +199,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "schemas/printable",
             "schemas/settings",
             "schemas/validation",
+            "schemas/verdict",
             "consumers/database",
             "consumers/dead_letters",
             "consumers/errors",

@@ -91,6 +91,17 @@ def indented(payload: bytes) -> bytes:
     return b"".join(pieces) + b"\n"
 
 
+def operations(text: str | bytes) -> list[dict[str, Any]]:
+    """A JSON Patch, read. Raises ValueError, in words, for what is none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the patch is no JSON: {error}") from None
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise ValueError("a JSON Patch is an array of operations")
+    return found
+
+
 def patched(letter: Letter, operations: list[dict[str, Any]]) -> bytes:
     """The payload after a JSON Patch (RFC 6902). Raises NotEditable."""
     try:

@@ -17,14 +17,14 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from consumers.dead_letters.errors import NoSuchLetter, NoSuchReplay
+from consumers.dead_letters.errors import NoSuchCause, NoSuchLetter, NoSuchReplay, RepositoryError
 from consumers.errors import Misconfigured, StoreUnavailable
 from ingest.console import pages
 from ingest.console.entrance import SESSION_SECONDS, Entrance, NotLetIn, Operator
-from ingest.console.fence import COOKIE, LOGIN, STATIC, Fence, TurnedAway, form
+from ingest.console.fence import COOKIE, LARGEST_EDIT, LARGEST_FORM, LOGIN, STATIC, Fence, TurnedAway, form
 from ingest.console.live import stream
 from ingest.console.pages import Shown
-from ingest.console.views import CHANGES, VIEWS
+from ingest.console.views import CHANGES, CHECKS, FILES, VIEWS
 from ingest.console.views.machine import Machine
 from ingest.lookup.database import NotStored
 from schemas.settings import Settings
@@ -32,9 +32,14 @@ from schemas.settings import Settings
 _AT_ONCE: Final = 8
 """Views that run at a time, each with a connection to the database at most; the others wait."""
 _VIEWS: Final = "views"
+_BODIES: Final = frozenset({"body", "patch"})
+"""Fields that the log does not tell: they are strangers' text."""
+_NOT_THERE: Final = (NotStored, NoSuchLetter, NoSuchReplay, NoSuchCause)
 _SESSION: Final[Mapping[str, Any]] = {"httponly": True, "secure": True, "samesite": "strict", "path": "/"}
 
 _Handler = Callable[[Request], Awaitable[Response]]
+_Change = Callable[[Machine, Operator, Mapping[str, str]], str | Shown | Response]
+"""Where it leads, or what is to be said."""
 
 
 def build(settings: Settings, machine: Machine) -> ASGIApp:
@@ -42,12 +47,16 @@ def build(settings: Settings, machine: Machine) -> ASGIApp:
     entrance = Entrance(settings)
     console = Console(entrance, machine)
     routes: list[BaseRoute] = [Route(path, console.shows(view)) for path, view in VIEWS.items()]
+    routes += [Route(path, console.shows(file)) for path, file in FILES.items()]
     routes += [
         Route("/live", console.live),
         Route(LOGIN, console.login_page, methods=["GET"]),
         Route(LOGIN, console.changes(console.login), methods=["POST"]),
         Route("/logout", console.changes(console.logout), methods=["POST"]),
-        *(Route(path, console.changes(console.does(change)), methods=["POST"]) for path, change in CHANGES.items()),
+        *(
+            Route(path, console.changes(console.does(change), LARGEST_EDIT), methods=["POST"])
+            for path, change in [*CHANGES.items(), *CHECKS.items()]
+        ),
         Mount(STATIC, StaticFiles(directory=pages.HERE / "static")),
     ]
     handlers: Mapping[Any, Any] = dict.fromkeys((HTTPException, TurnedAway, Exception), console.failed)
@@ -64,14 +73,14 @@ class Console:
         self._log = structlog.get_logger("ingest.console")
         self._threads: dict[str, CapacityLimiter] = {}
 
-    def shows(self, view: Callable[[Machine, Request], Shown]) -> _Handler:
+    def shows(self, view: Callable[[Machine, Request], Shown | Response]) -> _Handler:
         """A handler that runs a view on a thread: views wait for databases."""
 
         async def handler(request: Request) -> Response:
             started = time.perf_counter()
             try:
                 shown = await self._threaded(_seen, view, self._machine, request)
-                answer = self._render(request, shown)
+                answer = shown if isinstance(shown, Response) else self._render(request, shown)
             except TurnedAway:
                 raise
             except Exception as error:
@@ -84,23 +93,28 @@ class Console:
 
         return handler
 
-    def changes(self, action: Callable[[Request, Mapping[str, str]], Awaitable[Response]]) -> _Handler:
+    def changes(
+        self, action: Callable[[Request, Mapping[str, str]], Awaitable[Response]], largest: int = LARGEST_FORM
+    ) -> _Handler:
         """A handler of a form, which is our own, of this session; no other way leads to an action."""
 
         async def handler(request: Request) -> Response:
-            return await action(request, await form(request, self._entrance))
+            return await action(request, await form(request, self._entrance, largest))
 
         return handler
 
-    def does(
-        self, change: Callable[[Machine, Operator, Mapping[str, str]], str]
-    ) -> Callable[[Request, Mapping[str, str]], Awaitable[Response]]:
-        """An action that makes a change on a thread, tells the log who did, and leads back to a page."""
+    def does(self, change: _Change) -> Callable[[Request, Mapping[str, str]], Awaitable[Response]]:
+        """An action on a thread: it makes a change and leads back to a page, or says what is; the log has who did."""
 
         async def action(request: Request, sent: Mapping[str, str]) -> Response:
             operator = request.state.operator
             done = await self._threaded(_done, change, self._machine, operator, sent)
-            self._log.info("changed", who=operator.name, path=request.url.path, **sent)
+            told = {name: text for name, text in sent.items() if name not in _BODIES}
+            checked = "checked" if request.url.path in CHECKS else "not_changed"
+            event = "changed" if isinstance(done, str) else checked
+            self._log.info(event, who=operator.name, path=request.url.path, sent=told)
+            if isinstance(done, Response):
+                return done
             return self._render(request, done) if isinstance(done, Shown) else RedirectResponse(done, 303)
 
         return action
@@ -163,31 +177,30 @@ class Console:
         return self._threads.setdefault(name, CapacityLimiter(most))
 
 
-def _done(
-    change: Callable[[Machine, Operator, Mapping[str, str]], str],
-    machine: Machine,
-    operator: Operator,
-    sent: Mapping[str, str],
-) -> str | Shown:
+def _done(change: _Change, machine: Machine, operator: Operator, sent: Mapping[str, str]) -> str | Shown | Response:
     """Where to go after a change, or why there was none."""
     try:
         return change(machine, operator, sent)
-    except NoSuchReplay as missing:
+    except _NOT_THERE as missing:
         return _error(404, str(missing))
+    except RepositoryError as refused:
+        return _error(409, f"Nothing was done: {refused}.")
     except StoreUnavailable as error:
         return _unavailable(error)
     except Misconfigured as error:
         return _error(503, f"Nothing was done: {error}")
 
 
-def _seen(view: Callable[[Machine, Request], Shown], machine: Machine, request: Request) -> Shown:
+def _seen(view: Callable[[Machine, Request], Shown | Response], machine: Machine, request: Request) -> Shown | Response:
     """What a view shows, or why it can't."""
     try:
         return view(machine, request)
     except StoreUnavailable as error:
         return _unavailable(error)
-    except (NotStored, NoSuchLetter, NoSuchReplay) as missing:
+    except _NOT_THERE as missing:
         return _error(404, str(missing))
+    except RepositoryError as refused:
+        return _error(409, str(refused))
     except Misconfigured as error:
         return _error(503, f"The database is not as the console needs it: {error}")
 

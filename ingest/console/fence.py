@@ -21,6 +21,8 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 LOGIN: Final = "/login"
 STATIC: Final = "/static"
 LARGEST_FORM: Final = 64 * 1024
+LARGEST_EDIT: Final = 1024 * 1024
+"""Of a form with a letter's body in it, whose bytes may take three each."""
 
 _HEADERS: Final = {
     b"content-security-policy": b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
@@ -147,13 +149,13 @@ def cookie_in(sent: Fields) -> str:
     return found.value if found is not None else ""
 
 
-async def form(request: Request, entrance: Entrance) -> dict[str, str]:
+async def form(request: Request, entrance: Entrance, largest: int = LARGEST_FORM) -> dict[str, str]:
     """The fields of one of our forms. Raises TurnedAway for what is none, or another session's."""
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > LARGEST_FORM:
-            raise TurnedAway(413, f"a form has no more than {LARGEST_FORM} bytes: nothing was done")
+        if len(body) > largest:
+            raise TurnedAway(413, f"a form has no more than {largest} bytes: nothing was done")
     try:
         sent = dict(parse(bytes(body)))
     except ValueError as error:

@@ -11,6 +11,8 @@ from consumers.dead_letters.selector import Selector
 from ingest.lookup.database import Reader, Row
 
 MOST_CAUSES: Final = 50
+MOST_SHARES: Final = 3
+MOST_CHOICES: Final = 50
 
 
 def listed(reader: Reader, selector: Selector, before: int | None, most: int = 50) -> tuple[Sequence[Row], int | None]:
@@ -21,9 +23,12 @@ def listed(reader: Reader, selector: Selector, before: int | None, most: int = 5
 
 
 def causes(reader: Reader, selector: Selector, most: int = MOST_CAUSES) -> list[Row]:
-    """Causes, the most frequent first: how many letters, organizations, nodes, senders, since when; `why` without
-    values, and with them the `example` of one."""
-    return [worded(row) for row in _selected(reader, "causes", selector, rows=most)]
+    """Causes, the most frequent first: how many letters, organizations, nodes, senders, since when, a note; `why`
+    without values, and with them the `example` of one. `by` is what most of its letters have: member -> values and how
+    many letters have each."""
+    rows = _selected(reader, "causes", selector, rows=most)
+    shares = _shares(reader, selector, [row["fingerprint"] for row in rows])
+    return [{**worded(row), "by": shares[row["fingerprint"]]} for row in rows]
 
 
 def neighbours(reader: Reader, letter_id: int, fingerprint: str) -> Row:
@@ -35,8 +40,15 @@ def neighbours(reader: Reader, letter_id: int, fingerprint: str) -> Row:
 def choices(reader: Reader) -> Mapping[str, Sequence[str]]:
     """Member of a selector -> values that letters have, the most frequent first."""
     found: dict[str, list[str]] = defaultdict(list)
-    for row in reader.rows("letters.sql", "choices"):
+    for row in reader.rows("letters.sql", "choices", most=MOST_CHOICES):
         found[row["member"]].append(row["value"])
+    return found
+
+
+def _shares(reader: Reader, selector: Selector, fingerprints: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
+    found: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    for row in _selected(reader, "shares", selector, among=list(fingerprints), most=MOST_SHARES):
+        found[row["fingerprint"]][row["member"]].append((row["value"], row["letters"]))
     return found
 
 

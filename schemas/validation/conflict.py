@@ -12,6 +12,8 @@ from schemas.validation.cuts import MARK
 from schemas.wording import MOST, shorten
 
 _ABSENT: Final = "nothing"
+_STORED: Final = "stored "
+_SENT: Final = ", sent "
 _LONGEST: Final = 100
 
 
@@ -136,8 +138,14 @@ def _number(text: str) -> tuple[str]:
     return (text,)
 
 
+def sides(text: str) -> tuple[str, str] | None:
+    """What is stored and what was sent, of the text of one difference; None where it is not that plain."""
+    stored, _, sent = text.removeprefix(_STORED).partition(_SENT)
+    return (stored, sent) if text.startswith(_STORED) and sent and _SENT not in sent else None
+
+
 def _text(stored: object, sent: object) -> str:
-    return f"stored {_shown(stored)}, sent {_shown(sent)}"
+    return f"{_STORED}{_shown(stored)}{_SENT}{_shown(sent)}"
 
 
 def _shown(value: object) -> str:

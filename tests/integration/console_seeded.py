@@ -73,6 +73,8 @@ def lesser(url: str) -> str:
 CONFIRMED = {
     "/workers/confirm": "?verb=pause&queue=all&host=all&why=%3Cb%3E",
     "/replays/confirm": "?wish=stop&number=1&why=%3Cb%3E",
+    "/letters/confirm": "?verb=discard&organization=acme",
+    "/letters/note": "?fingerprint=decodenot_json",
 }
 
 
@@ -96,6 +98,8 @@ def paths(letters: list[int]) -> list[str]:
         *found,
         "/runs?since=2025-11-01&status=",
         "/letters?reason=conflict",
+        "/letters/confirm?verb=prune&unsettled_too=yes",
+        "/replays/new?organization=acme&accepts=fixed&rate=5",
         "/nodes?missing=24h",
         "/actions?since=400d",
     ]

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,49 @@ from tests.patience import LONG
 
 NOBODY = {"AMQP_URL": "amqp://127.0.0.1:1/x", "DATABASE_URL": "postgresql://127.0.0.1:1/nothing"}
 """Port 1: nobody is there."""
+
+
+OWN = {"sec-fetch-site": "same-origin", "origin": "null"}
+"""What a browser says of a form of the console's own."""
+
+
+class Tags(HTMLParser):
+    """What a browser would make of a page: its tags, text by itself, and what its form that changes something sends."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.form: dict[str, str] = {}
+        self.typed: dict[str, str] = {}
+        """Name -> text of its text areas, as a browser has it."""
+        self._area = ""
+        self._posts = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.tags.append((tag, found))
+        if tag == "form":
+            self._posts = found.get("method") == "post"
+        if self._posts and tag == "input" and found.get("type") != "checkbox":
+            self.form[found["name"] or ""] = found.get("value") or ""
+        if tag == "textarea":
+            self._area = found["name"] or ""
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "textarea":
+            self._area = ""
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self._area:
+            self.typed[self._area] = data.removeprefix("\n")
+
+    @property
+    def words(self) -> str:
+        """Its text in one line."""
+        return " ".join(self.text.split())
 
 
 def machine(state: Path, *, database_url: str = "", **settings: Any) -> Machine:

@@ -148,6 +148,11 @@ def take(repository: Repository, number: int, pace: ReplayRequest | None = None)
     return one(repository, number)
 
 
+def hand_over(repository: Repository, number: int) -> None:
+    """This session holds it no longer: whoever is to carry it out can `take` it."""
+    _let_go(repository, number)
+
+
 def give_up(repository: Repository, number: int) -> bool:
     """Stop a replay that nobody carries out; False when somebody does."""
     if not _hold(repository, number):

@@ -43,6 +43,12 @@ def candidates(repository: Repository, selector: Selector, replay: Replay | None
     yield from repository.letters("replay_candidates", where, **bounds)
 
 
+def remaining(repository: Repository, selector: Selector, replay: Replay | None) -> int:
+    """How many those are."""
+    where, bounds = _candidates(repository, selector, replay)
+    return repository.count("replay_candidates", where, **bounds)
+
+
 def _candidates(repository: Repository, selector: Selector, replay: Replay | None) -> tuple[str, dict[str, Any]]:
     where, values = _replayable(selector)
     limits = {"newest": replay.newest if replay else 2**62, "started": replay.started if replay else _NEVER}
@@ -196,8 +202,7 @@ class ReplaySending:
         """With a limit so many are sent, however many have to be looked at."""
         if self._replay.selector.limit:
             return None
-        where, bounds = _candidates(self._repository, self._replay.selector, self._replay)
-        total = self._tally.looked_at + self._repository.count("replay_candidates", where, **bounds)
+        total = self._tally.looked_at + remaining(self._repository, self._replay.selector, self._replay)
         self._repository.execute("replay_total", run=self._replay.number, total=total)
         return total
 

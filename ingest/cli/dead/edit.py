@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -131,12 +130,9 @@ def _revert(repository: Repository, letter: Letter, yes: bool) -> dict[str, Any]
 
 def _operations(path: Path) -> list[dict[str, Any]]:
     try:
-        operations = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise click.BadParameter(f"{path}: no JSON: {error}", param_hint="--patch") from None
-    if not isinstance(operations, list) or not all(isinstance(each, dict) for each in operations):
-        raise click.BadParameter(f"{path}: a JSON Patch is an array of operations", param_hint="--patch")
-    return operations
+        return editing.operations(path.read_bytes())
+    except ValueError as error:
+        raise click.BadParameter(f"{path}: {error}", param_hint="--patch") from None
 
 
 def _agreed(forecast: str) -> bool:

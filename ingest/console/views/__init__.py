@@ -1,5 +1,5 @@
 """What each page shows: a view asks the library and names a template. `asked` understands an address, `machine` is what
-all of them ask about; each page is one of `overview`, `letters`, `replays`,
+all of them ask about; each page is one of `overview`, those in `letters/` and `replays/`,
 `workers`, `runs`, `nodes`, `actions`, `health`; `chart` and `flow` put numbers into pictures.
 """
 
@@ -9,20 +9,28 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from starlette.requests import Request
+from starlette.responses import Response
 
 from ingest.console import runbooks
 from ingest.console.entrance import Operator
 from ingest.console.pages import Shown
-from ingest.console.views import actions, health, letters, nodes, overview, replays, runs, workers
+from ingest.console.views import actions, health, nodes, overview, runs, workers
+from ingest.console.views.letters import decided, edited, exported, listed, noted, one, patched
 from ingest.console.views.machine import Machine
+from ingest.console.views.replays import begun, wished
 
 VIEWS: Final[Mapping[str, Callable[[Machine, Request], Shown]]] = {
     "/": overview.show,
-    "/letters": letters.show,
-    "/letters/{letter:int}": letters.show_one,
-    "/replays": replays.show,
-    "/replays/confirm": replays.confirm,
-    "/replays/{replay:int}": replays.show_one,
+    "/letters": listed.show,
+    "/letters/confirm": decided.confirm,
+    "/letters/note": noted.show,
+    "/letters/patch": patched.show,
+    "/letters/{letter:int}": one.show,
+    "/letters/{letter:int}/edit": edited.show,
+    "/replays": wished.show,
+    "/replays/new": begun.show,
+    "/replays/confirm": wished.confirm,
+    "/replays/{replay:int}": wished.show_one,
     "/workers": workers.show,
     "/workers/confirm": workers.confirm,
     "/runs": runs.show,
@@ -36,7 +44,23 @@ VIEWS: Final[Mapping[str, Callable[[Machine, Request], Shown]]] = {
 """Path -> its view."""
 
 CHANGES: Final[Mapping[str, Callable[[Machine, Operator, Mapping[str, str]], str]]] = {
+    "/letters": decided.change,
+    "/letters/note": noted.change,
+    "/letters/patch": patched.save,
+    "/letters/save": edited.save,
+    "/letters/revert": edited.revert,
     "/workers": workers.change,
-    "/replays": replays.change,
+    "/replays": wished.change,
+    "/replays/new": begun.change,
 }
 """Path -> what is done by a form that is sent there; the path to go to then."""
+
+FILES: Final[Mapping[str, Callable[[Machine, Request], Response]]] = {"/letters/export": exported.download}
+"""Path -> the file that it sends."""
+
+CHECKS: Final[Mapping[str, Callable[[Machine, Operator, Mapping[str, str]], Shown | Response]]] = {
+    "/letters/check": edited.check,
+    "/letters/patched": patched.check,
+    "/letters/judge": edited.judge,
+}
+"""Path -> what is said of a form that is sent there; nothing is done."""

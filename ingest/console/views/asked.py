@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import urlencode
@@ -17,20 +17,20 @@ from ingest.reads.paging import Place, from_cursor, to_cursor
 
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _CURSOR: Final = "after"
+LONGEST_REASON: Final = 1000
+"""Characters of why something is changed."""
+UNTYPED: Final = 100
+"""So many are changed without typing how many they are."""
 
 
 class Question:
-    """The values of an address by name, those that are blank left out: a form sends its empty fields too.
+    """The values of an address or a form by name, those that are blank left out: a form sends its empty fields too.
 
     Its methods raise TurnedAway (400) for what makes no sense.
     """
 
-    def __init__(self, request: Request, now: datetime) -> None:
+    def __init__(self, sent: Mapping[str, str], now: datetime) -> None:
         self.now = now
-        try:
-            sent = parse(request.scope["query_string"])
-        except ValueError as error:
-            raise TurnedAway(400, f"The address can't be understood: {error}") from None
         self.values = {name: value.strip() for name, value in sent.items() if value.strip()}
 
     def text(self, name: str) -> str | None:
@@ -47,6 +47,29 @@ class Question:
         if sent is not None and not _NUMBER.fullmatch(sent):
             raise TurnedAway(400, f"{name} must be a whole number")
         return None if sent is None else int(sent)
+
+    def numbers(self, name: str) -> tuple[int, ...]:
+        """Those in a row, by commas or spaces."""
+        parts = self.values.get(name, "").replace(",", " ").split()
+        if not all(_NUMBER.fullmatch(each) for each in parts):
+            raise TurnedAway(400, f"{name} must be whole numbers")
+        return tuple(map(int, parts))
+
+    def seen(self) -> int:
+        """How many there were when somebody decided: a form that changes much wants that typed."""
+        counted = self.number("counted")
+        if counted is None:
+            raise TurnedAway(400, "how many are meant was not said: nothing was done")
+        if counted > UNTYPED and self.values.get("typed") != str(counted):
+            raise TurnedAway(400, f"type {counted} where it is asked for, if you mean them all: nothing was done")
+        return counted
+
+    def why(self) -> str | None:
+        """The reason, for the history."""
+        text = self.values.get("why")
+        if text is not None and len(text) > LONGEST_REASON:
+            raise TurnedAway(400, f"a reason has no more than {LONGEST_REASON} characters: nothing was done")
+        return text
 
     def time(self, name: str, default: datetime | None = None) -> datetime | None:
         """A time, or how long ago: 2h, 3d."""
@@ -83,5 +106,13 @@ class Question:
 
 
 def asked(request: Request) -> Question:
-    """What a request asks for, now."""
-    return Question(request, datetime.now(UTC))
+    """What a request's address asks for, now."""
+    try:
+        return Question(parse(request.scope["query_string"]), datetime.now(UTC))
+    except ValueError as error:
+        raise TurnedAway(400, f"The address can't be understood: {error}") from None
+
+
+def ordered(sent: Mapping[str, str]) -> Question:
+    """What a form asks for, now."""
+    return Question(sent, datetime.now(UTC))

@@ -11,14 +11,15 @@ from typing import Any, Final, NamedTuple
 
 from consumers.database.connection import Purpose
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
+from ingest.console.carrying import Carriers
 from ingest.diagnostics.audit import audit
 from ingest.diagnostics.status import gather
 from schemas.settings import Settings
 
-LONGEST_REASON: Final = 1000
-"""Characters of why something is changed."""
 PURPOSE: Final = Purpose("chef-ingest console", statement=10, silence=12)
 """Of a connection that looks at or changes what operators wish."""
+CHANGING: Final = Purpose("chef-ingest console", statement=60, silence=62)
+"""Of one that changes letters, which may be many."""
 
 _FRESH_SECONDS: Final = 1.5
 _LEDGER_SECONDS: Final = 30.0
@@ -42,6 +43,7 @@ class Machine:
     shim_url: str = ""
     spool: Path | None = None
     described: Sequence[Mapping[str, str]] = ()
+    carriers: Carriers = field(default_factory=Carriers)
     _seen: tuple[float, dict[str, Any]] | None = None
     _balanced: tuple[float, Balance] | None = None
     _looking: threading.Lock = field(default_factory=threading.Lock)

@@ -14,8 +14,8 @@ from consumers.machines.errors import NotAsked
 from ingest.console.entrance import Operator
 from ingest.console.fence import TurnedAway, require_operate
 from ingest.console.pages import Shown
-from ingest.console.views.asked import asked
-from ingest.console.views.machine import LONGEST_REASON, PURPOSE, Machine
+from ingest.console.views.asked import LONGEST_REASON, asked
+from ingest.console.views.machine import PURPOSE, Machine
 
 ALL: Final = "all"
 

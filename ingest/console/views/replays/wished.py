@@ -7,16 +7,15 @@ from typing import Final, NamedTuple
 
 from starlette.requests import Request
 
-from consumers.dead_letters.errors import NotWished
 from consumers.dead_letters.replays import register
 from consumers.dead_letters.replays.register import Replay
-from consumers.dead_letters.replays.wishes import INTERRUPTED, PAUSE, RUN, STOP, Effect, effect
+from consumers.dead_letters.replays.wishes import ENDED, INTERRUPTED, PAUSE, RUN, STOP, STOPPED, Effect, effect
 from consumers.dead_letters.repository import repository_at
 from ingest.console.entrance import Operator
 from ingest.console.fence import TurnedAway, require_operate
 from ingest.console.pages import Shown
-from ingest.console.views.asked import asked
-from ingest.console.views.machine import LONGEST_REASON, PURPOSE, Machine
+from ingest.console.views.asked import LONGEST_REASON, asked
+from ingest.console.views.machine import PURPOSE, Machine
 from schemas.labels import ReplayWish
 
 AT_ONCE: Final = 50
@@ -24,7 +23,7 @@ AT_ONCE: Final = 50
 _VERBS: Final[Mapping[ReplayWish, str]] = {PAUSE: "Pause", RUN: "Resume", STOP: "Stop"}
 _TEXTS: Final[Mapping[ReplayWish, str]] = {
     PAUSE: "The {called} sends no more until somebody resumes it. What it has sent is stored or refused meanwhile.",
-    RUN: "The {called} goes on where it is.",
+    RUN: "The {called} goes on where it stopped, on this machine where no process carries it out.",
     STOP: "The {called} ends. Letters that it has not sent stay open; resuming it later goes on from there.",
 }
 
@@ -55,7 +54,8 @@ def show(machine: Machine, request: Request) -> Shown:
     with repository_at(machine.settings.database_url, who="", purpose=PURPOSE) as repository:
         found = register.listed(repository, before=wanted.number("after"), limit=AT_ONCE)
     following = wanted.next(found[-1].number) if len(found) == AT_ONCE else ""
-    return Shown("replays.html", {"asked": wanted, "rows": found, "next": following})
+    facts = {"asked": wanted, "rows": found, "next": following, "may": request.state.operator.operates}
+    return Shown("replays.html", facts)
 
 
 def show_one(machine: Machine, request: Request) -> Shown:
@@ -64,8 +64,11 @@ def show_one(machine: Machine, request: Request) -> Shown:
     with repository_at(machine.settings.database_url, who="", purpose=PURPOSE) as repository:
         found = register.one(repository, number)
         outcomes = register.outcomes(repository, number)
-    wishes = _wishes(found) if request.state.operator.operates else {}
-    return Shown("replay.html", {"replay": found, "outcomes": outcomes, "wishes": wishes, "gone": INTERRUPTED})
+    starting = found.state == INTERRUPTED and machine.carriers.starting(number)
+    wishes = _wishes(found) if request.state.operator.operates and not starting else {}
+    facts = {"replay": found, "outcomes": outcomes, "wishes": wishes, "starting": starting, "gone": INTERRUPTED}
+    over = found.state in ENDED or (found.state == INTERRUPTED and not starting)
+    return Shown("replay.html", facts | {"last_words": machine.carriers.last_words(number), "over": over})
 
 
 def confirm(machine: Machine, request: Request) -> Shown:
@@ -83,25 +86,29 @@ def confirm(machine: Machine, request: Request) -> Shown:
 
 
 def change(machine: Machine, operator: Operator, sent: Mapping[str, str]) -> str:
-    """Say it; the path to go to. Raises TurnedAway, StoreUnavailable or Misconfigured."""
+    """Say it, or have what nobody carries out carried out; the path to go to. Raises TurnedAway or NotWished."""
     require_operate(operator)
     wanted = ReplayOrder.of(sent)
     number = int(wanted.number)
-    with repository_at(
-        machine.settings.database_url, who=operator.name, why=wanted.why or None, purpose=PURPOSE
-    ) as repository:
-        try:
-            found, comes_to = register.wish(repository, number, wanted.wish)
-        except NotWished as refused:
-            raise TurnedAway(409, f"{refused}: nothing was done") from None
+    who, why = operator.name, wanted.why or None
+    with repository_at(machine.settings.database_url, who=who, why=why, purpose=PURPOSE) as repository:
+        _, comes_to = register.wish(repository, number, wanted.wish)
     if comes_to is Effect.CARRY:
-        raise TurnedAway(
-            409,
-            f"nobody carries out {found.called}: `chef-ingest dead replays resume {number}` does, and goes on there",
-        )
+        carry_out(machine, number, who, why)
     return f"/replays/{number}"
+
+
+def carry_out(machine: Machine, number: int, who: str, why: str | None) -> None:
+    """Have a process of its own carry it out."""
+    with repository_at(machine.settings.database_url, who=who, purpose=PURPOSE) as repository:
+
+        def taken() -> bool:
+            return register.one(repository, number).state not in (INTERRUPTED, STOPPED)
+
+        machine.carriers.carry(machine.settings, machine.state, number, who, why, taken)
 
 
 def _wishes(replay: Replay) -> dict[ReplayWish, str]:
     """Those that can be wished of it here, with the word for each."""
-    return {wish: verb for wish, verb in _VERBS.items() if effect(wish, replay.state) in (Effect.ASK, Effect.END)}
+    heeded = (Effect.ASK, Effect.END, Effect.CARRY)
+    return {wish: verb for wish, verb in _VERBS.items() if effect(wish, replay.state) in heeded}

@@ -53,6 +53,6 @@ def reading(settings: Settings) -> Iterator[Reader]:
     with session(settings.database_url, purpose) as connection:
         try:
             yield Reader(connection)
-        except psycopg.errors.QueryCanceled:
+        except psycopg.errors.QueryCanceled as error:
             limit = f"{seconds:g} s (INGEST_READ_TIMEOUT_SECONDS)"
-            raise StoreUnavailable(f"this takes PostgreSQL more than {limit}: ask for less of it") from None
+            raise StoreUnavailable(f"this takes PostgreSQL more than {limit}: ask for less of it") from error

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,11 +16,13 @@ import psycopg
 import pytest
 from console_seeded import SECRET, lesser
 from console_support import OWN, Tags, console, machine
+from logging_process import LoggingProcess
 from worker_support import Place, fixable, unfixable
 
 from ingest.access import tokens
 from ingest.console.views import CHANGES, CHECKS
 from ingest.soak.system import until
+from tests.patience import LONG
 
 LETTER = """INSERT INTO dead_letters (message_key, replay_key, state, stage, reason, details, fingerprint, kind, door,
     organization, node, exchange, routing_key, properties, payload, worker_version, sent_by)
@@ -192,6 +196,22 @@ def test_a_replay_is_begun_after_it_was_seen_and_is_a_process_of_its_own(clerk: 
     events = "SELECT count(*), min(who) FROM dead_letter_events WHERE what = 'replayed' AND replay = %s"
     assert clerk.place.rows(events, number) == [(3, getpass.getuser())]
     assert "is done" in clerk.post("/replays", clerk.form("/replays/confirm", wish="run", number=number), 409)
+
+
+def test_a_replay_outlives_the_console_that_began_it(clerk: Clerk) -> None:
+    """It is not even interrupted when the console is killed: who looks from elsewhere finds it at work."""
+    clerk.put("outliving", 3)
+    process = LoggingProcess("console", env=clerk.place.environment(console_listen="127.0.0.1:0"), new_session=True)
+    url = until(lambda: process.events("listening"), "the console listens")[0]["url"]
+    wanted = {"organization": "outliving", "accepts": "all", "rate": "1"}
+    with httpx.Client(base_url=url, trust_env=False, timeout=LONG, headers=OWN) as client:
+        seen = Tags(client.get("/replays/new", params=wanted).text)
+        to = client.post("/replays/new", data=seen.form).headers["location"]
+    os.killpg(process.process.pid, signal.SIGKILL)
+    process.stop()
+    assert "Running" in clerk.page(to).text
+    until(lambda: "Done" in clerk.page(to).text, "it goes on")
+    assert clerk.states("outliving") == {"replaying": 3}
 
 
 def test_a_preview_says_how_many_would_pass_and_takes_no_nonsense(clerk: Clerk) -> None:

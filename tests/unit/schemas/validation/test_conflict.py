@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from judge_samples import action, judge_with, resource, run_end, run_start
 
 from schemas.message import Message
-from schemas.validation.conflict import differences, same_json
+from schemas.validation.conflict import differences, same_json, sides
 
 JUDGE = judge_with()
 
@@ -114,3 +114,18 @@ def test_same_json_is_equality_of_values(one, other):
     assert same_json(json.dumps(one), json.dumps(one, indent=1, sort_keys=True, ensure_ascii=False))
     strict = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
     assert same_json(json.dumps(one), json.dumps(other)) == strict
+
+
+@given(st.text(), st.text())
+def test_a_difference_is_told_apart_again_or_not_at_all(stored, sent):
+    """Side by side stand what is stored and what was sent, and never a part of either."""
+    [text] = differences(row(action(entity_name="x" + stored)), row(action(entity_name="y" + sent))).values()
+    both = sides(text)
+    assert both is None or f"stored {both[0]}, sent {both[1]}" == text
+    assert (both is None) == (text.count(", sent ") > 1)
+
+
+@pytest.mark.parametrize("text", ["another kind of message", "stored another one than sent", "stored 1", ""])
+def test_what_is_worded_otherwise_has_no_sides(text):
+    """It is told as it is."""
+    assert sides(text) is None

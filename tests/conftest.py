@@ -35,8 +35,9 @@ HERE = Path(__file__).parent
 UNIT = HERE / "unit"
 FIRST = ("faults", "integration", "browser", "contract", "unit")
 LONG = (
-    "test_main_path", "test_replay", "test_supervisor", "test_operate", "test_dead_letters", "test_bench",
-    "test_http_broker_faults", "test_console", "test_http_auth", "test_up", "test_local_stack", "test_machines",
+    "test_supervisor", "test_operate", "test_replay", "test_up", "test_letter_birth", "test_http_broker_faults",
+    "test_local_stack", "test_main_path", "test_dead_letters", "test_bench", "test_up_guarded", "test_deploy",
+    "test_http_auth", "test_console", "test_machines",
 )  # fmt: skip
 """Side by side the long files begin first, so that none of them is waited for alone at the end."""
 TOGETHER = {"tests/faults/test_workers.py": "workers", "tests/faults/test_bodies.py": "workers"}

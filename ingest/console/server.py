@@ -7,17 +7,19 @@ import contextlib
 import signal
 import socket
 import ssl
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from uvicorn import Config, Server
 
-from ingest.access.tls import server_tls
+from ingest.access.tls import ServerTLS, server_tls
 from ingest.console.app import build
+from ingest.console.patience import patient
 from ingest.console.views.machine import Machine
 from ingest.http.listener import listen
 from ingest.telemetry import logs
 from schemas.address import Address
+from schemas.settings import Settings
 
 _CONNECTIONS: Final = 200
 _GRACE_SECONDS: Final = 2
@@ -36,7 +38,7 @@ def run_console(machine: Machine, listener: socket.socket | None = None) -> int:
     application = build(settings, machine)
     tls = server_tls(settings)
     listener = listener or listen(settings.console_listen, "INGEST_CONSOLE_LISTEN")
-    config = configured(application, None if tls is None else tls.context)
+    config = configured(application, settings, None if tls is None else tls.context)
     url = f"{'http' if tls is None else 'https'}://{Address(*listener.getsockname()[:2])}"
     log = structlog.get_logger("ingest.console")
     log.info("listening", url=url)
@@ -44,7 +46,7 @@ def run_console(machine: Machine, listener: socket.socket | None = None) -> int:
 
     async def run() -> None:
         if tls is not None:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, tls.reload)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, tls, log)
         await server.serve([listener])
 
     # uvicorn raises the signal that ended it once more; it has been heeded by then.
@@ -56,10 +58,19 @@ def run_console(machine: Machine, listener: socket.socket | None = None) -> int:
     return 0
 
 
-def configured(application: object, tls: ssl.SSLContext | None = None) -> Config:
-    """uvicorn's configuration: it says nothing of itself, and believes no proxy."""
+def _reload(tls: ServerTLS, log: Any) -> None:
+    faults = [each for part in tls.reload().values() for each in part]
+    if faults:
+        log.error("not_reloaded", why="; ".join(faults), remedy="mend it, and send SIGHUP again")
+    else:
+        log.info("reloaded")
+
+
+def configured(application: object, settings: Settings, tls: ssl.SSLContext | None = None) -> Config:
+    """uvicorn's configuration: it says nothing of itself, believes no proxy, and waits for no client for ever."""
     config = Config(
         application,  # type: ignore[arg-type]
+        http=patient(settings.slow_client_seconds, settings.max_header_bytes),
         log_config=None,
         access_log=False,
         server_header=False,

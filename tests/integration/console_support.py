@@ -79,7 +79,7 @@ def machine(state: Path, *, database_url: str = "", **settings: Any) -> Machine:
 def console(looked_at: Machine, **headers: str) -> Iterator[httpx.Client]:
     """A client of a console that serves while the block runs; it follows no redirects."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = Server(configured(build(looked_at.settings, looked_at)))
+        server = Server(configured(build(looked_at.settings, looked_at), looked_at.settings))
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         try:

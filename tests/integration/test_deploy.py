@@ -30,6 +30,7 @@ from consumers.supervisor.monitor import Monitor
 from consumers.supervisor.pool import Pool
 from ingest.access.gate import Gate
 from ingest.access.unguarded import Unguarded
+from ingest.console.entrance import check
 from ingest.http.limits import Limits
 from ingest.http.requests import Declined
 from ingest.http.service import Service
@@ -37,7 +38,7 @@ from ingest.shim.metrics import ShimMetrics
 from ingest.soak.ports import free_port
 from ingest.soak.system import until
 from ingest.spool.contents import Contents
-from schemas.settings import Settings, load
+from schemas.settings import ConfigError, Settings, load
 from tests.patience import LONG
 
 DEPLOY = ROOT / "deploy"
@@ -152,14 +153,35 @@ def test_compose_takes_the_file() -> None:
     found = run(*argv, "-f", file, "config", **secrets)
     assert found.returncode == 0, found.stderr
     services = yaml.safe_load(found.stdout)["services"]
-    assert set(services) == {"rabbitmq", "postgres", "migrate", "consumers", "shim"}
+    assert set(services) == {"rabbitmq", "postgres", "migrate", "consumers", "shim", "console"}
     assert re.fullmatch(r"rabbitmq:4\.\d+\.\d+-management", services["rabbitmq"]["image"])
     assert re.fullmatch(r"postgres:\d+\.\d+-\w+", services["postgres"]["image"])
-    for name in ("migrate", "consumers", "shim"):
+    for name in ("migrate", "consumers", "shim", "console"):
         load(services[name]["environment"])
     refused = run(*argv, "-f", file, "config", RABBITMQ_PASSWORD="", POSTGRES_PASSWORD="p")
     assert refused.returncode != 0
     assert "set it in .env" in refused.stderr
+
+
+def test_a_console_that_others_reach_is_deployed_with_tokens_and_tls() -> None:
+    """As Kubernetes and Compose start it, it takes its settings; it would not start without either."""
+    [pod] = [
+        each["spec"]["template"]["spec"]
+        for each in manifests()
+        if each["kind"] == "Deployment" and each["metadata"]["name"] == "chef-ingest-console"
+    ]
+    [container] = pod["containers"]
+    maps = {each["metadata"]["name"]: each["data"] for each in manifests() if each["kind"] == "ConfigMap"}
+    environ = {**maps["chef-ingest"], **{each["name"]: each["value"] for each in container["env"]}}
+    compose = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())["services"]["console"]
+    for given, arguments in ((environ, container["args"]), (compose["environment"], compose["command"])):
+        assert arguments[:2] == ["console", "--listen"]
+        known = {name: value for name, value in given.items() if name.startswith("INGEST_")}
+        check(load(known | {"INGEST_CONSOLE_LISTEN": arguments[2]}).settings)
+        for name in ("INGEST_TOKENS_FILE", "INGEST_TLS_CERTIFICATE"):
+            lacking = {key: value for key, value in known.items() if key not in (name, "INGEST_TLS_KEY")}
+            with pytest.raises(ConfigError):
+                check(load(lacking | {"INGEST_CONSOLE_LISTEN": arguments[2]}).settings)
 
 
 COLLECTORS = ("/data-collector/v0/", "/data-collector/v0", "/organizations/o/data-collector")
@@ -473,7 +495,8 @@ def test_the_image_is_made_of_what_is_locked() -> None:
         assert name in ("setuptools", "wheel") or locked[name] == version, name
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    wanted = re.findall(r"^([a-z0-9-]+)", setup["options"]["install_requires"], re.MULTILINE)
+    needed = setup["options"]["install_requires"] + setup["options.extras_require"]["console"]
+    wanted = re.findall(r"^([a-z0-9-]+)", needed, re.MULTILINE)
     assert set(wanted) <= {name for name, _, _ in entries}
     recipe = (DEPLOY / "compose" / "Dockerfile").read_text()
     assert "--require-hashes" in recipe

@@ -116,6 +116,12 @@ class AsyncConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         return await super().wait(steps, *args, **options)
 
 
+def libpq_version() -> str:
+    """Of the library by which we talk to PostgreSQL."""
+    number = psycopg.pq.version()
+    return f"{number // 10000}.{number % 10000}"
+
+
 def connect(database_url: str, purpose: Purpose) -> Connection:
     """An autocommitting connection. Raises StoreUnavailable, or Misconfigured when waiting would not help."""
     try:

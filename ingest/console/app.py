@@ -22,9 +22,10 @@ from consumers.errors import Misconfigured, StoreUnavailable
 from ingest.console import pages
 from ingest.console.entrance import SESSION_SECONDS, Entrance, NotLetIn, Operator
 from ingest.console.fence import COOKIE, LARGEST_EDIT, LARGEST_FORM, LOGIN, STATIC, Fence, TurnedAway, form
-from ingest.console.live import stream
+from ingest.console.live import numbers, stream
 from ingest.console.pages import Shown
 from ingest.console.views import CHANGES, CHECKS, FILES, VIEWS
+from ingest.console.views.flow import flow, texts
 from ingest.console.views.machine import Machine
 from ingest.lookup.database import NotStored
 from schemas.settings import Settings
@@ -121,7 +122,11 @@ class Console:
 
     async def live(self, request: Request) -> Response:
         # However many pages are open while the broker hangs: they wait for one look, and no view for them.
-        return stream(lambda: to_thread.run_sync(self._machine.look, limiter=self._limiter("live", 1)))
+        return stream(lambda: to_thread.run_sync(self._numbers, limiter=self._limiter("live", 1)))
+
+    def _numbers(self) -> Mapping[str, str]:
+        found = self._machine.look()
+        return numbers(found) | texts(flow(found))
 
     async def login_page(self, request: Request) -> Response:
         return self._login(request, request.query_params.get("to", "/"), "")

@@ -21,7 +21,7 @@ def stream(look: Callable[[], Awaitable[Mapping[str, Any]]]) -> StreamingRespons
 
     async def events() -> AsyncIterator[str]:
         for _ in range(TIMES):
-            yield f"event: numbers\ndata: {json.dumps(numbers(await look()))}\n\n"
+            yield f"event: numbers\ndata: {json.dumps(await look())}\n\n"
             await asyncio.sleep(SECONDS)
 
     return StreamingResponse(events(), media_type="text/event-stream")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from importlib.metadata import version as version_of
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from consumers.database.connection import libpq_version
 from ingest.access.keys import LEAST_BITS, SHORT_REMEDY, KeysUnavailable, short_keys_told
 from ingest.diagnostics.broker import check_broker
 from ingest.diagnostics.collector import check_collector
@@ -43,6 +45,8 @@ def check_program() -> Iterator[Finding]:
     """This interpreter and what makes the shim fast."""
     version = ".".join(str(part) for part in sys.version_info[:3])
     yield Finding("python", "ok", f"Python {version}")
+    used = ", ".join(f"{name} {version_of(name)}" for name in ("chef-ingest", "psycopg", "pika"))
+    yield Finding("program version", "ok", f"{used}, libpq {libpq_version()}")
     lacking = [name for name in ("uvloop", "jsonschema_rs") if find_spec(name) is None]
     if lacking:
         text = f"{', '.join(lacking)} can't be imported: everything works, several times slower"

@@ -43,6 +43,8 @@ def gather(settings: Settings, state: Path, shim_url: str = "", spool: Path | No
         "causes": [],
         "pauses": [],
         "trend": trend(()),
+        "doors": {},
+        "written": {},
     }
     absent = False
     try:
@@ -85,9 +87,11 @@ def _queues(settings: Settings) -> dict[str, dict[str, int]]:
 
 def _database(settings: Settings) -> dict[str, Any]:
     letters = look_at_letters(settings.database_url)
-    causes = statements.load("ingest.diagnostics", "status.sql")["causes"]
+    named = statements.load("ingest.diagnostics", "status.sql")
     with session(settings.database_url, _PURPOSE) as connection:
-        rows = connection.execute(causes.encode()).fetchall()
+        rows = connection.execute(named["causes"].encode()).fetchall()
+        doors = dict(connection.execute(named["doors"].encode()).fetchall())
+        written = dict(connection.execute(named["written"].encode()).fetchall())
         told, paused, hour = supervisors(connection), pauses(connection), samples(connection)
     names = ("fingerprint", "stage", "reason", "letters", "last_seen")
     partitions = [each["to"] for each in Partitions(settings.database_url).listed() if each["to"]]
@@ -95,6 +99,8 @@ def _database(settings: Settings) -> dict[str, Any]:
         "letters": letters,
         "told": told,
         "trend": trend(hour),
+        "doors": doors,
+        "written": written,
         "pauses": [each.described() for each in paused],
         "causes": [dict(zip(names, row, strict=True)) for row in rows],
         "partitions_until": max(partitions, default=None),

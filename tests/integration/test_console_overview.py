@@ -42,7 +42,11 @@ def test_the_first_page_says_what_is_wrong_and_how_the_last_hour_went(database_u
     with session(database_url, PURPOSE) as connection:
         [(minute,)] = connection.execute("SELECT extract(epoch FROM date_trunc('minute', now()))::bigint").fetchall()
         roster = Roster(tmp_path / "state", "web1")
-        roster.said = {"mode": "running", "rate": 2.5, "workers": [], "nodes": {"success": 2}, "nodes_missing": 1}
+        death = {"lane": "main", "cause": "killed", "why": "out of memory? <b>", "seconds_ago": 3.0}
+        roster.said = {
+            "mode": "running", "rate": 2.5, "workers": [], "nodes": {"success": 2}, "nodes_missing": 1,
+            "wanted": 2, "version": "0.9", "deaths": 2, "last_death": death,
+        }  # fmt: skip
         connection.execute("INSERT INTO samples VALUES (now() - interval '3 hours', 'x', 'y', '{}')")
         early, late = (
             {"letters": 0, "outcomes": {}},
@@ -54,6 +58,10 @@ def test_the_first_page_says_what_is_wrong_and_how_the_last_hour_went(database_u
         metrics = refusing()
         asyncio.run(written(Acknowledged(lambda: database_url, metrics.sampled)))
         connection.execute(REPLAY.encode())
+        connection.execute(
+            """INSERT INTO nodes (organization, name, last_seen)
+            VALUES ('acme', 'here', now() - interval '2 hours'), ('acme', 'away', now() - interval '2 days')"""
+        )
         connection.execute(
             """INSERT INTO dead_letters (message_key, replay_key, stage, reason, details, fingerprint, kind, door,
                 exchange, routing_key, properties, payload, worker_version)
@@ -74,6 +82,7 @@ def test_the_first_page_says_what_is_wrong_and_how_the_last_hour_went(database_u
         assert re.findall(r'data-live="refused">([^<]*)<', page) == ["1"]
         assert 'aria-label="Backlog in the last 60 minutes: 7 to 7, 7 at last"' in page
         assert "10 of 40</progress>" in page
+        assert re.findall(r'data-live="box 2 all workers">([^<]*)<', page) == ["2.5/s"]
         for runbook in re.findall(r'href="(/runbooks/[^"]*)"', page):
             shown = client.get(runbook)
             assert shown.status_code == 200, runbook
@@ -82,6 +91,20 @@ def test_the_first_page_says_what_is_wrong_and_how_the_last_hour_went(database_u
         for wrong in ("nothing", "..%2f..%2fsetup", "README.md"):
             assert client.get(f"/runbooks/{wrong}").status_code == 404
 
+        workers = client.get("/workers").text
+        assert "2 deaths since it runs" in workers
+        assert "main, killed: out of memory? &lt;b&gt;" in workers
+        drained = client.get("/workers/confirm?verb=pause&queue=all&host=web1&why=disk").text
+        assert "Workers on web1 finish what they have in hand and take no more of every queue" in drained
+        assert "Other machines go on" in drained
+        rows = client.get("/nodes").text.split("<tr>")
+        assert [name for name in ("here", "away") for row in rows if name in row and ">missing<" in row] == ["away"]
+        [missing] = re.findall(r'href="(/nodes\?missing=[0-9]+s)"', "".join(rows))
+        assert re.findall(r">(here|away)</a>", client.get(missing).text) == ["away"]
+        health = client.get("/health").text
+        assert re.search(r"chef-ingest [0-9.]+.*libpq [0-9]+\.[0-9]+", health)
+        assert re.search(r"<dt>database</dt><dd>PostgreSQL [0-9.]+", health)
+
     env = NOBODY | {"DATABASE_URL": database_url, "INGEST_LISTEN": "127.0.0.1:1"}
     found: dict[str, Any] = json.loads(command("status", "--output", "json", env=env).stdout)
     assert found["trend"]["age"] == {"p50": 0, "p99": 42, "messages": 10}
@@ -89,6 +112,8 @@ def test_the_first_page_says_what_is_wrong_and_how_the_last_hour_went(database_u
     told = {each["text"] for each in found["troubles"]}
     shown_texts = {unescape(each) for each in re.findall(r'<li class="verdict [a-z]+">(.*?)(?: <a|</li>)', page)}
     assert {each[0].upper() + each[1:] for each in told} <= shown_texts
+    gone = json.loads(command("nodes", "list", "--gone", "--output", "json", env=env).stdout)
+    assert [each["name"] for each in gone] == ["away"]
     printed = command("status", env=env).stdout
     assert "wrong: 61 more open letters than an hour ago" in printed
     assert "(docs/runbooks/ChefIngestLettersGrowing.md)" in printed

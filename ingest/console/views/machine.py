@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from consumers.database.connection import Purpose
 from consumers.errors import BrokerUnavailable, Misconfigured, StoreUnavailable
 from ingest.console.carrying import Carriers
+from ingest.console.views.flow import paces
 from ingest.diagnostics.audit import audit
 from ingest.diagnostics.status import gather
 from schemas.settings import Settings
@@ -54,7 +55,9 @@ class Machine:
         with self._looking:
             if self._seen is None or time.monotonic() - self._seen[0] > _FRESH_SECONDS:
                 found = gather(self.settings, self.state, self.shim_url, self.spool)
-                self._seen = time.monotonic(), found
+                now, before = time.monotonic(), self._seen
+                found["paces"] = {} if before is None else paces(before[1], found, now - before[0])
+                self._seen = now, found
             return self._seen[1]
 
     def ledger(self) -> Balance:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from starlette.requests import Request
 
 from ingest.console.pages import Shown
@@ -28,7 +30,15 @@ def show(machine: Machine, request: Request) -> Shown:
     with reading(machine.settings) as reader:
         page = nodes.listed(reader, asked_for, aborted)
         strips = nodes.strips(reader, page.rows, aborted)
-    rows = [{**each, "strip": strips.get((each["organization"], each["name"]), ())} for each in page.rows]
-    return Shown(
-        "nodes.html", {"asked": wanted, "rows": rows, "next": wanted.next(page.last), "statuses": RUN_STATUSES}
-    )
+    limit = machine.settings.node_missing_seconds
+    since = wanted.now - timedelta(seconds=limit)
+    rows = [
+        {
+            **each,
+            "strip": strips.get((each["organization"], each["name"]), ()),
+            "missing": each["seen"] is not None and each["seen"] < since,
+        }
+        for each in page.rows
+    ]
+    facts = {"asked": wanted, "rows": rows, "next": wanted.next(page.last), "statuses": RUN_STATUSES}
+    return Shown("nodes.html", facts | {"limit": f"{limit}s"})

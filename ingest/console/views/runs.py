@@ -79,6 +79,7 @@ def show_one(machine: Machine, request: Request) -> Shown:
         "run_list": _run_list(run),
         "own": own,
         "skipped": skipped,
+        "during_run": machine.settings.during_run,
         "hours": hours,
         "before": [{**each, "bears": actions.bears_on(each, run)} for each in before.rows],
         "more_before": before.last is not None,

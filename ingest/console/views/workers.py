@@ -56,7 +56,7 @@ class Order(NamedTuple):
             case "pause":
                 return (
                     f"Workers {where} finish what they have in hand and take no more of {what}, until somebody resumes "
-                    "it. Messages wait in RabbitMQ meanwhile, and who posts is answered 202."
+                    f"it. {self._meanwhile}"
                 )
             case "resume":
                 return f"The pause of {what} {where} ends: workers take its messages again."
@@ -64,6 +64,12 @@ class Order(NamedTuple):
                 number = "as many workers as it sees fit" if self.to == "auto" else f"{self.to} workers"
                 more = " (more or fewer than now)" if self.to[0] in "+-" else ""
                 return f"The supervisor {self.host} is told to run {number}{more}."
+
+    @property
+    def _meanwhile(self) -> str:
+        if self.host in ("", ALL):
+            return "Messages wait in RabbitMQ meanwhile, and who posts is answered 202."
+        return "Other machines go on. Once its workers have nothing in hand, it can be stopped."
 
 
 def show(machine: Machine, request: Request) -> Shown:

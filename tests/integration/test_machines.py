@@ -83,6 +83,7 @@ def test_all_machines_are_seen_paused_and_scaled_from_one(
     until(lambda: len(stored(database_url)) == 5, "all that waited is stored")
     until(lambda: seen(env)["queues"][RUNS]["consumers"] == 0, "runs are held back alone")
     until(lambda: states(first) == {"consuming"}, "its worker says so at its next report")
+    until(lambda: sum(each or 0 for each in seen(env)["trend"]["messages"]) == 5, "the last hour tells of them, once")
     assert command("resume", RUNS, "--host", HOST, env=env).returncode == 0
     until(lambda: seen(env)["queues"][RUNS]["consumers"] == 3, "as before")
 

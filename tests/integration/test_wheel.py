@@ -73,6 +73,8 @@ def test_the_wheel_has_every_file_of_the_packages_and_the_man_page(built: Path) 
     shipped = {name for name in names if name.split("/")[0] in PACKAGES}
     assert shipped == sources(built)
     assert any(name.endswith("share/man/man1/chef-ingest.1") for name in names)
+    runbooks = {path.name for path in (ROOT / "docs" / "runbooks").glob("*.md")}
+    assert runbooks == {Path(name).name for name in names if "share/doc/chef-ingest/runbooks/" in name}
 
 
 def test_the_sdist_has_the_tests_and_the_documents(built: Path) -> None:

@@ -116,5 +116,6 @@ def test_the_first_page_says_what_is_wrong_and_how_the_last_hour_went(database_u
     assert [each["name"] for each in gone] == ["away"]
     printed = command("status", env=env).stdout
     assert "wrong: 61 more open letters than an hour ago" in printed
+    assert "1 answered 503 in the last hour" in printed
     assert "(docs/runbooks/ChefIngestLettersGrowing.md)" in printed
-    assert "age at commit p50 below 1 s, p99 42 s, in the last hour" in printed
+    assert "age at commit p50 below 1 s, p99 42 s (of 10 min" in printed

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ingest.cli.screen.tables import fitted
 from ingest.cli.screen.trail import BARS, PLAIN_BARS, Trail, sparkline
-from ingest.diagnostics.now.trend import FIVES, fives, told
+from ingest.diagnostics.now.trend import AGE_MINUTES, FIVES, fives, told
 from ingest.diagnostics.spool import line_of_spool
 from schemas.printable import printable
 
@@ -121,15 +121,16 @@ def _warning(trouble: Mapping[str, Any]) -> str:
 
 def _hour(trend: Mapping[str, Any], bars: str) -> Iterator[Text]:
     """How the last hour was, a bar for five minutes; nothing of what nobody told."""
-    age = trend["age"]
-    facts = {
-        "age_p99": None if age is None else f"age at commit p50 {_age(age['p50'])}, p99 {_age(age['p99'])}",
-        "letters": None if not told(trend["letters"]) else "open letters",
-        "refused": None if not told(trend["refused"]) else f"{sum(told(trend['refused']))} answered 503",
+    age, letters, refused = trend["age"], told(trend["letters"]), told(trend["refused"])
+    lines = {
+        "age_p99": age
+        and f"age at commit p50 {_age(age['p50'])}, p99 {_age(age['p99'])} (of {AGE_MINUTES} min; bars: p99)",
+        "letters": letters and f"open letters: {letters[0]} when the hour began, {letters[-1]} now",
+        "refused": refused and f"{sum(refused)} answered 503 in the last hour",
     }
-    for name, words in facts.items():
+    for name, words in lines.items():
         if words:
-            yield _text(f"{sparkline(fives(trend[name]), FIVES, bars)}  {words}, in the last hour")
+            yield _text(f"{sparkline(fives(trend[name]), FIVES, bars)}  {words}")
 
 
 def _age(seconds: int) -> str:

@@ -16,11 +16,12 @@ from ingest.console.pages import Shown
 from ingest.console.views.chart import SPARK_HEIGHT, SPARK_WIDTH, spark
 from ingest.console.views.flow import HEIGHT, WIDTH, flow
 from ingest.console.views.machine import PURPOSE, Balance, Machine
+from ingest.diagnostics.now.trend import AGE_MINUTES
 
 _TILES: Final = (
     ("backlog", "Backlog", "backlog", ""),
-    ("age p50", "Age at commit, p50", "age_p50", " s"),
-    ("age p99", "Age at commit, p99", "age_p99", " s"),
+    ("age p50", f"Age at commit, p50 of {AGE_MINUTES} min", "age_p50", " s"),
+    ("age p99", f"Age at commit, p99 of {AGE_MINUTES} min", "age_p99", " s"),
     ("letters open", "Open letters", "letters", ""),
     ("refused", "Answered 503 in an hour", "refused", ""),
     ("rate", "Messages a second", "messages", " a minute"),

@@ -309,7 +309,7 @@ def test_the_process_serves_a_page_and_ends_when_it_is_told(tmp_path: Path) -> N
         page = client.get("/")
         assert page.status_code == 200
         assert "Database not seen" in page.text
-        assert "broker not seen" in page.text
+        assert "Broker not seen" in page.text
         assert client.head("/").status_code == 200
         assert client.post("/").status_code == 403
         with client.stream("GET", "/live") as stream:

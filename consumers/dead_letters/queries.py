@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from consumers.dead_letters.errors import NoSuchLetter
 from consumers.dead_letters.repository import Letter, Repository
-from consumers.dead_letters.selector import NEWEST, OLDEST, SORTS, Selector
+from consumers.dead_letters.selector import BY, NEWEST, OLDEST, SORTS, Selector
 from consumers.store.letter import without_values
 from schemas.validation.decode import beginning, inflate
 from schemas.verdict import Invalid
@@ -29,6 +29,12 @@ def groups(repository: Repository, selector: Selector) -> list[dict[str, Any]]:
     what they have in common, `example` what the sample says."""
     where, values = selector.where()
     return [worded(row) for row in repository.rows("groups", where, limit=selector.limit, **values)]
+
+
+def groups_by(repository: Repository, selector: Selector, by: str) -> list[dict[str, Any]]:
+    """Letters by one of BY, `value` is whose they are: how many, of how many causes, nodes, organizations, senders."""
+    where, values = selector.where()
+    return repository.rows("groups_by", where, BY[by], limit=selector.limit, **values)
 
 
 def worded(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,6 +49,9 @@ SORTS: Final[Mapping[str, str]] = {
 PAGED: Final = (OLDEST, NEWEST)
 """The orders in which letters stay where they are, so that a list can go on after one of them."""
 
+BY: Final[Mapping[str, str]] = {"organization": "organization", "node": "node", "sender": "sent_by"}
+"""What letters are grouped by besides their cause, and the column that says it."""
+
 WHOLE_FINGERPRINT: Final = 16
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 

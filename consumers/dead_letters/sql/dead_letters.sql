@@ -34,6 +34,14 @@ FROM (
 LEFT JOIN dead_letter_notes AS note ON note.fingerprint = cause.fingerprint
 ORDER BY cause.letters DESC, cause.fingerprint LIMIT %(limit)s;
 
+-- name: groups_by
+-- Letters that have the same in one column, the largest group first.
+SELECT {order} AS value, count(*) AS letters, count(*) FILTER (WHERE state = 'open') AS open,
+       count(DISTINCT fingerprint) AS causes, count(DISTINCT node) AS nodes,
+       count(DISTINCT organization) AS organizations, count(DISTINCT sent_by) AS senders,
+       min(first_seen) AS first_seen, max(last_seen) AS last_seen
+FROM dead_letters WHERE {where} GROUP BY {order} ORDER BY letters DESC, value LIMIT %(limit)s;
+
 -- name: causes_beginning
 SELECT DISTINCT fingerprint FROM dead_letters WHERE fingerprint ^@ %(fingerprint)s LIMIT 2;
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from consumers.dead_letters.selector import OLDEST, OPEN, PAGED, REPLAYING, SORTS, Selector
+from consumers.dead_letters.selector import BY, OLDEST, OPEN, PAGED, REPLAYING, SORTS, Selector
 from ingest.cli.dead.options import Fingerprint, accountable, as_somebody, selected, yes_option
 from ingest.cli.dead.replay_commands import replay, replays
 from ingest.cli.options import output_option, says_what_is_wrong
@@ -46,13 +46,14 @@ def list_(selector: Selector, sort: str, output: str) -> None:
 
 @dead.command()
 @selected
+@click.option("--by", type=click.Choice(tuple(BY)), help="Not by cause, but by whose they are.")
 @output_option
 @says_what_is_wrong
-def groups(selector: Selector, output: str) -> None:
+def groups(selector: Selector, by: str | None, output: str) -> None:
     """Letters by cause: how many, since when, why, and one of each as a sample."""
     from ingest.cli.dead import letters
 
-    sys.exit(letters.show_groups(settings_at(), selector, output))
+    sys.exit(letters.show_groups(settings_at(), selector, by, output))
 
 
 @dead.command()

@@ -39,6 +39,9 @@ GROUP_COLUMNS = (
     "why",
     "example",
 )
+BY_COLUMNS = (
+    "value", "letters", "open", "causes", "nodes", "organizations", "senders", "first_seen", "last_seen",
+)  # fmt: skip
 NOTED_COLUMNS = (*GROUP_COLUMNS, "note")
 LISTED_AT_ONCE = 100
 
@@ -59,13 +62,15 @@ def show_list(settings: Settings, selector: Selector, sort: str, output: str) ->
     return _unmatched(selector, there)
 
 
-def show_groups(settings: Settings, selector: Selector, output: str) -> int:
-    """Causes, the most frequent first. Exit code: 1 where what was asked for matches none."""
+def show_groups(settings: Settings, selector: Selector, by: str | None, output: str) -> int:
+    """Causes, or one of BY, the most frequent first. Exit code: 1 where what was asked for matches none."""
+    chosen = selector.within(*UNSETTLED)
     with _looking(settings, selector) as repository:
-        rows = queries.groups(repository, selector.within(*UNSETTLED))
+        rows = queries.groups_by(repository, chosen, by) if by else queries.groups(repository, chosen)
         there = "" if rows else _there(repository)
-    noted = any(row["note"] for row in rows)
-    print_rows(rows, output, sys.stdout, NOTED_COLUMNS if noted else GROUP_COLUMNS)
+    noted = any(row.get("note") for row in rows)
+    columns = NOTED_COLUMNS if noted else GROUP_COLUMNS
+    print_rows(rows, output, sys.stdout, BY_COLUMNS if by else columns)
     return _unmatched(selector, there)
 
 

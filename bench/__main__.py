@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from bench import age, drain, growth, machine, pages, post, reads, report, rig, scale, stopped
+from bench import age, drain, growth, machine, pages, post, reads, ready, report, rig, scale, stopped
 from bench.children import ROOT, ChildFailed
 from bench.plan import DEFAULT, QUICK, SECTIONS, Plan
 
@@ -63,6 +63,7 @@ def _run(section: str, bench: rig.Rig, plan: Plan) -> None:
         "growth": lambda: growth.section(bench, plan.rounds, plan.growth, list(plan.growth_sizes)),
         "scale": lambda: scale.section(bench, plan.rounds, plan.scale, plan.processes, plan.backlogs),
         "reads": lambda: reads.section(bench, plan.rounds, *plan.reads),
+        "console": lambda: ready.section(bench, plan.rounds, *plan.console),
         "memory": lambda: scale.memory(bench, plan.memory),
     }
     began = time.monotonic()

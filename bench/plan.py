@@ -8,7 +8,7 @@ from typing import Final
 
 from bench import drain
 
-SECTIONS: Final = ("drain", "post", "age", "stopped", "growth", "scale", "reads", "memory")
+SECTIONS: Final = ("drain", "post", "age", "stopped", "growth", "scale", "reads", "console", "memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Plan:
     growth_sizes: Sequence[int] = (10_000_000,)
     reads: tuple[int, int] = (10_000_000, 1_000_000)
     """Actions and runs."""
+    console: tuple[int, int, int] = (1_000_000, 100_000, 100_000)
+    """Actions, letters and runs."""
     processes: Sequence[int] = (1, 2, 4)
     scale: int = 12_000
     backlogs: Sequence[int] = (10_000, 200_000)
@@ -55,6 +57,7 @@ QUICK: Final = Plan(
     growth=300,
     growth_sizes=(20_000,),
     reads=(2_000, 10_000),
+    console=(2_000, 200, 1_000),
     processes=(2,),
     scale=300,
     backlogs=(),

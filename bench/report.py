@@ -17,7 +17,7 @@ _BASES = {
 }  # fmt: skip
 _TITLES = {
     "p50": "post p50", "p99": "post p99", "lone": "lone POST", "wal": "growth, WAL each", "id": "WAL of an id",
-    "peak": "peak memory",
+    "peak": "peak memory", "console": "page ready",
 }  # fmt: skip
 _FIGURES = ("what", "median", "min", "max", "unit", "ratio", "to", *(f"{who} us" for who in WHO), "machine")
 _TARGETS = ("target", "median", "min", "max", "wanted", "met")

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 MEANWHILE := sh .ci/meanwhile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install run test newer newer-core lint faults seeds soak bench bench-quick docs site dist clean
+.PHONY: help install run test newer newer-core lint faults seeds soak bench bench-quick docs screenshots site dist clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ docs: $(VENV)/.dev ## write docs/reference, the man page and the picture of the 
 	@$(BIN)/python -m ingest.reference --write docs/reference --man docs/man
 	@$(BIN)/python tests/picture.py docs/explanation/rooms.md
 	@$(BIN)/python tests/proved.py docs/versions.md
+
+screenshots: $(VENV)/.dev ## take the pictures of the console in docs/pictures anew, of made-up data
+	@PYTHONPATH=.:tests:tests/integration:tests/browser $(BIN)/python tests/browser/portraits.py docs/pictures
 
 # The pages as they lie in the repository, so that the links between them are the same.
 site: $(VENV)/.site ## build the documentation's site, with search, into build/site; a link that leads nowhere fails

@@ -60,6 +60,11 @@ class Machine:
                 self._seen = now, found
             return self._seen[1]
 
+    def look_anew(self) -> None:
+        """Something was changed: whoever is led back to a page sees it there, and not the moment before."""
+        with self._looking:
+            self._seen = None
+
     def ledger(self) -> Balance:
         """What `audit` says of the last day, no older than half a minute."""
         with self._auditing:

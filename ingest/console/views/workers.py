@@ -106,4 +106,5 @@ def change(machine: Machine, operator: Operator, sent: Mapping[str, str]) -> str
                     )
                 except NotAsked as refused:
                     raise TurnedAway(409, f"{refused}: nothing was done") from None
+    machine.look_anew()
     return "/workers"

@@ -31,11 +31,12 @@ class Reader:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def rows(self, file: str, name: str, /, where: str = "true", **keys: Any) -> list[Row]:
-        """All that a statement of ours finds; it bounds itself. `where` is a selector's condition."""
+    def rows(self, file: str, name: str, /, where: str = "true", order: str = "id", **keys: Any) -> list[Row]:
+        """All that a statement of ours finds; it bounds itself. `where` is a selector's condition, `order` one of its
+        sorts."""
         named = statements.load("ingest.lookup", file)
         text = named[name].replace("{organizations}", named.get("organizations", ""))
-        text = text.replace("{where}", where)
+        text = text.replace("{where}", where).replace("{order}", order)
         with self._connection.cursor(row_factory=dict_row) as cursor:
             return list(cursor.execute(text.encode(), keys).fetchall())
 

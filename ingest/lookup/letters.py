@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from consumers.dead_letters.queries import in_one_line, worded
-from consumers.dead_letters.selector import Selector
+from consumers.dead_letters.selector import NEWEST, PAGED, SORTS, Selector
 from ingest.lookup.database import Reader, Row
 
 MOST_CAUSES: Final = 50
@@ -15,11 +15,13 @@ MOST_SHARES: Final = 3
 MOST_CHOICES: Final = 50
 
 
-def listed(reader: Reader, selector: Selector, before: int | None, most: int = 50) -> tuple[Sequence[Row], int | None]:
-    """Letters in one line each, the newest first, and the number before which there are more."""
-    rows = _selected(reader, "listed", selector, before=before, rows=most + 1)
+def listed(reader: Reader, selector: Selector, sort: str = NEWEST, most: int = 50) -> tuple[Sequence[Row], int | None]:
+    """Letters in one line each by one of SORTS, and the number after which there are more: in an order of PAGED, whose
+    `after` goes on there; in another one the first so many are all."""
+    where, values = selector.where(backwards=sort == NEWEST)
+    rows = reader.rows("letters.sql", "listed", where=where, order=SORTS[sort], **values, rows=most + 1)
     shown = [{**row, "why": in_one_line(row["details"])} for row in rows[:most]]
-    return shown, shown[-1]["id"] if len(rows) > most else None
+    return shown, shown[-1]["id"] if len(rows) > most and sort in PAGED else None
 
 
 def causes(reader: Reader, selector: Selector, most: int = MOST_CAUSES) -> list[Row]:

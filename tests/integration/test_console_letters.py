@@ -121,6 +121,26 @@ def test_more_than_a_hundred_are_changed_only_by_who_types_how_many(clerk: Clerk
     assert clerk.states("crowd") == {"parked": 101}
 
 
+def test_a_list_has_the_order_that_is_asked_for_and_goes_on_only_where_that_stays(clerk: Clerk) -> None:
+    """The newest first unless another is named; of the largest there is one page, and no next one."""
+    numbers = [*clerk.put("orderly", 51), *clerk.put("orderly", 1, payload=fixable() + b" " * 99)]
+
+    def listed(**wanted: Any) -> list[int]:
+        # Of one cause there are no cards, so that what is linked is the list.
+        page = clerk.page("/letters", fingerprint="orderly".ljust(16, "0"), **wanted)
+        links = [str(attributes.get("href")) for _, attributes in page.tags]
+        assert ("Next page" in page.text) == (wanted.get("sort") != "size" and "after" not in wanted)
+        return [int(link.removeprefix("/letters/")) for link in links if link.removeprefix("/letters/").isdecimal()]
+
+    assert listed() == numbers[:1:-1]
+    assert listed(after=numbers[2]) == [numbers[1], numbers[0]]
+    assert listed(sort="oldest") == numbers[:50]
+    assert listed(sort="oldest", after=numbers[49]) == numbers[50:]
+    assert listed(sort="size") == [numbers[-1], *numbers[:49]]
+    assert "its order is newest or oldest" in clerk.page("/letters", 400, sort="size", after=1).text
+    assert "sort must be one of" in clerk.page("/letters", 400, sort="id; DROP TABLE runs").text
+
+
 def test_letters_are_pruned_as_the_settings_say(clerk: Clerk) -> None:
     """Settled ones that are old; unsettled ones only where that was asked for and seen. One event tells of it."""
     clerk.put("old", 2, "discarded")

@@ -1,12 +1,11 @@
--- What operators look up of letters; `{where}` is a selector's condition; loaded by consumers/database/statements.py.
+-- What operators look up of letters; `{where}` is a selector's condition, `{order}` a sort of it; loaded by consumers/database/statements.py.
 
 -- name: listed
--- A page of letters without their payloads, the newest first.
+-- A page of letters without their payloads.
 SELECT id, state, stage, reason, kind, door, organization, node, fingerprint, attempts, failed_replays, first_seen, last_seen,
        octet_length(payload) AS bytes, edited_payload IS NOT NULL OR edited_envelope IS NOT NULL AS edited, details,
        sent_by, sender, entity, requestor
-FROM dead_letters WHERE {where} AND (%(before)s::bigint IS NULL OR id < %(before)s::bigint)
-ORDER BY id DESC LIMIT %(rows)s::bigint;
+FROM dead_letters WHERE {where} ORDER BY {order} LIMIT %(rows)s::bigint;
 
 -- name: causes
 -- Letters of one cause together, the largest group first; the newest of each as its example. They are counted by all

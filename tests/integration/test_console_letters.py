@@ -312,8 +312,11 @@ def test_a_letter_is_edited_as_it_was_seen_to_differ(clerk: Clerk) -> None:
     shown = clerk.page(f"/letters/{number}")
     assert f"edited by {getpass.getuser()}: <i>a node</i>" in shown.words
     assert SECRET not in shown.text
-    again = clerk.page(f"/letters/{number}/edit").form
-    assert clerk.post("/letters/revert", again | {"why": "no"}) == f"/letters/{number}"
+    undoing = clerk.page(f"/letters/{number}/edit")
+    assert '+  "entity_type": "key",' in undoing.text
+    assert "− acme + nothing" in undoing.words
+    assert SECRET not in undoing.text
+    assert clerk.post("/letters/revert", undoing.form | {"why": "no"}) == f"/letters/{number}"
     assert clerk.place.rows(edited, number) == [(None, None)]
     base = clerk.page(f"/letters/{number}/edit").form
     for wrong in ({"kind": "x"}, {"letter": "x"}, {"letter": "９"}, {"node": "a\u202e"}):

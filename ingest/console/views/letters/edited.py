@@ -47,7 +47,7 @@ def show(machine: Machine, request: Request) -> Shown:
     whole, seen = typable(machine.settings, letter)
     structlog.get_logger("ingest.console").info("letter_looked_at", who=request.state.operator.name, letter=letter.id)
     facts = {"letter": letter, "text": seen, "hides": whole != seen, "checked": None, "sent": {}}
-    return Shown("edit.html", facts | _form(letter))
+    return Shown("edit.html", facts | _form(machine, letter))
 
 
 def check(machine: Machine, operator: Operator, sent: Mapping[str, str]) -> Shown:
@@ -56,10 +56,10 @@ def check(machine: Machine, operator: Operator, sent: Mapping[str, str]) -> Show
     with _reading(machine) as repository:
         typed = _typed(machine, repository, sent)
     before = _sent_now(typed.letter)
-    changed = [(name, before[name], value) for name, value in typed.envelope.items()]
+    changed = _others(before, typed.envelope)
     delta = [] if typed.payload is None else diff(difference(typed.seen, typed.text))
     facts = {"letter": typed.letter, "text": typed.text, "hides": False, "checked": typed.correction, "sent": sent}
-    return Shown("edit.html", _form(typed.letter) | facts | {"delta": delta, "changed": changed})
+    return Shown("edit.html", _form(machine, typed.letter) | facts | {"delta": delta, "changed": changed})
 
 
 def judge(machine: Machine, operator: Operator, sent: Mapping[str, str]) -> Response:
@@ -153,5 +153,23 @@ def _sent_now(letter: Letter) -> dict[str, str]:
     return {name: getattr(message, name) or "" for name in edit.ENVELOPE}
 
 
-def _form(letter: Letter) -> dict[str, Any]:
-    return {"now": _sent_now(letter), "facts_": edit.ENVELOPE, "base": base_of(letter)}
+def _others(before: Mapping[str, str], after: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """(name, before, after) of those facts that differ."""
+    return [(name, before[name], value) for name, value in after.items() if value != before[name]]
+
+
+def _form(machine: Machine, letter: Letter) -> dict[str, Any]:
+    now = _sent_now(letter)
+    facts = {"now": now, "facts_": edit.ENVELOPE, "base": base_of(letter), "undone": [], "undone_facts": []}
+    if not letter.edited:
+        return facts
+    before = edit.received(letter)
+    return facts | {"undone": _undone(machine, letter, before), "undone_facts": _others(now, _sent_now(before))}
+
+
+def _undone(machine: Machine, letter: Letter, before: Letter) -> list[tuple[str, str]]:
+    """What a revert changes of the body, line by line, or why that can't be shown."""
+    try:
+        return diff(difference(typable(machine.settings, letter)[1], typable(machine.settings, before)[1], "received"))
+    except NotEditable as error:
+        return [("place", f"what was received can't be shown here: {error}")]

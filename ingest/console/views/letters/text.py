@@ -60,9 +60,9 @@ def restored(whole: str, seen: str, typed: str) -> str:
     return "\n".join(result)
 
 
-def difference(before: str, after: str) -> str:
-    """The lines that differ."""
-    lines = unified_diff(before.split("\n"), after.split("\n"), "sent now", "as typed", lineterm="", n=2)
+def difference(before: str, after: str, called: str = "as typed") -> str:
+    """The lines that differ from what is sent now."""
+    lines = unified_diff(before.split("\n"), after.split("\n"), "sent now", called, lineterm="", n=2)
     return "\n".join(lines)
 
 

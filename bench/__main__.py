@@ -23,7 +23,7 @@ from bench.plan import DEFAULT, QUICK, SECTIONS, Plan
 @click.option("--only", default=",".join(SECTIONS), show_default=True, help="Sections, comma-separated.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Where to write the same as JSON.")
 @click.option("--write", is_flag=True, help="Put what was measured into docs/performance.md and performance-table.md.")
-@click.option("--long", "long_run", is_flag=True, help="Growth with 50 million rows too (about 20 GB of disk).")
+@click.option("--long", "long_run", is_flag=True, help="Growth with 50 million rows too (about 40 GB of disk).")
 @click.option(
     "--home", type=click.Path(path_type=Path), default=ROOT / ".bench", envvar="BENCH_HOME",
     help="Folder for the private servers, the peers' packages and logs. [.bench]",

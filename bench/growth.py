@@ -16,9 +16,10 @@ ONE_ID = "id"
 EMPTY = "into 0 rows"
 LOADERS = 2
 WARM_UP = 50
-"""One row in so many of a preload comes after its checkpoint. The first to touch a page after a checkpoint writes it to
-the WAL whole: 8 KB for an id of 16 bytes. Under load there are minutes, and some million messages, from one checkpoint
-to the next, so nearly all find their page touched already, as they do after this."""
+"""One row in so many comes after the checkpoint that follows all preloads (it is one of all databases). The first to
+touch a page after a checkpoint writes it to the WAL whole: 8 KB for an id of 16 bytes. Under load there are minutes,
+and some million messages, from one checkpoint to the next, so nearly all find their page touched already, as they do
+here."""
 
 # Short rows: what grows with the table is its indexes, and those hold no data.
 _COLUMNS = (
@@ -40,6 +41,7 @@ SELECT method FROM pg_settings, unnest(enumvals) AS method
 WHERE name = 'wal_compression' AND method IN ('off', 'lz4', 'pglz') ORDER BY method
 """
 _TAKE_IDS = "INSERT INTO action_ids (id, recorded_at) SELECT gen_random_uuid(), now() FROM generate_series(1, %s)"
+_MONTHS = ("2025-12-01", *(f"2026-{month:02}-01" for month in range(1, 12)))
 _INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'actions'"
 _LOAD_IDS = "INSERT INTO action_ids (id, recorded_at) SELECT id, recorded_at FROM actions"
 _LOAD_ALL = f"""
@@ -69,6 +71,9 @@ def section(rig: Rig, rounds: int, count: int, sizes: list[int]) -> None:
         url = tables.create_database(rig.database_url, f"bench_{size}")
         preload(url, size)
         grown[into(size)] = Table(rig, into(size), url)
+    tables.checkpoint(rig.database_url)
+    for size in sizes:
+        touch(grown[into(size)].url, size)
     for _ in range(rounds):
         for table in grown.values():
             rig.measured(partial(table.grow, count))
@@ -86,7 +91,7 @@ class Table:
     def __init__(self, rig: Rig, name: str, url: str) -> None:
         self._rig = rig
         self._name = name
-        self._url = url
+        self.url = url
         self._corpus = Corpus("mix")
         self._first = 0
         self._grown = 0
@@ -94,11 +99,11 @@ class Table:
     def grow(self, count: int, as_name: str = "") -> None:
         """Drain so many messages into it; under another name than its own, a checkpoint comes first."""
         if self._name == EMPTY:
-            tables.truncate(self._url)
+            tables.truncate(self.url)
             self._first = self._grown
         if as_name:
-            tables.checkpoint(self._url)
-        drained = drain.drain(self._rig, self._url, CONTENDERS[OURS], self._corpus, self._grown, count, 1)
+            tables.checkpoint(self.url)
+        drained = drain.drain(self._rig, self.url, CONTENDERS[OURS], self._corpus, self._grown, count, 1)
         self._grown += count
         name = as_name or self._name
         self._rig.results.add(SECTION, name, count / drained.seconds, "msg/s", cpu.each(drained.cpu, count))
@@ -106,12 +111,12 @@ class Table:
 
     def verify(self) -> None:
         """Every message is a row."""
-        found = tables.faults(self._url, self._corpus, self._first, self._grown - self._first)
+        found = tables.faults(self.url, self._corpus, self._first, self._grown - self._first)
         self._rig.results.fault(SECTION, self._name, found)
 
     def compress(self, count: int) -> None:
         """What so many ids alone cost the database by each way to write pages to the WAL; no actions follow them."""
-        with tables.open_database(self._url) as database:
+        with tables.open_database(self.url) as database:
             for (method,) in database.execute(_METHODS).fetchall():
                 self._rig.measured(partial(self._take_ids, database, method, count))
 
@@ -128,11 +133,10 @@ class Table:
 
 
 def preload(url: str, rows: int) -> None:
-    """`rows` actions and their ids, a twelfth in each month of the past year, made by the server itself."""
-    late = rows // WARM_UP
-    rows -= late
-    months = ["2025-12-01", *(f"2026-{month:02}-01" for month in range(1, 12))]
-    shares = [(month, rows * i // 12, rows * (i + 1) // 12 - 1) for i, month in enumerate(months)]
+    """Of `rows` actions and their ids all but those of `touch`, a twelfth in each month of the past year, made by the
+    server itself."""
+    rows -= rows // WARM_UP
+    shares = [(month, rows * i // 12, rows * (i + 1) // 12 - 1) for i, month in enumerate(_MONTHS)]
     with tables.open_database(url) as database:
         indexes = database.execute(_INDEXES).fetchall()
         database.execute("ALTER TABLE action_ids DROP CONSTRAINT action_ids_pkey")
@@ -149,8 +153,12 @@ def preload(url: str, rows: int) -> None:
             database.execute(definition.replace(" ON ONLY ", " ON ").encode())
         # Now, so that autovacuum does not come in the middle of a measurement.
         database.execute("VACUUM (ANALYZE) action_ids")
-        database.execute("CHECKPOINT")
-        database.execute(_LOAD_ALL, {"month": months[-1], "first": rows, "last": rows + late - 1})
+
+
+def touch(url: str, rows: int) -> None:
+    """The last of `rows`, in the last month, one in WARM_UP: nearly every page of the index is changed by them."""
+    with tables.open_database(url) as database:
+        database.execute(_LOAD_ALL, {"month": _MONTHS[-1], "first": rows - rows // WARM_UP, "last": rows - 1})
 
 
 def _load(url: str, month: str, first: int, last: int) -> None:

@@ -18,7 +18,15 @@ _OURS = ("pika", "psycopg", "msgspec", "jsonschema", "jsonschema-rs", "uvloop", 
 _PEERS = (
     "aio-pika", "asyncpg", "celery", "celery-batches", "fastapi", "fastjsonschema", "faststream", "orjson", "uvicorn",
 )  # fmt: skip
-_SETTINGS = ("server_version", "fsync", "synchronous_commit", "shared_buffers", "max_wal_size", "wal_compression")
+_SETTINGS = (
+    "server_version",
+    "fsync",
+    "synchronous_commit",
+    "shared_buffers",
+    "max_wal_size",
+    "checkpoint_timeout",
+    "wal_compression",
+)
 
 
 def facts(rig: Rig) -> dict[str, str]:

@@ -34,3 +34,16 @@ SELECT id, at, 'ponyville', CASE n % 4 WHEN 1 THEN 'version' WHEN 2 THEN 'item' 
        (ARRAY['rarity', 'spike', 'applejack'])[1 + n % 3], '10.0.0.' || n, 'r', 'chef.example.com', 'Chef Knife/18.3.0',
        'action', '0.1.1', '{}'
 FROM made;
+-- The last hour as a supervisor and a shim wrote it down: a chef-client storm that the workers caught up with.
+INSERT INTO samples (minute, host, process, said)
+SELECT at, 'chef-ingest-1', 'consume /run/chef-ingest', json_build_object(
+           'backlog', CASE WHEN ago BETWEEN 24 AND 34 THEN 40 * (11 - abs(ago - 29) * 2) ELSE ago % 3 END,
+           'letters', CASE WHEN ago > 30 THEN 0 ELSE least(7, (30 - ago) / 3) END,
+           'outcomes', json_build_object('stored', (120 + 40 * sin(ago / 4.0)
+               + CASE WHEN ago BETWEEN 24 AND 34 THEN 260 ELSE 0 END)::int),
+           'ages', CASE WHEN ago BETWEEN 24 AND 34 THEN '{"1": 150, "4": 180, "9": 60}'::json ELSE '{"0": 110, "1": 8}' END)
+FROM (SELECT ago, date_trunc('minute', now()) - ago * interval '1 minute' AS at FROM generate_series(0, 59) AS ago) AS hour
+UNION ALL
+SELECT date_trunc('minute', now()) - ago * interval '1 minute', 'chef-ingest-1', 'serve 127.0.0.1:8080',
+       json_build_object('requests', 120, 'refused', CASE WHEN ago = 29 THEN 4 WHEN ago = 30 THEN 9 ELSE 0 END)
+FROM generate_series(0, 59) AS ago;

@@ -24,7 +24,7 @@ GOOD, BAD = "2026-11-22T01:02:03Z", "yesterday"
 """Times of an action: one that is stored, and one that makes a letter of it."""
 
 
-class Desk(NamedTuple):
+class LetterStack(NamedTuple):
     """A worker that makes letters, and a console by a role that may store, so that the judge can tell of each."""
 
     amqp_url: str
@@ -53,7 +53,7 @@ class Desk(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def desk(databases: Any, vhost_pool: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def stack(databases: Any, vhost_pool: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LetterStack]:
     owner_url, amqp_url = databases.create(migrated=True), vhost_pool.take()
     declared(amqp_url)
     state = tmp_path_factory.mktemp("state")
@@ -61,7 +61,7 @@ def desk(databases: Any, vhost_pool: Any, tmp_path_factory: pytest.TempPathFacto
         consuming(environment(amqp_url, owner_url, state) | {"INGEST_METRICS_LISTEN": "127.0.0.1:0"}, "-n", "1"),
         console(machine(state, database_url=owner_url, amqp_url=amqp_url)) as client,
     ):
-        yield Desk(amqp_url, owner_url, str(client.base_url).rstrip("/"))
+        yield LetterStack(amqp_url, owner_url, str(client.base_url).rstrip("/"))
     vhost_pool.give_back(amqp_url)
     databases.drop(owner_url)
 
@@ -72,9 +72,9 @@ def scripts(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def visitor(scripts: bool, browser: Browser, desk: Desk) -> Iterator[Visitor]:
+def visitor(scripts: bool, browser: Browser, stack: LetterStack) -> Iterator[Visitor]:
     """Who comes with and without JavaScript, and is content in the end."""
-    with visiting(browser, desk.console_url, java_script_enabled=scripts) as visitor:
+    with visiting(browser, stack.console_url, java_script_enabled=scripts) as visitor:
         yield visitor
         assert visitor.said == []
 
@@ -89,12 +89,12 @@ def type_and_check(page: Page, body: str) -> None:
 
 
 def test_an_edited_letter_is_judged_while_typed_and_sent_by_a_replay_begun_here(
-    desk: Desk, visitor: Visitor, scripts: bool
+    stack: LetterStack, visitor: Visitor, scripts: bool
 ) -> None:
     """Nothing is saved before it was seen to differ; a revert sends again what was received; the replay sends only what
     would pass, and its page follows it by itself until it is done."""
-    name = desk.put(2)
-    first, second = desk.numbers(name)
+    name = stack.put(2)
+    first, second = stack.numbers(name)
     edited = "SELECT id FROM dead_letters WHERE organization = %s AND edited_payload IS NOT NULL ORDER BY id"
     for number in (first, second):
         page = visitor.open(f"/letters/{number}")
@@ -108,12 +108,12 @@ def test_an_edited_letter_is_judged_while_typed_and_sent_by_a_replay_begun_here(
             area.fill(received.replace(BAD, GOOD))
             expect(page.locator("#word.good")).to_be_visible()
         type_and_check(page, received.replace(BAD, GOOD))
-        assert (number,) not in desk.rows(edited, name)
+        assert (number,) not in stack.rows(edited, name)
         page.locator("form[action='/letters/save']").get_by_label("Why").fill("<b>its clock</b>")
         page.get_by_role("button", name="Save").click()
         expect(page.get_by_role("heading", name="Body, as edited")).to_be_visible()
         expect(page.locator(".history li", has_text="edited by")).to_contain_text("<b>its clock</b>")
-    assert desk.rows(edited, name) == [(first,), (second,)]
+    assert stack.rows(edited, name) == [(first,), (second,)]
 
     page.get_by_role("link", name="Edit…").click()
     undone = page.get_by_role("region", name="What a revert changes in the body")
@@ -124,7 +124,7 @@ def test_an_edited_letter_is_judged_while_typed_and_sent_by_a_replay_begun_here(
     back.get_by_role("button").click()
     expect(page.get_by_role("heading", name="Body", exact=True)).to_be_visible()
     expect(page.locator(".history li", has_text="<i>no</i>")).to_have_count(1)
-    assert desk.rows(edited, name) == [(first,)]
+    assert stack.rows(edited, name) == [(first,)]
 
     page = visitor.open(f"/letters?organization={name}")
     expect(page.get_by_role("cell", name="open, edited")).to_have_count(1)
@@ -135,7 +135,7 @@ def test_an_edited_letter_is_judged_while_typed_and_sent_by_a_replay_begun_here(
         page.get_by_role("button", name="Look again").click()
         expect(page.get_by_role("status")).to_contain_text(f"{sent} of 2 letters would be sent")
     page.get_by_label("Why").fill("<i>edited</i>")
-    with psycopg.connect(desk.owner_url) as held:
+    with psycopg.connect(stack.owner_url) as held:
         held.execute("LOCK TABLE actions IN SHARE MODE")
         page.get_by_role("button", name="Begin the replay").click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("“<b>knife</b>”")
@@ -147,18 +147,18 @@ def test_an_edited_letter_is_judged_while_typed_and_sent_by_a_replay_begun_here(
         assert page.evaluate("window.untouched")
     else:
         until(lambda: page.reload() and "Done" in page.get_by_role("status").inner_text(), "it is done")
-    assert desk.states(name) == {"resolved": 1, "open": 1}
+    assert stack.states(name) == {"resolved": 1, "open": 1}
     page = visitor.open(f"/letters/{first}")
     expect(page.locator(".history li", has_text="resolved by")).to_have_count(1)
-    assert desk.rows("SELECT recorded_at::text ^@ '2026-11-22' FROM actions WHERE organization_name = %s", name) == [
+    assert stack.rows("SELECT recorded_at::text ^@ '2026-11-22' FROM actions WHERE organization_name = %s", name) == [
         (True,)
     ]
 
 
-def test_letters_are_parked_taken_back_and_given_up_as_they_were_seen(desk: Desk, visitor: Visitor) -> None:
+def test_letters_are_parked_taken_back_and_given_up_as_they_were_seen(stack: LetterStack, visitor: Visitor) -> None:
     """More than a hundred only by who types how many: the page lets no other number through, and who gets around that
     is refused."""
-    name = desk.put(101)
+    name = stack.put(101)
     page = visitor.open(f"/letters?organization={name}")
     page.get_by_role("link", name="Park…", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Park 101 letters?")
@@ -175,34 +175,36 @@ def test_letters_are_parked_taken_back_and_given_up_as_they_were_seen(desk: Desk
         button.click()
     assert answer.value.status == 400
     expect(page.get_by_role("alert")).to_contain_text("type 101")
-    assert desk.states(name) == {"open": 101}
+    assert stack.states(name) == {"open": 101}
     page = visitor.open(f"/letters/confirm?verb=park&organization={name}")
     page.get_by_label("Why", exact=True).fill("<b>later</b>")
     page.get_by_label("Type 101").fill("101")
     page.get_by_role("button", name="Park").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Letters")
-    assert desk.states(name) == {"parked": 101}
+    assert stack.states(name) == {"parked": 101}
 
-    number = desk.numbers(name)[0]
+    number = stack.numbers(name)[0]
     page = visitor.open(f"/letters/{number}")
     for verb, event, states in (
         ("Unpark", "unparked", {"parked": 100, "open": 1}),
         ("Discard", "discarded", {"parked": 100, "discarded": 1}),
     ):
-        before = desk.states(name)
+        before = stack.states(name)
         page.get_by_role("link", name=f"{verb}…", exact=True).click()
         expect(page.get_by_role("heading", level=1)).to_have_text(f"{verb} 1 letter?")
         page.get_by_label("Why", exact=True).fill(f"<i>{verb}</i>")
-        assert desk.states(name) == before
+        assert stack.states(name) == before
         page.get_by_role("button", name=verb).click()
         expect(page.locator(".history li", has_text=event)).to_contain_text(f"<i>{verb}</i>")
-        assert desk.states(name) == states
+        assert stack.states(name) == states
     expect(page.locator(".history li", has_text="parked by").first).to_contain_text("<b>later</b>")
 
 
-def test_a_note_is_left_on_a_card_and_letters_are_had_as_a_file(desk: Desk, visitor: Visitor, tmp_path: Path) -> None:
+def test_a_note_is_left_on_a_card_and_letters_are_had_as_a_file(
+    stack: LetterStack, visitor: Visitor, tmp_path: Path
+) -> None:
     """The note is text for everybody, and goes again; the file has a line for each letter that the page is about."""
-    name = desk.put(2)
+    name = stack.put(2)
     page = visitor.open(f"/letters?organization={name}")
     card = page.locator(".card")
     expect(card.locator(".note")).to_have_count(0)
@@ -216,7 +218,7 @@ def test_a_note_is_left_on_a_card_and_letters_are_had_as_a_file(desk: Desk, visi
     assert download.value.suggested_filename == "letters.ndjson"
     download.value.save_as(tmp_path / "letters")
     lines = [json.loads(line) for line in (tmp_path / "letters").read_text().splitlines()]
-    assert sorted(line["id"] for line in lines) == desk.numbers(name)
+    assert sorted(line["id"] for line in lines) == stack.numbers(name)
     card.get_by_role("link", name="Change the note…").click()
     page.get_by_role("textbox").fill("")
     page.get_by_role("button", name="Leave the note").click()

@@ -55,7 +55,7 @@ class Looking:
         """What a statement, committed at once, returns; nothing where it returns no rows. Raises psycopg.Error."""
 
         def ask(connection: psycopg.Connection[Any]) -> list[Any]:
-            cursor = connection.execute(sql.encode(), values)
+            cursor = connection.execute(sql.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
 
         with self._lock:

@@ -1,4 +1,4 @@
-"""A browser for the tests of the console's pages: one a worker, and visitors without a past."""
+"""A browser for the tests of the console's pages: one a file, and visitors without a past."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from browsing import chromium
 from playwright.sync_api import Browser, sync_playwright
 
 
-@pytest.fixture(scope="session")
+# While it is driven an event loop runs in this thread, so that no test of another file could run one of its own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright, chromium(playwright) as browser:
         yield browser

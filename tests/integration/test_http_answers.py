@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Iterator
 
 import httpx
@@ -116,7 +117,8 @@ def test_bytes_arrive_unchanged(shim: Shim, broker: str) -> None:
 
 
 def test_envelope(shim: Shim, broker: str) -> None:
-    """A run end travels persistent, with its kind, coding and the decoded parts of its path."""
+    """A run end travels persistent, with its kind, coding, the decoded parts of its path, and what is known of who sent
+    it."""
     path = "/organizations/ac%20me/reports/nodes/a%2Fb%C3%A9/runs/x"
     with answering(broker, Created("/x")) as worker:
         response = shim.http.post(path, content=b"z", headers={"Content-Encoding": "gzip", **PROTOCOL})
@@ -124,6 +126,8 @@ def test_envelope(shim: Shim, broker: str) -> None:
     [(properties, body)] = worker.seen
     answer_by = properties.headers.pop("x-answer-by")
     assert answer_by >= properties.timestamp, "nobody waits after that"
+    sender = json.loads(properties.headers.pop("x-sender"))
+    assert sender == {"address": "127.0.0.1", "user_agent": f"python-httpx/{httpx.__version__}"}
     assert properties.headers == {"x-organization": "ac me", "x-node": "a/bé", "x-run-id": "x"}
     assert (properties.type, properties.content_encoding) == ("run_end", "gzip")
     assert (properties.delivery_mode, properties.app_id, body) == (2, "chef-ingest", b"z")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -19,11 +19,14 @@ from tests.patience import LONG
 
 PACKAGES: Final = ("chromium", "fonts-dejavu-core")
 """Without a font there is nothing to measure."""
-WIDTHS: Final = (1280, 768, 390)
-SCHEMES: Final = ("light", "light", "dark")
-"""At each of the widths: what is the same in both schemes is looked at in one."""
-RULES: Final = ({}, None, {"runOnly": ["color-contrast", "scrollable-region-focusable"]})
-"""What axe looks for at each of the widths, all or what can differ; none: nothing."""
+_CAN_DIFFER: Final = {"runOnly": ["color-contrast", "scrollable-region-focusable"]}
+LOOKS: Final[Sequence[tuple[int, str, Mapping[str, Any] | None]]] = (
+    (1280, "light", {}), (1280, "dark", None),
+    (768, "light", None), (768, "dark", None),
+    (390, "light", _CAN_DIFFER), (390, "dark", _CAN_DIFFER),
+)  # fmt: skip
+"""Width, scheme, and what axe looks for there: everything once, then what is another at that width or in that scheme;
+None: nothing."""
 PICTURES: Final = Path(__file__).parents[2] / "build" / "screenshots"
 MILLISECONDS: Final = 1000 * LONG
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 import pytest
-from browsing import RULES, SCHEMES, WIDTHS, Visitor, faults, picture, unreachable, visiting, wide
+from browsing import LOOKS, Visitor, faults, picture, unreachable, visiting, wide
 from console_seeded import LETTERS, lesser, paths, seed
 from console_support import console, machine
 from playwright.sync_api import Browser
@@ -59,7 +59,7 @@ def test_a_page_fits_is_read_and_is_walked_by_keyboard(shown: Shown, path: str) 
     page = shown.visitor.open(path)
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     wrong = []
-    for width, scheme, rules in zip(WIDTHS, SCHEMES, RULES, strict=True):
+    for width, scheme, rules in LOOKS:
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 900})
         wrong += [f"at {width} px too wide: {each}" for each in wide(page)]

@@ -16,7 +16,7 @@ ONE_ID = "id"
 EMPTY = "into 0 rows"
 LOADERS = 2
 WARM_UP = 50
-"""One row in so many comes after the checkpoint that follows all preloads (it is one of all databases). The first to
+"""One row in so many comes after the last preload's checkpoint (each is one of all databases). The first to
 touch a page after a checkpoint writes it to the WAL whole: 8 KB for an id of 16 bytes. Under load there are minutes,
 and some million messages, from one checkpoint to the next, so nearly all find their page touched already, as they do
 here."""
@@ -69,9 +69,8 @@ def section(rig: Rig, rounds: int, count: int, sizes: list[int]) -> None:
     for size in sizes:
         rig.results.say(f"preloading {size:,} rows over 12 months")
         url = tables.create_database(rig.database_url, f"bench_{size}")
-        preload(url, size)
+        preload(url, size - size // WARM_UP)
         grown[into(size)] = Table(rig, into(size), url)
-    tables.checkpoint(rig.database_url)
     for size in sizes:
         touch(grown[into(size)].url, size)
     for _ in range(rounds):
@@ -133,9 +132,8 @@ class Table:
 
 
 def preload(url: str, rows: int) -> None:
-    """Of `rows` actions and their ids all but those of `touch`, a twelfth in each month of the past year, made by the
-    server itself."""
-    rows -= rows // WARM_UP
+    """`rows` actions and their ids, a twelfth in each month of the past year, made by the server itself; then a
+    checkpoint."""
     shares = [(month, rows * i // 12, rows * (i + 1) // 12 - 1) for i, month in enumerate(_MONTHS)]
     with tables.open_database(url) as database:
         indexes = database.execute(_INDEXES).fetchall()
@@ -153,10 +151,11 @@ def preload(url: str, rows: int) -> None:
             database.execute(definition.replace(" ON ONLY ", " ON ").encode())
         # Now, so that autovacuum does not come in the middle of a measurement.
         database.execute("VACUUM (ANALYZE) action_ids")
+        database.execute("CHECKPOINT")
 
 
 def touch(url: str, rows: int) -> None:
-    """The last of `rows`, in the last month, one in WARM_UP: nearly every page of the index is changed by them."""
+    """The last of `rows`, one in WARM_UP, in the last month: nearly every page of the index is changed by them."""
     with tables.open_database(url) as database:
         database.execute(_LOAD_ALL, {"month": _MONTHS[-1], "first": rows - rows // WARM_UP, "last": rows - 1})
 

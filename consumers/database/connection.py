@@ -116,6 +116,11 @@ class AsyncConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         return await super().wait(steps, *args, **options)
 
 
+def looking(name: str, seconds: float) -> Purpose:
+    """Of who only reads, and waits so long for a statement."""
+    return Purpose(name, statement=seconds, silence=seconds + 2, read_only=True)
+
+
 def libpq_version() -> str:
     """Of the library by which we talk to PostgreSQL."""
     number = psycopg.pq.version()

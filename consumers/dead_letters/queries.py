@@ -74,8 +74,7 @@ def stats(repository: Repository, selector: Selector) -> list[dict[str, Any]]:
     """How many letters there are by state, stage and reason, since when, their payloads' bytes, and what is noted of
     their causes."""
     where, values = selector.where()
-    rows = repository.rows("stats", where, **values)
-    return [{name: value for name, value in row.items() if name != "fingerprints"} for row in rows]
+    return repository.rows("stats", where, **values)
 
 
 def pretty(payload: bytes, content_encoding: str | None) -> str:

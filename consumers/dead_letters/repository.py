@@ -20,17 +20,11 @@ from consumers.dead_letters.errors import TookTooLong
 from consumers.store.letter import key_of
 from schemas.doors import FOREIGN
 from schemas.message import Message
-from schemas.settings import Settings
 
-_PURPOSE: Final = Purpose("chef-ingest dead", statement=300, silence=310, idle=0)
+NAME: Final = "chef-ingest dead"
+"""What the server lists such connections under."""
+_PURPOSE: Final = Purpose(NAME, statement=300, silence=310, idle=0)
 """Without end in a transaction: an export waits for whoever reads it."""
-
-
-def looking(settings: Settings) -> Purpose:
-    """For who only looks, and waits for it."""
-    seconds = settings.read_timeout_seconds
-    return Purpose("chef-ingest dead", statement=seconds, silence=seconds + 2, read_only=True)
-
 
 LARGEST_BYTES: Final = 16 * 1024 * 1024
 """Of an inflated payload that is edited: as large as one that is stored, unless settings say otherwise."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from starlette.responses import StreamingResponse
 
+from ingest.diagnostics.now.trend import told
 from schemas.labels import LETTER_STATES
 
 SECONDS: Final = 2.0
@@ -34,7 +35,7 @@ def numbers(found: Mapping[str, Any]) -> dict[str, str]:
     shown |= {f"queue {name}": queue["ready"] for name, queue in found["queues"].items()}
     shown |= {f"letters {state}": found["letters"].get(state) for state in LETTER_STATES}
     shown["rate"] = found["rate"] if found["machines"] else None
-    refused = [each for each in found["trend"]["refused"] if each is not None]
+    refused = told(found["trend"]["refused"])
     shown["refused"] = sum(refused) if refused else None
     said = {name: "–" if value is None else f"{value:g}" for name, value in shown.items()}
     age = found["trend"]["age"]

@@ -29,12 +29,12 @@ def look_at_spool(folder: Path | None, limit: int) -> dict[str, Any]:
     return found | {name: getattr(contents, name) for name in names} | {"oldest": _when(contents)}
 
 
-def blocked_in_spool(found: dict[str, Any]) -> Iterator[str]:
-    """What of that wants a person."""
+def blocked_in_spool(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What of that wants a person, and the runbook about it."""
     if found.get("aside"):
-        yield f"{found['aside']} set aside in the spool {found['folder']}: {_ASIDE_REMEDY}"
+        yield f"{found['aside']} set aside in the spool {found['folder']}: {_ASIDE_REMEDY}", "ChefIngestSpoolSetAside"
     if found.get("used", 0) > _NEARLY_FULL * found.get("limit", 0):
-        yield f"the spool {found['folder']} is nearly full: {_FULL_REMEDY}"
+        yield f"the spool {found['folder']} is nearly full: {_FULL_REMEDY}", "ChefIngestSpoolWaiting"
 
 
 def line_of_spool(found: dict[str, Any]) -> str:
@@ -56,7 +56,7 @@ def check_spool(folder: Path | None, limit: int) -> Iterator[Finding]:
         yield Finding("spool", "note", line_of_spool(found), "ask as the user that the shim runs as")
         return
     blocked = list(blocked_in_spool(found))
-    for line in blocked:
+    for line, _ in blocked:
         text, _, remedy = line.partition(": ")
         yield Finding("spool", "warning", text, remedy)
     if not _writable(folder):

@@ -10,11 +10,13 @@ import psycopg
 from psycopg.rows import dict_row
 
 from consumers.database import statements
-from consumers.database.connection import Connection, Purpose, session
+from consumers.database.connection import Connection, looking, session
 from consumers.errors import StoreUnavailable
 from ingest.reads.paging import Page, Place, beginning, cut
 from schemas.settings import Settings
 
+NAME: Final = "chef-ingest look"
+"""What the server lists such connections under."""
 MOST_ROWS: Final = 1000
 """Of one page."""
 
@@ -50,8 +52,7 @@ class Reader:
 def reading(settings: Settings) -> Iterator[Reader]:
     """A reader for the block. Raises StoreUnavailable, where a statement took too long too, or Misconfigured."""
     seconds = settings.read_timeout_seconds
-    purpose = Purpose("chef-ingest look", statement=seconds, silence=seconds + 2, read_only=True)
-    with session(settings.database_url, purpose) as connection:
+    with session(settings.database_url, looking(NAME, seconds)) as connection:
         try:
             yield Reader(connection)
         except psycopg.errors.QueryCanceled as error:

@@ -56,7 +56,7 @@ DELETE FROM dead_letter_notes WHERE fingerprint = %(fingerprint)s;
 SELECT at, what, who, why, details, replay FROM dead_letter_events WHERE letter_id = %(id)s ORDER BY at, id;
 
 -- name: stats
-SELECT counted.*, (
+SELECT state, stage, reason, letters, attempts, first_seen, last_seen, bytes, (
     SELECT string_agg(DISTINCT note.text, '; ' ORDER BY note.text) FROM dead_letter_notes AS note
     WHERE note.fingerprint = ANY (counted.fingerprints)
 ) AS notes

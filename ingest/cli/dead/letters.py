@@ -10,10 +10,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from consumers.database.connection import looking
 from consumers.dead_letters import export as files
 from consumers.dead_letters import notes, queries, transitions
 from consumers.dead_letters.dry_run import Forecast, foreseeing
-from consumers.dead_letters.repository import Repository, looking, repository_at
+from consumers.dead_letters.repository import NAME, Repository, repository_at
 from consumers.dead_letters.selector import PAGED, UNSETTLED, Selector
 from ingest.cli.dead.text import letter_facts, letter_text
 from ingest.cli.options import version
@@ -162,7 +163,7 @@ def _looking(settings: Settings, selector: Selector) -> AbstractContextManager[R
     """To look only; where every body has to be searched, within the time for looking."""
     if selector.text is None:
         return repository_at(settings.database_url, who="")
-    return repository_at(settings.database_url, who="", purpose=looking(settings))
+    return repository_at(settings.database_url, who="", purpose=looking(NAME, settings.read_timeout_seconds))
 
 
 def _there(repository: Repository) -> str:

@@ -61,10 +61,7 @@ def replay(
         request=json.dumps(typed, sort_keys=True), selector=selector, name=name, rate=rate,
         accepts=FIXED if only_fixed else ALL if all_ else HOPEFUL, until_failures=until_failures,
     )  # fmt: skip
-    with (
-        foreseeing(settings, version()) as dry_run,
-        repository_at(settings.database_url, who=who, why=why) as repository,
-    ):
+    with _tools(settings, who, why) as (dry_run, repository):
         if not yes:
             _preview(repository, asked, dry_run, fresh=fresh, output=output)
             return 0
@@ -76,10 +73,7 @@ def resume(
     settings: Settings, number: int, *, wait: bool, timeout: float, who: str, why: str | None, output: str
 ) -> int:
     """Let a paused replay go on; one that nobody carries out is carried out here. Exit code as of `replay`."""
-    with (
-        foreseeing(settings, version()) as dry_run,
-        repository_at(settings.database_url, who=who, why=why) as repository,
-    ):
+    with _tools(settings, who, why) as (dry_run, repository):
         found, comes_to = wish(repository, number, RUN)
         if comes_to is not Effect.CARRY:
             say(f"{found.called} {'goes on' if comes_to is Effect.ASK else 'is running'} on {found.host}")
@@ -198,6 +192,7 @@ def _preview(repository: Repository, asked: ReplayRequest, dry_run: DryRun, *, f
 
 @contextmanager
 def _tools(settings: Settings, who: str, why: str | None) -> Iterator[tuple[DryRun, Repository]]:
+    """What judges, and what a person works at letters with."""
     with (
         foreseeing(settings, version()) as dry_run,
         repository_at(settings.database_url, who=who, why=why) as repository,

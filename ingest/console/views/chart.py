@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
+from ingest.diagnostics.now.trend import told
+
 HEIGHT: Final = 100
 SPARK_WIDTH, SPARK_HEIGHT = 120, 24
 STEP: Final = timedelta(hours=1)
@@ -20,10 +22,10 @@ class Spark(NamedTuple):
 
 def spark(name: str, series: Sequence[int | None], unit: str = "") -> Spark:
     """Of a value a minute, the oldest first; where there is none the line has a gap."""
-    told = [each for each in series if each is not None]
-    if not told:
+    values = told(series)
+    if not values:
         return Spark((), f"{name}: nothing was told in the last {len(series)} minutes")
-    most, step = max(told) or 1, SPARK_WIDTH / max(1, len(series) - 1)
+    most, step = max(values) or 1, SPARK_WIDTH / max(1, len(series) - 1)
     lines: list[list[str]] = [[]]
     for at, value in enumerate(series):
         if value is None:
@@ -32,7 +34,9 @@ def spark(name: str, series: Sequence[int | None], unit: str = "") -> Spark:
         y = round(SPARK_HEIGHT - 2 - (SPARK_HEIGHT - 4) * value / most, 1)
         # A point by itself is a short line: a polyline of one point shows nothing.
         lines[-1] += [f"{step * at:.1f},{y}"] if lines[-1] else [f"{step * at:.1f},{y}", f"{step * at + 1:.1f},{y}"]
-    words = f"{name} in the last {len(series)} minutes: {min(told)} to {max(told)}{unit}, {told[-1]}{unit} at last"
+    words = (
+        f"{name} in the last {len(series)} minutes: {min(values)} to {max(values)}{unit}, {values[-1]}{unit} at last"
+    )
     return Spark(tuple(" ".join(line) for line in lines if line), words)
 
 

@@ -41,8 +41,7 @@ def _blocked(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for part in found["shim"].get("not_reloaded", []):
         text = f"shim: {part} can't be used, and lets in nobody that it names: its log says why (not_reloaded)"
         yield text, "ChefIngestNotReloaded"
-    for text in blocked_in_spool(found["spool"]):
-        yield text, "ChefIngestSpoolSetAside" if "set aside" in text else "ChefIngestSpoolWaiting"
+    yield from blocked_in_spool(found["spool"])
     if found["shim"].get("why") in UNCONFIRMED:
         yield f"the broker confirms nothing: {WAL_REMEDY}", "ChefIngestBrokerAlarm"
     for declared in TOPOLOGY.queues if found["queues"] else ():
@@ -59,15 +58,13 @@ def _blocked(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _blocked_on(machine: Mapping[str, Any], prefetch: int) -> Iterator[tuple[str, str]]:
     where = "" if machine["here"] else f"{machine['host']}: "
     if machine["stale"]:
-        yield (
-            (
-                f"{where}the supervisor in {machine['folder']} has not been heard of for "
-                f"{machine['silent_seconds']:.0f} s; its "
-                f"workers held {machine['in_hand']} messages then. Is the machine gone, or cut off from the database? "
-                f"`chef-ingest machines forget {machine['host']}` once it is meant to be gone"
-            ),
-            "ChefIngestSupervisorGone",
+        text = (
+            f"{where}the supervisor in {machine['folder']} has not been heard of for "
+            f"{machine['silent_seconds']:.0f} s; its "
+            f"workers held {machine['in_hand']} messages then. Is the machine gone, or cut off from the database? "
+            f"`chef-ingest machines forget {machine['host']}` once it is meant to be gone"
         )
+        yield text, "ChefIngestSupervisorGone"
         return
     for why in () if machine["here"] else machine.get("not_reloaded") or ():
         yield f"{where}supervisor: not reloaded: {why}", "ChefIngestNotReloaded"

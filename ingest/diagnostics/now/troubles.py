@@ -9,7 +9,7 @@ from typing import Any, Final
 from consumers.supervisor.monitor import WORK
 from ingest.diagnostics.database import NEAR
 from ingest.diagnostics.now.blocked import Trouble, blocked, paused
-from ingest.diagnostics.now.trend import AGE_MINUTES, lately
+from ingest.diagnostics.now.trend import AGE_MINUTES, lately, told
 from schemas.labels import RUN_STATUSES
 from schemas.settings import Settings
 
@@ -88,10 +88,9 @@ def _behind(found: _Seen, _settings: Settings, _now: datetime) -> Iterator[Troub
 
 
 def _growing(found: _Seen, _settings: Settings, _now: datetime) -> Iterator[Trouble]:
-    told = [each for each in found["trend"]["letters"] if each is not None]
-    now_open = found["letters"].get("open")
-    if told and now_open is not None and now_open - told[0] > _NEW_LETTERS:
-        text = f"{now_open - told[0]} more open letters than an hour ago"
+    before, now_open = told(found["trend"]["letters"])[:1], found["letters"].get("open")
+    if before and now_open is not None and now_open - before[0] > _NEW_LETTERS:
+        text = f"{now_open - before[0]} more open letters than an hour ago"
         yield Trouble(f"{text}: see their causes (`chef-ingest dead groups`)", "ChefIngestLettersGrowing")
 
 

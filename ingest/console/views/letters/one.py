@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from starlette.requests import Request
 
-from consumers.database.connection import Purpose
+from consumers.database.connection import looking
 from consumers.dead_letters import queries
 from consumers.dead_letters.dry_run import foreseeing
 from consumers.dead_letters.errors import NotEditable
@@ -22,7 +22,7 @@ from ingest.console.views.letters.listed import actions
 from ingest.console.views.letters.text import shown, typable
 from ingest.console.views.machine import Machine
 from ingest.lookup import letters as lookup
-from ingest.lookup.database import NotStored, reading
+from ingest.lookup.database import NAME, NotStored, reading
 from schemas.settings import Settings
 from schemas.validation.conflict import sides
 from schemas.verdict import CONFLICTING
@@ -47,8 +47,7 @@ def show(machine: Machine, request: Request) -> Shown:
     settings, letter_id = machine.settings, int(request.path_params["letter"])
     if letter_id >= 2**63:
         raise NotStored(f"There is no letter {letter_id}.")
-    seconds = settings.read_timeout_seconds
-    purpose = Purpose("chef-ingest look", statement=seconds, silence=seconds + 2, read_only=True)
+    purpose = looking(NAME, settings.read_timeout_seconds)
     who = request.state.operator.name
     with repository_at(settings.database_url, who=who, purpose=purpose) as repository:
         letter = queries.letter(repository, letter_id)

@@ -54,12 +54,14 @@ def test_status_and_doctor_tell_what_wants_a_person(folder: Path) -> None:
     """Since when it waits; what is set aside and a spool that is nearly full want somebody, the rest does not."""
     found = look_at_spool(folder, LIMIT)
     assert "2 waiting, the oldest since 2023-11-14T22:13:20Z" in line_of_spool(found)
-    (line,) = blocked_in_spool(found)
+    [(line, runbook)] = blocked_in_spool(found)
     assert line.startswith("1 set aside")
+    assert runbook == "ChefIngestSpoolSetAside"
     assert [each.level for each in check_spool(folder, LIMIT)] == ["warning"]
     (folder / ASIDE / "one.spool").unlink()
     assert [each.level for each in check_spool(folder, LIMIT)] == ["ok"]
-    (line,) = blocked_in_spool(look_at_spool(folder, found["bytes"]))
+    [(line, runbook)] = blocked_in_spool(look_at_spool(folder, found["bytes"]))
+    assert runbook == "ChefIngestSpoolWaiting"
     assert "nearly full" in line
 
 

@@ -40,7 +40,7 @@ def main(
     plan = (QUICK if quick else DEFAULT).with_(rounds=rounds, long_run=long_run)
     began = time.monotonic()
     rig.install_peers(home.absolute(), _say)
-    with rig.fresh(home.absolute(), plan.patience, _say) as bench:
+    with rig.fresh(home.absolute(), plan.patience, plan.segments, _say) as bench:
         facts = machine.facts(bench)
         for section in SECTIONS:
             if section in wanted:

@@ -18,6 +18,8 @@ class Plan:
     rounds: int = 3
     patience: float = 90.0
     """Seconds of the whole run for waiting until the machine is calm, and for measuring again."""
+    segments: int = 128
+    """Of WAL, there before anything is measured."""
     line_up: Sequence[tuple[str, int]] = drain.LINE_UP
     drain: int = 12_000
     connections: Sequence[int] = (1, 64, 256)
@@ -47,6 +49,7 @@ DEFAULT: Final = Plan()
 QUICK: Final = Plan(
     rounds=1,
     patience=0.0,
+    segments=0,
     line_up=[each for each in drain.LINE_UP if each not in ((drain.OURS, 2), (drain.COPY, 2))],
     drain=300,
     connections=(8,),

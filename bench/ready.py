@@ -58,9 +58,10 @@ WITH taken AS (
     FROM generate_series(1::bigint, %(rows)s::bigint) AS n RETURNING id, recorded_at
 )
 INSERT INTO actions (id, recorded_at, organization_name, entity_type, entity_name, task, requestor_type, requestor_name,
-                     remote_hostname, request_id, service_hostname, user_agent, message_type, message_version, data)
+                     remote_hostname, request_id, service_hostname, user_agent, message_type, message_version, data,
+                     stored_at)
 SELECT id, recorded_at, 'org1', 'node', 'web1', 'update', 'user', 'rarity', '10.0.0.1', 'r', 'chef', 'Chef Knife',
-       'action', '0.1.1', '{}' FROM taken
+       'action', '0.1.1', '{}', recorded_at FROM taken
 """
 NEW: Final = 100
 """One action in so many is of the last three days."""

@@ -11,12 +11,15 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from bench import broker, calm, tables
 from bench.children import ROOT
 from bench.results import Results
 from ingest.local.processes import Process
 from ingest.local.stack import LocalStack
+
+_WAL: Final = ("checkpoint_timeout = '1h'", "max_wal_size = '16GB'", "min_wal_size = '4GB'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,8 @@ class Rig:
 
 
 @contextlib.contextmanager
-def fresh(home: Path, patience: float, say: Callable[[str], None]) -> Iterator[Rig]:
-    """A rig whose servers start with no data and end with the `with`; `patience` is the guard's."""
+def fresh(home: Path, patience: float, segments: int, say: Callable[[str], None]) -> Iterator[Rig]:
+    """A rig whose servers start empty and end with the `with`. `patience` is the guard's, `segments` the WAL's."""
     state = home / "stack"
     data = state / "data"
     if data.is_symlink():
@@ -56,7 +59,7 @@ def fresh(home: Path, patience: float, say: Callable[[str], None]) -> Iterator[R
         stack = LocalStack(state, environ=os.environ, say=say)
         urls = stack.start()
         undo.callback(stack.stop)
-        _give_room(stack)
+        _give_room(stack, segments)
         tables.prepare(urls.database_url)
         broker.prepare(urls.amqp_url)
         gauge = broker.Gauge(urls.amqp_url)
@@ -72,16 +75,18 @@ def _pid(process: Process) -> int:
     return process.pid
 
 
-def _give_room(stack: LocalStack) -> None:
+def _give_room(stack: LocalStack, segments: int) -> None:
     """For everybody, a database server's usual quarter of the machine's memory [PostgreSQL manual, 20.4.1], and no
-    checkpoint but one that a measurement wants: by itself one would fall on this contender or that."""
+    checkpoint but one that a measurement wants: by itself one would fall on this contender or that. So many segments of
+    the WAL are old ones, as on a server that has been up for a while."""
     assert stack.postgres is not None
     megabytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4 // 2**20
     with tables.open_database(stack.postgres.url) as database:
-        for setting in (f"shared_buffers = '{megabytes}MB'", "checkpoint_timeout = '1h'", "max_wal_size = '16GB'"):
+        for setting in (f"shared_buffers = '{megabytes}MB'", *_WAL):
             database.execute(f"ALTER SYSTEM SET {setting}".encode())
     stack.postgres.stop()
     stack.postgres.start()
+    tables.recycle_wal(stack.postgres.url, segments)
 
 
 def install_peers(home: Path, say: Callable[[str], None]) -> None:

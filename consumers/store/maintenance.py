@@ -14,6 +14,12 @@ EVERY_SECONDS: Final = 3600.0
 PAUSE_SECONDS: Final = 0.2
 """Between two steps of one hour's work: messages come first."""
 
+LEAST_STRETCH: Final = 15.0
+MOST_STRETCH: Final = 3600.0
+"""Seconds of stored actions that one step looks through."""
+QUICK_SECONDS: Final = 0.01
+SLOW_SECONDS: Final = 0.04
+
 
 class Maintained(Protocol):
     """The part of a Store that is looked after."""
@@ -26,7 +32,7 @@ class Maintained(Protocol):
 
     def sum_drift(self) -> bool: ...
 
-    def count_late_runs(self) -> bool: ...
+    def count_late_runs(self, seconds: float) -> bool: ...
 
 
 class Maintenance:
@@ -38,6 +44,7 @@ class Maintenance:
         self._clock = clock
         self._left: list[Callable[[], bool]] = []
         self._due = float("-inf")
+        self._stretch = LEAST_STRETCH
 
     def step(self) -> None:
         """Do a little of what is due, if something is. Raises nothing that an outage can cause."""
@@ -94,8 +101,20 @@ class Maintenance:
             return False
 
     def _late_runs(self) -> bool:
+        began = self._clock()
         try:
-            return self._store.count_late_runs()
+            more = self._store.count_late_runs(self._stretch)
         except (StoreUnavailable, Misconfigured) as error:
+            self._stretch = LEAST_STRETCH
             self._log.warning("late runs not counted", why=str(error), remedy="chef-ingest doctor names missing rights")
             return False
+        self._stretch = stretched(self._stretch, self._clock() - began)
+        return more
+
+
+def stretched(seconds: float, took: float) -> float:
+    """How much the next step looks through, after so many seconds' worth took so long: hours in which little was
+    stored are few steps, and one in which much was keeps no message waiting for longer than it must."""
+    if took < QUICK_SECONDS:
+        return min(MOST_STRETCH, seconds * 2)
+    return max(LEAST_STRETCH, seconds / 2) if took > SLOW_SECONDS else seconds

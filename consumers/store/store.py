@@ -156,15 +156,16 @@ class PostgresStore:
             raise self._translated(error) from error
         return bool(found and found[0])
 
-    def count_late_runs(self) -> bool:
-        """Count, of some past seconds, the actions stored before their run was known; whether there may be more."""
+    def count_late_runs(self, seconds: float) -> bool:
+        """Count, of so many past seconds at most, the actions stored before their run was known; whether there may be
+        more."""
         connection = self._open()
         by_run_id = self._settings.during_run in ("run_id", "both")
         try:
             with connection.transaction():
-                due = connection.execute(self._sql["late_runs_due"].encode()).fetchone()
+                due = connection.execute(self._sql["late_runs_due"].encode(), {"seconds": seconds}).fetchone()
                 if due is not None:
-                    values = {"low": due[0], "by_run_id": by_run_id}
+                    values = {"low": due[0], "high": due[1], "by_run_id": by_run_id}
                     connection.execute(self._sql["count_late_runs"].encode(), values, prepare=False)
         except psycopg.Error as error:
             raise self._translated(error) from error

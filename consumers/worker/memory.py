@@ -275,7 +275,7 @@ class MemoryStore:
         self.connect()
         return False
 
-    def count_late_runs(self) -> bool:
+    def count_late_runs(self, seconds: float) -> bool:
         """None is counted here."""
         self.connect()
         return False

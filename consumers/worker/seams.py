@@ -103,9 +103,9 @@ class Store(Protocol):
         """Sum up some of the counts of drift; whether there may be more. Raises as `commit`."""
         ...
 
-    def count_late_runs(self) -> bool:
-        """Count, of some time that is past, the actions stored before their run was known; whether there may be more.
-        Raises as `commit`."""
+    def count_late_runs(self, seconds: float) -> bool:
+        """Count, of so many past seconds at most, the actions stored before their run was known; whether there may be
+        more. Raises as `commit`."""
 
     def pauses(self) -> Sequence[Pause]:
         """What operators hold back. Raises as `commit`."""

@@ -222,7 +222,7 @@ def test_actions_that_came_before_their_run_are_counted_once_an_hour(place: Plac
     def a_few_steps(database_url: str) -> None:
         other = Place(database_url)
         for _ in range(12):
-            other.store.count_late_runs()
+            other.store.count_late_runs(15)
         other.store.close()
 
     def counted() -> list[Any]:
@@ -237,12 +237,23 @@ def test_actions_that_came_before_their_run_are_counted_once_an_hour(place: Plac
     assert counted() == [(3, 1)]
 
 
+def test_a_step_looks_through_one_hour_at_most(place: Place) -> None:
+    """However much it may look through: each hour has a count of its own."""
+    before = f"{LAST_HOUR} - interval '1 hour'"
+    overtaken(place, before, 1)
+    overtaken(place, LAST_HOUR, 1)
+    with psycopg.connect(place.settings.database_url) as connection:
+        connection.execute(f"INSERT INTO late_runs SELECT {before}, {before}, 0, 0".encode())
+    assert place.store.count_late_runs(36_000)
+    assert place.rows(f"SELECT hour = {before}, counted_to = {LAST_HOUR}, actions FROM late_runs") == [(True, True, 1)]
+
+
 def test_where_run_ids_decide_nothing_no_action_comes_too_early(database_url: str, counted_so_far: None) -> None:
     """The hours are counted all the same, so that a change of the setting counts none of what was before."""
     place = Place(database_url, during_run="off")
     overtaken(place, LAST_HOUR, 1)
     for _ in range(12):
-        assert place.store.count_late_runs()
+        assert place.store.count_late_runs(15)
     place.store.close()
     assert place.rows("SELECT actions FROM late_runs") == [(0,)]
 

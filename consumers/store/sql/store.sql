@@ -29,28 +29,31 @@ WITH taken AS (
 SELECT count(*) = %(most)s FROM taken;
 
 -- name: late_runs_due
--- From when on actions are to be counted that came before their run: one worker at a time asks, the others get no row,
--- as where nothing is due. The latest minutes wait until their transactions have ended.
-SELECT low FROM (
+-- From when to when actions are to be counted that came before their run, `seconds` at most and of one hour: one worker at
+-- a time asks, the others get no row, as where less is due than is worth a step. The latest minutes wait until their
+-- transactions have ended.
+SELECT low, least(
+    low + make_interval(secs => %(seconds)s::double precision), date_trunc('hour', low) + interval '1 hour', now() - interval '6 minutes'
+) FROM (
     SELECT greatest(
         date_trunc('hour', now() - interval '1 day'),
         coalesce(max(counted_to), date_trunc('hour', now() - interval '1 hour'))
     ) AS low FROM late_runs
-) AS latest WHERE low < now() - interval '6 minutes' AND pg_try_advisory_xact_lock(hashtext('ingest_late_runs'));
+) AS latest WHERE low < now() - interval '6 minutes 15 seconds' AND pg_try_advisory_xact_lock(hashtext('ingest_late_runs'));
 
 -- name: count_late_runs
--- A quarter of a minute of them, once: a count that goes on from elsewhere changes nothing. Both times are those at which
--- a transaction began, so a run may seem to be older than an action that did not see it. LIMIT has each run looked up
+-- Of `low` to `high`, once: a count that goes on from elsewhere changes nothing. Both times are those at which a
+-- transaction began, so a run may seem to be older than an action that did not see it. LIMIT has each run looked up
 -- by its id: joined, the planner may rather read all runs there are [measured].
 INSERT INTO late_runs AS counted (hour, counted_to, actions, registering)
-SELECT date_trunc('hour', %(low)s::timestamptz), %(low)s::timestamptz + interval '15 seconds', count(*),
+SELECT date_trunc('hour', %(low)s::timestamptz), %(high)s::timestamptz, count(*),
        count(*) FILTER (WHERE task = 'create' AND entity_type IN ('client', 'node'))
 FROM (
     SELECT organization_name, task, entity_type, stored_at,
            CASE WHEN remote_request_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
                 THEN remote_request_id::uuid END AS run_id
     FROM actions
-    WHERE stored_at >= %(low)s::timestamptz AND stored_at < %(low)s::timestamptz + interval '15 seconds'
+    WHERE stored_at >= %(low)s::timestamptz AND stored_at < %(high)s::timestamptz
         AND %(by_run_id)s
 ) AS action
 CROSS JOIN LATERAL (

@@ -204,6 +204,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/dead_letters",
             "consumers/errors",
             "consumers/machines",
+            "consumers/runtime",
             "ingest/access",
             "ingest/diagnostics",
             "ingest/http",
@@ -320,6 +321,7 @@ ROOMS: Final[Mapping[str, frozenset[str]]] = {
             "consumers/broker",
             "consumers/database",
             "consumers/errors",
+            "consumers/runtime",
             "ingest/local",
             "ingest/publisher",
         }

@@ -23,7 +23,7 @@ from consumers.machines.holding import Holding
 from consumers.runtime.exit_codes import EXIT_CONFIGURATION, EXIT_OK
 from consumers.runtime.failpoints import Failpoint
 from consumers.runtime.long_life import collect_rarely
-from consumers.runtime.signals import SignalInbox
+from consumers.runtime.signals import SignalInbox, heed
 from consumers.runtime.urls import Urls
 from consumers.store.maintenance import Maintenance
 from consumers.store.store import PostgresStore
@@ -242,9 +242,8 @@ def run_worker(
         signals=signals,
         reread=reread,
     )
-    signal.signal(signal.SIGTERM, lambda *_: worker.stop())
-    for number in (signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, lambda *_: worker.hurry())
+    heed([signal.SIGTERM], lambda _: worker.stop())
+    heed([signal.SIGINT, signal.SIGQUIT], lambda _: worker.hurry())
     # A closing terminal tells the whole group; our supervisor decides what it means.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     collect_rarely()

@@ -12,6 +12,7 @@ from typing import Any, Final
 import structlog
 from uvicorn import Config, Server
 
+from consumers.runtime.signals import heed, heed_in
 from ingest.access.tls import ServerTLS, server_tls
 from ingest.console.app import build
 from ingest.console.patience import patient
@@ -46,12 +47,11 @@ def run_console(machine: Machine, listener: socket.socket | None = None) -> int:
 
     async def run() -> None:
         if tls is not None:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, tls, log)
+            heed_in(asyncio.get_running_loop(), [signal.SIGHUP], lambda: _reload(tls, log))
         await server.serve([listener])
 
     # uvicorn raises the signal that ended it once more; it has been heeded by then.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
+    heed([signal.SIGTERM, signal.SIGINT], lambda _: None)
     with contextlib.closing(listener), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(run())
     log.info("stopped", url=url)

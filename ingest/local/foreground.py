@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from consumers.runtime.signals import heed
+
 WATCH_SECONDS: Final = 0.5
 TERMINAL: Final = 0
 
@@ -31,13 +33,12 @@ def run(argv: Sequence[str]) -> int:
     told: list[int] = []
     child: subprocess.Popen[bytes] | None = None
 
-    def tell(number: int, _frame: object = None) -> None:
+    def tell(number: int) -> None:
         told.append(number)
         if child is not None:
             child.send_signal(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, tell)
+    heed([signal.SIGINT, signal.SIGTERM, signal.SIGHUP], tell)
     # The command takes the terminal itself, before it says or does anything: no Ctrl-C meets the wrong group.
     child = subprocess.Popen(argv, process_group=0, preexec_fn=_take_terminal if owns_terminal else None)
     for missed in tuple(told):  # before there was a command to be told

@@ -10,6 +10,8 @@ from typing import Self
 from rich.console import Console
 from rich.status import Status
 
+from consumers.runtime.signals import heed
+
 
 class Steps:
     """On `console`, while the block runs; `say` is a line that stays, `doing` what takes a while: on a terminal behind
@@ -52,8 +54,7 @@ class Interrupt:
     def __init__(self) -> None:
         self.number = 0
         self._told = threading.Event()
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, self._hear)
+        heed([signal.SIGINT, signal.SIGTERM], self._hear)
 
     def __bool__(self) -> bool:
         return self._told.is_set()
@@ -68,6 +69,6 @@ class Interrupt:
         """Whether we were told, at the latest after so many seconds."""
         return self._told.wait(seconds)
 
-    def _hear(self, number: int, _frame: object) -> None:
+    def _hear(self, number: int) -> None:
         self.number = self.number or number
         self._told.set()

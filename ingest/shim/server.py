@@ -18,6 +18,7 @@ import uvloop
 from consumers.errors import Misconfigured
 from consumers.runtime.failpoints import from_environment
 from consumers.runtime.long_life import collect_rarely
+from consumers.runtime.signals import heed_in
 from consumers.runtime.systemd import Notifier
 from consumers.runtime.urls import Urls
 from ingest.access.gate import Gate
@@ -115,9 +116,8 @@ async def _serve(
     service = Service(application, Limits.of(settings), refusals(metrics))
     metrics.watch_connections(service)
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_signal_handler(signal.SIGHUP, gate.reload)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    heed_in(loop, [signal.SIGHUP], gate.reload)
+    heed_in(loop, [signal.SIGTERM, signal.SIGINT], stop.set)
     collect_rarely()
     tls = None if gate.tls is None else gate.tls.context
     async with (

@@ -17,6 +17,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from consumers.database.migrations import migrate
+from consumers.runtime.signals import heed
 from ingest.local.stack import LocalStack
 from ingest.soak.faults import Planned, Targets, harms, plan
 from ingest.soak.ledger import SoakLedger
@@ -35,8 +36,7 @@ QUIET_SECONDS: Final = 300.0
 def run_soak(minutes: float, *, seed: int | None, state: Path | None, environ: Mapping[str, str], say: Say) -> int:
     """Run for so many minutes; prints faults as they come and the ledger at the end. 0 if it holds, else 1."""
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    heed([signal.SIGINT, signal.SIGTERM], lambda _: stop.set())
     seed = secrets.randbelow(10**6) if seed is None else seed
     folder = state or Path(tempfile.mkdtemp(prefix="chef-ingest-soak-"))
     folder.mkdir(parents=True, exist_ok=True)

@@ -63,6 +63,11 @@ class Machine:
             worker.process.stdin.flush()
         return max(self._said(worker) for worker in self._workers)
 
+    def write_back(self) -> None:
+        """What files have been given so far is on the disk: else the kernel writes it when it is half a minute old, and
+        whoever waits for the disk by then waits 100 to 300 ms longer [measured]."""
+        os.sync()
+
     def now(self) -> float:
         return time.monotonic()
 
@@ -105,6 +110,7 @@ class Guard:
         for left in range(REPEATS, -1, -1):
             if not self._calm:
                 self._wait()
+            self._machine.write_back()
             began, before = self._machine.now(), self._machine.others()
             measure()
             found = self._since(began, before)

@@ -24,12 +24,16 @@ class Machine:
         self._now = 0.0
         self._used = 0.0
         self.slept: list[float] = []
+        self.unwritten = 0
 
     def others(self) -> float:
         return self._used
 
     def work(self) -> float:
         return self.took
+
+    def write_back(self) -> None:
+        self.unwritten = 0
 
     def now(self) -> float:
         return self._now
@@ -56,6 +60,8 @@ class Bench:
         idle = self.machine.share
 
         def once() -> None:
+            assert not self.machine.unwritten, "what the last one left to be written would be written during this one"
+            self.machine.unwritten = 1
             self.machine.share = shares[self.done]
             self.machine.passes(10)
             self.machine.share = idle

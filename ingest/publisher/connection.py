@@ -64,10 +64,9 @@ class BrokerConnection:
         self._tag = 0
         self._unconfirmed: dict[int, tuple[str, int]] = {}
         self._down = False
+        self._left = False
         self.unconfirmed_bytes = 0
-        self._workflow = GatheringConnection.create_connection(
-            hosts, self._on_connected, custom_ioloop=asyncio.get_running_loop()
-        )
+        GatheringConnection.create_connection(hosts, self._on_connected, custom_ioloop=asyncio.get_running_loop())
 
     @property
     def unconfirmed(self) -> int:
@@ -93,10 +92,10 @@ class BrokerConnection:
         self.unconfirmed_bytes += len(body)
 
     def close(self) -> None:
-        """Let go of the connection, politely where it is open; `connection_down` follows."""
-        if self._connection is None:
-            self._workflow.abort()
-        elif self._connection.is_open:
+        """Let go of the connection, one that is still being opened once it is; `connection_down` follows."""
+        # Not by aborting it: in the middle of a handshake that is an AssertionError [pika 1.4: AMQPConnector.abort].
+        self._left = True
+        if self._connection is not None and self._connection.is_open:
             self._connection.close()
 
     def _on_connected(self, result: Any) -> None:
@@ -106,6 +105,9 @@ class BrokerConnection:
         self._connection = result
         result.hear(self._on_reply, self._on_confirmed)
         result.add_on_close_callback(lambda _, error: self._fail(_words(error)))
+        if self._left:
+            result.close()
+            return
         result.add_on_connection_blocked_callback(lambda _, frame: self._owner.blocked(self, str(frame.method.reason)))
         result.add_on_connection_unblocked_callback(lambda *_: self._owner.blocked(self, None))
         result.channel(on_open_callback=self._on_channel)

@@ -33,7 +33,8 @@ SELECT count(*) = %(most)s FROM taken;
 -- a time asks, the others get no row, as where less is due than is worth a step. The latest minutes wait until their
 -- transactions have ended.
 SELECT low, least(
-    low + make_interval(secs => %(seconds)s::double precision), date_trunc('hour', low) + interval '1 hour', now() - interval '6 minutes'
+    low + make_interval(secs => %(seconds)s::double precision), date_trunc('hour', low) + interval '1 hour',
+    now() - interval '6 minutes'
 ) FROM (
     SELECT greatest(
         date_trunc('hour', now() - interval '1 day'),

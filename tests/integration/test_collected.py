@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -197,26 +198,32 @@ def overtaken(place: Place, hour: str, seconds: float, **changes: Any) -> None:
         connection.execute(later.encode(), [seconds, run])
 
 
-LAST_HOUR = "date_trunc('hour', now() - interval '1 hour')"
+@pytest.fixture
+def last_hour() -> str:
+    """In SQL; said once, so that it stays the same where an hour ends in the meantime."""
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+    return f"timestamptz '{hour.isoformat()}'"
 
 
 @pytest.fixture
-def counted_so_far(database_url: str) -> None:
+def counted_so_far(database_url: str, last_hour: str) -> None:
     """The last hour is counted, but for what came after its first minutes."""
     with psycopg.connect(database_url) as connection:
-        so_far = f"INSERT INTO late_runs SELECT {LAST_HOUR}, {LAST_HOUR} + interval '9 minutes', 0, 0"
+        so_far = f"INSERT INTO late_runs SELECT {last_hour}, {last_hour} + interval '9 minutes', 0, 0"
         connection.execute(so_far.encode())
 
 
-def test_actions_that_came_before_their_run_are_counted_once_an_hour(place: Place, counted_so_far: None) -> None:
+def test_actions_that_came_before_their_run_are_counted_once_an_hour(
+    place: Place, counted_so_far: None, last_hour: str
+) -> None:
     """By two workers at once; again, and by one that goes on where another died, it is the same number. A run that
     became known more than a minute later, another organization's, and an action of no run are none of them."""
     registering = {"task": "create", "entity_type": "node"}
-    overtaken(place, LAST_HOUR, 1, task="update", entity_type="node")
-    overtaken(place, LAST_HOUR, 59, **registering)
-    overtaken(place, LAST_HOUR, -2, task="update", entity_type="item")
-    overtaken(place, LAST_HOUR, 61, **registering)
-    overtaken(place, LAST_HOUR, 1, organization_name="umbrella")
+    overtaken(place, last_hour, 1, task="update", entity_type="node")
+    overtaken(place, last_hour, 59, **registering)
+    overtaken(place, last_hour, -2, task="update", entity_type="item")
+    overtaken(place, last_hour, 61, **registering)
+    overtaken(place, last_hour, 1, organization_name="umbrella")
     place.commit(told("action", str(uuid.uuid4()), remote_request_id="no id"), told("action", str(uuid.uuid4())))
 
     def a_few_steps(database_url: str) -> None:
@@ -226,7 +233,7 @@ def test_actions_that_came_before_their_run_are_counted_once_an_hour(place: Plac
         other.store.close()
 
     def counted() -> list[Any]:
-        return place.rows(f"SELECT actions, registering FROM late_runs WHERE hour = {LAST_HOUR} AND actions > 0")
+        return place.rows(f"SELECT actions, registering FROM late_runs WHERE hour = {last_hour} AND actions > 0")
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(a_few_steps, [place.settings.database_url] * 2))
@@ -237,21 +244,23 @@ def test_actions_that_came_before_their_run_are_counted_once_an_hour(place: Plac
     assert counted() == [(3, 1)]
 
 
-def test_a_step_looks_through_one_hour_at_most(place: Place) -> None:
+def test_a_step_looks_through_one_hour_at_most(place: Place, last_hour: str) -> None:
     """However much it may look through: each hour has a count of its own."""
-    before = f"{LAST_HOUR} - interval '1 hour'"
+    before = f"{last_hour} - interval '1 hour'"
     overtaken(place, before, 1)
-    overtaken(place, LAST_HOUR, 1)
+    overtaken(place, last_hour, 1)
     with psycopg.connect(place.settings.database_url) as connection:
         connection.execute(f"INSERT INTO late_runs SELECT {before}, {before}, 0, 0".encode())
     assert place.store.count_late_runs(36_000)
-    assert place.rows(f"SELECT hour = {before}, counted_to = {LAST_HOUR}, actions FROM late_runs") == [(True, True, 1)]
+    assert place.rows(f"SELECT hour = {before}, counted_to = {last_hour}, actions FROM late_runs") == [(True, True, 1)]
 
 
-def test_where_run_ids_decide_nothing_no_action_comes_too_early(database_url: str, counted_so_far: None) -> None:
+def test_where_run_ids_decide_nothing_no_action_comes_too_early(
+    database_url: str, counted_so_far: None, last_hour: str
+) -> None:
     """The hours are counted all the same, so that a change of the setting counts none of what was before."""
     place = Place(database_url, during_run="off")
-    overtaken(place, LAST_HOUR, 1)
+    overtaken(place, last_hour, 1)
     for _ in range(12):
         assert place.store.count_late_runs(15)
     place.store.close()

@@ -10,6 +10,7 @@ import time
 import urllib.parse
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pika
@@ -115,20 +116,24 @@ def test_the_ledger_of_shim_and_workers_closes(
 def test_actions_that_came_before_their_run_are_counted_in_the_ledger_and_on_the_metrics(
     env: dict[str, str], database_url: str
 ) -> None:
-    """By a worker, of an hour that is past; of this one it is not known yet."""
+    """By a worker, of an hour that is past; of one that has not begun it is not known. A worker before has counted up
+    to the first of them, so that this holds where an hour ends in the meantime."""
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    past, to_come = hour - timedelta(hours=1), hour + timedelta(hours=1)
     with psycopg.connect(database_url, autocommit=True) as connection:
-        for ago in ("0 hours", "1 hour"):
-            run, at = str(uuid.uuid4()), f"date_trunc('hour', now() - interval '{ago}')"
-            known = "INSERT INTO runs (run_id, organization, node_name, start_time, stored_at) VALUES"
-            connection.execute(f"{known} (%s, 'acme', 'web01', {at}, {at})".encode(), [run])
+        connection.execute("INSERT INTO late_runs VALUES (%s, %s, 0, 0)", [past, past])
+        for at in (past, to_come):
+            run = str(uuid.uuid4())
+            known = "INSERT INTO runs (run_id, organization, node_name, start_time, stored_at)"
+            connection.execute(f"{known} VALUES (%s, 'acme', 'web01', %s, %s)".encode(), [run, at, at])
             for task in ("create", "update", "update"):
                 early = (
                     "INSERT INTO actions (id, recorded_at, organization_name, entity_type, entity_name, task,"
                     " requestor_type, requestor_name, remote_hostname, remote_request_id, request_id, service_hostname,"
-                    f" user_agent, message_type, stored_at) VALUES (gen_random_uuid(), {at}, 'acme', 'node', 'web01',"
-                    f" %s, 'client', 'web01', '', %s, '', '', '', 'action', {at})"
+                    " user_agent, message_type, stored_at) VALUES (gen_random_uuid(), %s, 'acme', 'node', 'web01',"
+                    " %s, 'client', 'web01', '', %s, '', '', '', 'action', %s)"
                 )
-                connection.execute(early.encode(), [task, run])
+                connection.execute(early.encode(), [at, task, run, at])
     with consuming(env, "-n", "1", "--metrics", "127.0.0.1:0") as consumers:
 
         def late(reason: str) -> float | None:
@@ -136,9 +141,9 @@ def test_actions_that_came_before_their_run_are_counted_in_the_ledger_and_on_the
 
         until(lambda: late("overtaking") == 2, "the last hour's are counted")
         assert late("registering") == 1
-        then, now = rows_of(command("audit", "--output", "json", env=env).stdout)
-        assert (then["stored"], then["late_run"], then["registering"]) == (4, 3, 1)
-        assert (now["stored"], now["late_run"], now["registering"]) == (4, None, None)
+        first, last = rows_of(command("audit", "--output", "json", env=env).stdout)
+        assert (first["stored"], first["late_run"], first["registering"]) == (4, 3, 1)
+        assert (last["stored"], last["late_run"], last["registering"]) == (4, None, None)
         assert "registering" in command("audit", env=env).stdout
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,6 +69,11 @@ SENT = st.builds(
     deliveries=st.integers(0, 15).map(lambda each: int(not each)),
 )
 NEW = st.lists(SENT, min_size=1, max_size=16, unique_by=lambda each: each.id)
+SEEN = st.sampled_from([None, -60, 0, 60])
+"""Seconds after the deletion."""
+NODES = st.dictionaries(st.sampled_from("ab\\\"'é"), st.tuples(SEEN, SEEN))
+"""Name -> when it began a run, and when it pinged."""
+KNOWN = {"a": (-60, None), "b": (0, -60), "é": (-60, 60), "'": (None, None)}
 
 
 def judged(sent: Sent) -> Judged:
@@ -99,6 +105,14 @@ class Place:
         monkeypatch.setattr(module, "FEW", self._few)
         return self.store.commit([judged(each) for each in batch])
 
+    def know(self, nodes: Mapping[str, tuple[int | None, int | None]]) -> None:
+        """Nodes that are there."""
+        at = datetime.fromisoformat(EXAMPLE["recorded_at"])
+        for name, seen in nodes.items():
+            values = [ORGANIZATION, name, *(None if each is None else at + timedelta(seconds=each) for each in seen)]
+            known = "INSERT INTO nodes (organization, name, start_time, pinged_at) VALUES (%s, %s, %s, %s)"
+            self.connection.execute(known.encode(), values)
+
     def left(self) -> dict[str, list[str]]:
         """The rows of each table, which is empty afterwards."""
         found = {}
@@ -125,14 +139,18 @@ def places(databases: Databases) -> Iterator[tuple[Place, Place]]:
 def test_a_few_are_stored_as_the_way_of_all_batches_stores_them(
     places: tuple[Place, Place], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """New, repeated, conflicting, posted during a run, deleting nodes, from any door: the same verdicts and tables."""
+    """New, repeated, conflicting, posted during a run, from any door; deleting nodes that have been seen since, before,
+    or nobody knows when: the same verdicts and tables."""
 
     @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-    @example([[Sent(1, run=RUN), Sent(2), Sent(3, run=RUN, door="chef"), Sent(4, extra=True, door="chef")]])
-    @example([[Sent(1)], [Sent(2), Sent(1, name="b")], [Sent(1, run=RUN)]])
-    @given(st.lists(NEW | st.lists(SENT, max_size=17), min_size=1, max_size=3))
-    def alike(batches: list[list[Sent]]) -> None:
+    @example([[Sent(1, run=RUN), Sent(2), Sent(3, run=RUN, door="chef"), Sent(4, extra=True, door="chef")]], {})
+    @example([[Sent(1)], [Sent(2), Sent(1, name="b")], [Sent(1, run=RUN)]], {})
+    @example([[Sent(1, deletes=True)], [Sent(2, "b", RUN, deletes=True), Sent(3, "é", deletes=True)]], KNOWN)
+    @given(st.lists(NEW | st.lists(SENT, max_size=17), min_size=1, max_size=3), NODES)
+    def alike(batches: list[list[Sent]], nodes: Mapping[str, tuple[int | None, int | None]]) -> None:
         few, ordinary = places
+        for place in places:
+            place.know(nodes)
         for batch in batches:
             assert few.commit(batch, monkeypatch) == ordinary.commit(batch, monkeypatch)
         assert few.left() == ordinary.left()
@@ -141,13 +159,14 @@ def test_a_few_are_stored_as_the_way_of_all_batches_stores_them(
 
 
 def test_a_few_new_actions_are_one_statement(places: tuple[Place, Place], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their transaction is that statement's own: nothing of the other way is called."""
+    """Their transaction is that statement's own, and one that deletes a node is no exception: nothing of the other way
+    is called."""
 
     def other_way(*_: Any, **__: Any) -> Any:
         raise AssertionError("a transaction of several statements")
 
     monkeypatch.setattr(PostgresStore, "_transaction", other_way)
-    batch = [Sent(each, run=RUN if each % 5 == 0 else None, door="chef") for each in range(16)]
+    batch = [Sent(each, run=RUN if each % 5 == 0 else None, door="chef", deletes=each % 4 == 0) for each in range(16)]
     said = places[0].commit(batch, monkeypatch)
     assert [type(each) for each in said] == [Created if each % 5 else DuringRun for each in range(16)]
 

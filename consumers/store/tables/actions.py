@@ -9,6 +9,7 @@ from consumers.database import statements
 from consumers.database.binary import array as packed_array
 from consumers.database.connection import Connection
 from consumers.database.copy import copy_rows
+from consumers.store.node_state import NodeState
 from consumers.store.tables import Write, WriteFew, array
 from consumers.store.tables.runs import known_runs
 from schemas.kinds.action import KIND, ActionRow
@@ -37,8 +38,11 @@ class Actions:
     def __init__(self, settings: Settings) -> None:
         self._rule = settings.during_run
         self._sql = statements.load("consumers.store.tables", "actions.sql", ActionRow)
-        counting = statements.load("consumers.store", "store.sql")["count_drift"]
-        self._insert_few = self._sql["insert_few"].format(count_drift=counting).encode()
+        parts = {
+            "count_drift": statements.load("consumers.store", "store.sql")["count_drift"],
+            "delete_told": statements.load("consumers.store.tables", "nodes.sql", NodeState)["delete_told"],
+        }
+        self._insert_few = self._sql["insert_few"].format_map(parts).encode()
         self._path = location(KIND)
         self.prepare = self.finish = None
         self.writes: Mapping[str, Write] = {KIND.name: self.write}
@@ -59,15 +63,16 @@ class Actions:
     ) -> list[Verdict] | None:
         """New actions in one round trip: somebody waits.
 
-        None: one was not new, is skipped by another rule than the run's, or has more to do, and nothing was done.
+        None: one was not new, or is skipped by another rule than the run's, and nothing was done.
         """
-        if any(run_rule(row, {}, self._rule) is not None or is_node_deletion(row) for row in rows):
+        if any(run_rule(row, {}, self._rule) is not None for row in rows):
             return None
         by_id = {row.id: row for row in rows}
         if len(by_id) < len(rows):
             return None
         ids = sorted(by_id)  # One order for everybody, so that two workers never deadlock.
-        insert = self._insert_several if counted or len(rows) > 1 else self._insert_one
+        plain = len(rows) == 1 and not counted and not is_node_deletion(rows[0])
+        insert = self._insert_one if plain else self._insert_several
         during = insert(connection, [by_id[each] for each in ids], counted)
         told = dict(zip(ids, during, strict=False))  # All of them, or none.
         return [self._told(row, told[row.id]) for row in rows] if told else None

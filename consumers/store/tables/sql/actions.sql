@@ -26,14 +26,15 @@ WITH during AS (
 SELECT EXISTS (SELECT FROM during) WHERE EXISTS (SELECT FROM during) OR EXISTS (SELECT FROM stored);
 
 -- name: insert_few
--- The same of several new actions, and what else the ledger counts of them. Nothing is written, and there is no row,
--- where one of the ids is taken; where somebody takes one meanwhile, it fails.
+-- The same of several new actions, the nodes that they delete, and what else the ledger counts of them. Nothing is
+-- written, and there is no row, where one of the ids is taken; where somebody takes one meanwhile, it fails. What is
+-- written first here is done last: ids are taken before nodes are locked, as in all batches.
 WITH sent AS (
     SELECT * FROM unnest({arrays ActionRow}, %(run_id)s::uuid[]) AS sent ({columns ActionRow}, run_id)
     WHERE NOT EXISTS (SELECT FROM action_ids WHERE id = ANY (%(id)s::uuid[]))
 ), during AS (
     SELECT sent.id FROM sent JOIN runs r ON r.run_id = sent.run_id AND r.organization = sent.organization_name
-), new AS (
+), {delete_told}, new AS (
     SELECT * FROM sent WHERE id NOT IN (SELECT id FROM during)
 ), free AS (
     INSERT INTO action_ids (id, recorded_at) SELECT id, recorded_at FROM new ORDER BY id

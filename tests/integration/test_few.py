@@ -76,8 +76,12 @@ NODES = st.dictionaries(st.sampled_from("ab\\\"'é"), st.tuples(SEEN, SEEN))
 KNOWN = {"a": (-60, None), "b": (0, -60), "é": (-60, 60), "'": (None, None)}
 
 
+def id_of(number: int) -> str:
+    return f"00000000-0000-4000-8000-{number:012}"
+
+
 def judged(sent: Sent) -> Judged:
-    members = EXAMPLE | {"id": f"00000000-0000-4000-8000-{sent.id:012}", "entity_name": sent.name}
+    members = EXAMPLE | {"id": id_of(sent.id), "entity_name": sent.name}
     members["organization_name"], members["remote_request_id"] = ORGANIZATION, sent.run or RUN.replace("a", "c")
     members["task"], members["entity_type"] = ("delete", "node") if sent.deletes else ("create", "role")
     if sent.extra:
@@ -120,6 +124,12 @@ class Place:
             found[table] = sorted(map(str, self.connection.execute(rows.encode())))
             self.connection.execute(f"DELETE FROM {table}".encode())
         return found
+
+    def waiting(self) -> int:
+        """How many wait for a lock."""
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        [(count,)] = self.connection.execute(waits.encode())
+        return int(count)
 
     def close(self) -> None:
         self.store.close()
@@ -176,13 +186,35 @@ def test_an_id_that_somebody_takes_meanwhile_is_a_repetition(
 ) -> None:
     """Two workers with the same new message, one of them first by a moment: one row, the others of the batch too."""
     place = places[0]
-    waits = b"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     taken = judged(Sent(7)).judgement
     assert isinstance(taken, Candidate)
     with ThreadPoolExecutor(1) as threads, connect(place.url, Purpose("another worker")) as other:
         with other.transaction():
             Actions(Settings()).write(other, [taken.row])
             said = threads.submit(place.commit, [Sent(6), Sent(7), Sent(8)], monkeypatch)
-            until(lambda: place.connection.execute(waits).fetchone() == (1,), "it waits for the id")
+            until(lambda: place.waiting() == 1, "it waits for the id")
         assert [getattr(each, "duplicate", None) for each in said.result(60)] == [False, True, False]
     assert len(place.left()["actions"]) == 3
+
+
+def test_a_node_that_comes_back_while_it_is_deleted_stays(
+    places: tuple[Place, Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deletion waits for who tells of the node, and sees what was told; the other node of the batch is gone.
+
+    It has its ids by then: whoever takes ids first and nodes after them never waits in a circle with it.
+    """
+    place = places[0]
+    place.know({"a": (-60, None), "b": (-60, None)})
+    place.connection.execute("SET lock_timeout = '100ms'")
+    with ThreadPoolExecutor(1) as threads, connect(place.url, Purpose("another worker")) as other:
+        with other.transaction():
+            other.execute("UPDATE nodes SET pinged_at = start_time + interval '2 minutes' WHERE name = 'a'")
+            deletions = [Sent(1, "a", deletes=True), Sent(2, "b", deletes=True)]
+            said = threads.submit(place.commit, deletions, monkeypatch)
+            until(lambda: place.waiting() == 1, "it waits for the node")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                place.connection.execute(f"INSERT INTO action_ids VALUES ('{id_of(1)}', now())".encode())
+        assert [type(each) for each in said.result(60)] == [Created, Created]
+    left = place.left()
+    assert (left["nodes"], len(left["actions"])) == (["('a',)"], 2)

@@ -90,9 +90,9 @@ def test_a_table_that_has_changed_since_it_was_prepared_for_is_no_fault_of_a_row
     consumers = Consumers(environment(amqp_url, database_url, tmp_path, consumers=1))
 
     def publish() -> None:
-        # A Chef server's, naming a run: it goes the way of all batches, and its run is looked up.
-        body = actions(1)[0] | {"remote_request_id": str(uuid.uuid4())}
-        place.publish([json.dumps(body).encode()], "actions", "erchef.node.update")
+        # Twice, so that it is no new one: it goes the way of all batches, and its run is looked up.
+        body = json.dumps(actions(1)[0] | {"remote_request_id": str(uuid.uuid4())}).encode()
+        place.publish([body, body], "actions", "erchef.node.update")
 
     try:
         for number in range(1, 12):

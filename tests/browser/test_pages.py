@@ -10,7 +10,7 @@ import pytest
 from browsing import LOOKS, Visitor, faults, picture, unreachable, visiting, wide
 from console_seeded import LETTERS, lesser, paths, seed
 from console_support import console, machine
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 from psycopg.types.json import Json
 
 NUMBERS = list(range(1, len(LETTERS) + 1))
@@ -69,3 +69,13 @@ def test_a_page_fits_is_read_and_is_walked_by_keyboard(shown: Shown, path: str) 
     wrong += unreachable(page)
     wrong += shown.visitor.said
     assert wrong == [], "\n".join(wrong)
+
+
+def test_nothing_is_an_alert_that_says_nothing(shown: Shown) -> None:
+    """Nor is it while the stylesheet is on its way, or for who reads without one."""
+    page = shown.visitor.context.new_page()
+    page.route("**/*.css", lambda route: route.abort())
+    page.goto(f"{shown.url}/letters")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert page.get_by_role("alert").count() == 0
+    page.close()

@@ -6,7 +6,9 @@ for (const place of document.querySelectorAll("[data-stream]")) {
     const numbers = JSON.parse(event.data);
     for (const each of document.querySelectorAll("[data-live]")) {
       const text = numbers[each.dataset.live];
-      if (text !== undefined && each.textContent !== text) each.textContent = text;
+      if (text === undefined || each.textContent === text) continue;
+      each.textContent = text;
+      if (each.getAttribute("role") === "alert") each.hidden = !text;
     }
     document.body.classList.remove("stale");
   });

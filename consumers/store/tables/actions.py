@@ -9,7 +9,6 @@ from consumers.database import statements
 from consumers.database.binary import array as packed_array
 from consumers.database.connection import Connection
 from consumers.database.copy import copy_rows
-from consumers.store.node_state import NodeState
 from consumers.store.tables import Write, WriteFew, array
 from consumers.store.tables.runs import known_runs
 from schemas.kinds.action import KIND, ActionRow
@@ -38,11 +37,8 @@ class Actions:
     def __init__(self, settings: Settings) -> None:
         self._rule = settings.during_run
         self._sql = statements.load("consumers.store.tables", "actions.sql", ActionRow)
-        parts = {
-            "count_drift": statements.load("consumers.store", "store.sql")["count_drift"],
-            "delete_told": statements.load("consumers.store.tables", "nodes.sql", NodeState)["delete_told"],
-        }
-        self._insert_few = self._sql["insert_few"].format_map(parts).encode()
+        counting = statements.load("consumers.store", "store.sql")["count_drift"]
+        self._insert_few = self._sql["insert_few"].format(count_drift=counting).encode()
         self._path = location(KIND)
         self.prepare = self.finish = None
         self.writes: Mapping[str, Write] = {KIND.name: self.write}

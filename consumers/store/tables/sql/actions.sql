@@ -28,13 +28,26 @@ SELECT EXISTS (SELECT FROM during) WHERE EXISTS (SELECT FROM during) OR EXISTS (
 -- name: insert_few
 -- The same of several new actions, the nodes that they delete, and what else the ledger counts of them. Nothing is
 -- written, and there is no row, where one of the ids is taken; where somebody takes one meanwhile, it fails. What is
--- written first here is done last: ids are taken before nodes are locked, as in all batches.
+-- written first here is done last: ids are taken before nodes are locked, as in all batches. A node that has
+-- been seen after it was deleted has come back, and stays.
 WITH sent AS (
     SELECT * FROM unnest({arrays ActionRow}, %(run_id)s::uuid[]) AS sent ({columns ActionRow}, run_id)
     WHERE NOT EXISTS (SELECT FROM action_ids WHERE id = ANY (%(id)s::uuid[]))
 ), during AS (
     SELECT sent.id FROM sent JOIN runs r ON r.run_id = sent.run_id AND r.organization = sent.organization_name
-), {delete_told}, new AS (
+), gone AS (
+    SELECT n.organization, n.name
+    FROM (
+        SELECT organization_name, entity_name, max(recorded_at) AS at FROM sent
+        WHERE task = 'delete' AND entity_type = 'node' AND organization_name <> ''
+        GROUP BY organization_name, entity_name
+    ) AS told
+    JOIN nodes n ON n.organization = told.organization_name AND n.name = told.entity_name
+    WHERE coalesce(greatest(n.start_time, n.pinged_at) <= told.at, true)
+    ORDER BY n.organization, n.name FOR UPDATE OF n
+), deleted AS (
+    DELETE FROM nodes n USING gone WHERE n.organization = gone.organization AND n.name = gone.name
+), new AS (
     SELECT * FROM sent WHERE id NOT IN (SELECT id FROM during)
 ), free AS (
     INSERT INTO action_ids (id, recorded_at) SELECT id, recorded_at FROM new ORDER BY id

@@ -19,20 +19,3 @@ WHERE organization = %(organization)s AND name = %(name)s;
 
 -- name: delete_node
 DELETE FROM nodes WHERE organization = %(organization)s AND name = %(name)s;
-
--- name: delete_told
--- A part of the statement for a few actions, `sent`: the nodes that they delete, posted during a run or not. What has
--- been seen after it was deleted has come back.
-gone AS (
-    SELECT n.organization, n.name
-    FROM (
-        SELECT organization_name, entity_name, max(recorded_at) AS at FROM sent
-        WHERE task = 'delete' AND entity_type = 'node' AND organization_name <> ''
-        GROUP BY organization_name, entity_name
-    ) AS told
-    JOIN nodes n ON n.organization = told.organization_name AND n.name = told.entity_name
-    WHERE coalesce(greatest(n.start_time, n.pinged_at) <= told.at, true)
-    ORDER BY n.organization, n.name FOR UPDATE OF n
-), deleted AS (
-    DELETE FROM nodes n USING gone WHERE n.organization = gone.organization AND n.name = gone.name
-)
